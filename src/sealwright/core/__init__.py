@@ -1,0 +1,1 @@
+"""The nouns and the ports: every other room speaks in these words."""

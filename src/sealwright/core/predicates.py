@@ -1,0 +1,46 @@
+"""The predicate types Sealwright writes. Each has a page in ``docs/spec/predicates.md``."""
+
+SLSA_PROVENANCE = "https://slsa.dev/provenance/v1"
+
+_OWN = "urn:sealwright:predicate:"
+
+WORKSPACE = _OWN + "workspace/v1"
+CONTINUATION = _OWN + "continuation/v1"
+TRUST = _OWN + "trust/v1"
+DATASET_VERSION = _OWN + "dataset-version/v1"
+LINEAGE = _OWN + "lineage/v1"
+INTENT = _OWN + "intent/v1"
+CLOSED = _OWN + "closed/v1"
+MODEL_VERSION = _OWN + "model-version/v1"
+ALIAS = _OWN + "alias/v1"
+REVOCATION = _OWN + "revocation/v1"
+POLICY_ACTIVATION = _OWN + "policy-activation/v1"
+DECISION = _OWN + "decision/v1"
+REQUEST = _OWN + "request/v1"
+APPROVAL = _OWN + "approval/v1"
+EXPORT = _OWN + "export/v1"
+REPRODUCTION = _OWN + "reproduction/v1"
+SHRED = _OWN + "shred/v1"
+
+ALL = frozenset(
+    {
+        SLSA_PROVENANCE,
+        WORKSPACE,
+        CONTINUATION,
+        TRUST,
+        DATASET_VERSION,
+        LINEAGE,
+        INTENT,
+        CLOSED,
+        MODEL_VERSION,
+        ALIAS,
+        REVOCATION,
+        POLICY_ACTIVATION,
+        DECISION,
+        REQUEST,
+        APPROVAL,
+        EXPORT,
+        REPRODUCTION,
+        SHRED,
+    }
+)
