@@ -1,0 +1,125 @@
+"""The ``seal`` command: a table of words, each in a file that is imported when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sealwright import __version__
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+COMMANDS: dict[str, str] = {
+    "demo": "seal a real pipeline, then attack it, in under a minute",
+    "init": "find the train script and data; write seal.toml, policies and keys",
+    "doctor": "what this machine has, what it lacks, and the line that mends it",
+    "data": "add, list, verify, compare and prove datasets",
+    "run": "run a training command in the sealed room",
+    "reproduce": "run a past run again and compare what comes out",
+    "verify": "check a dataset, a model, a run or an exported bundle",
+    "model": "list, promote, roll back and export models",
+    "lineage": "where a dataset or model came from and what was made of it",
+    "log": "show, verify, publish, witness and mirror the log",
+    "policy": "check, activate and explain the rules",
+    "access": "who you are, and approving what others ask for",
+    "backup": "write the workspace to one file",
+    "restore": "bring a backup back, under a new log origin",
+    "gc": "remove what no live version uses",
+    "bench": "measure this machine against the targets",
+}
+"""Every command and its one line. The file is ``app/cli/<command>.py``."""
+
+EXIT_CODES: dict[int, str] = {
+    0: "passed",
+    1: "refused by a gate, a policy or a verification",
+    2: "could not do it: usage, bad input, a fault, or a signer nobody here trusts",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code (see :data:`EXIT_CODES`)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        sys.stdout.write(_help())
+        return 0 if words else 2
+    if words[0] in ("-V", "--version"):
+        sys.stdout.write(f"sealwright {__version__}\n")
+        return 0
+    if words[0] not in COMMANDS:
+        sys.stderr.write(f"seal: no command {words[0]!r}{_near(words[0])}\n")
+        sys.stderr.write("seal --help lists them\n")
+        return 2
+    return _run(words[0], words[1:])
+
+
+def parser_of(name: str) -> tuple[argparse.ArgumentParser, ModuleType]:
+    """The argument parser of one command, and the module that runs it."""
+    from importlib import import_module
+
+    module = import_module(f"sealwright.app.cli.{name}")
+    parser = argparse.ArgumentParser(
+        prog=f"seal {name}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    module.configure(parser)
+    return parser, module
+
+
+def _run(name: str, words: list[str]) -> int:
+    from sealwright.app.cli.out import Out
+    from sealwright.core.errors import SealError
+
+    # --json is ours wherever it stands before a "--", also after a subcommand
+    ours = words[: words.index("--")] if "--" in words else words
+    as_json = "--json" in ours
+    if as_json:
+        words = [word for word in ours if word != "--json"] + words[len(ours) :]
+    parser, module = parser_of(name)
+    try:
+        args = parser.parse_args(words)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    out = Out(as_json=as_json)
+    try:
+        return int(module.run(args, out))
+    except SealError as error:
+        out.error(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("\nseal: stopped\n")
+        return 2
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 2
+    except OSError as error:
+        out.fault(error)
+        return 2
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [
+        "seal: a sealed room for machine-learning pipelines",
+        "",
+        "usage: seal COMMAND [options]      seal COMMAND --help",
+        "",
+        *(f"  {name:<{width}}  {line}" for name, line in COMMANDS.items()),
+        "",
+        "references   data:NAME@N   model:NAME@N   model:NAME@ALIAS   run:ID   (latest works)",
+        "exit codes   " + "   ".join(f"{code} {line}" for code, line in EXIT_CODES.items()),
+        "start here   seal demo      then, in your project: seal init",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _near(word: str) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, COMMANDS, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

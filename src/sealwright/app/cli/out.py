@@ -1,0 +1,160 @@
+"""What a command says: data on stdout, talk on stderr, colour only where a person looks."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sealwright.core.errors import BadSettings, GateDenied, Refused, SealError
+
+_REDRAW_S = 0.1
+_COLOURS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "bold": "1", "dim": "2"}
+
+
+class Silent:
+    """Progress that says nothing."""
+
+    def advance(self, done: int, total: int, what: str) -> None:
+        """Do nothing."""
+
+
+class Bar:
+    """A progress line on stderr, redrawn in place at most ten times a second."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._last = 0.0
+        self._shown = False
+
+    def advance(self, done: int, total: int, what: str) -> None:
+        """Draw ``done`` of ``total``."""
+        now = time.monotonic()
+        if now - self._last < _REDRAW_S and done != total:
+            return
+        self._last, self._shown = now, True
+        if total:
+            filled = min(24, 24 * done // total)
+            bar = "#" * filled + "." * (24 - filled)
+            line = f"{self._label} [{bar}] {100 * done // total:3d}% {what}"
+        else:
+            line = f"{self._label} {done:,} {what}"
+        sys.stderr.write("\r\x1b[K" + line[:110])
+        sys.stderr.flush()
+
+    def close(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+
+
+class Out:
+    """Where a command's words go; ``as_json`` makes stdout one JSON object."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json
+
+    def emit(self, obj: Mapping[str, Any], text: str | Callable[[], str]) -> None:
+        """Print the result: ``obj`` under ``--json``, else ``text``."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(obj, ensure_ascii=False, indent=2) + "\n")
+        else:
+            words = text if isinstance(text, str) else text()
+            sys.stdout.write(words if words.endswith("\n") else words + "\n")
+        sys.stdout.flush()
+
+    def say(self, text: str) -> None:
+        """A line of result for people only (nothing under ``--json``)."""
+        if not self.as_json:
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+
+    def note(self, text: str) -> None:
+        """Talk: stderr."""
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+    def paint(self, text: str, colour: str) -> str:
+        """``text`` coloured where stdout is a terminal that wants it."""
+        if self.as_json or not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+            return text
+        return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+
+    def table(self, rows: Sequence[Sequence[str]], head: Sequence[str]) -> str:
+        """Left-aligned columns under a head; numbers (all digits) to the right."""
+        if not rows:
+            return ""
+        columns = list(zip(head, *rows, strict=True))
+        widths = [max(map(len, column)) for column in columns]
+        numeric = [all(_is_number(cell) for cell in column[1:]) for column in columns]
+
+        def line(cells: Sequence[str]) -> str:
+            parts = [
+                cell.rjust(width) if right else cell.ljust(width)
+                for cell, width, right in zip(cells, widths, numeric, strict=True)
+            ]
+            return "  ".join(parts).rstrip()
+
+        return "\n".join([self.paint(line(head), "dim"), *(line(row) for row in rows)])
+
+    @contextmanager
+    def progress(self, label: str) -> Iterator[Silent | Bar]:
+        """Progress while the block runs; silent unless stderr is a terminal."""
+        if not sys.stderr.isatty():
+            yield Silent()
+            return
+        bar = Bar(label)
+        try:
+            yield bar
+        finally:
+            bar.close()
+
+    def error(self, error: SealError) -> None:
+        """Say what was refused or went wrong, and what would mend it."""
+        if self.as_json:
+            sys.stdout.write(json.dumps({"error": error_json(error)}, ensure_ascii=False) + "\n")
+        if isinstance(error, BadSettings):
+            lines = [error.what, *error.problems, f"mend: {error.hint}"]
+        else:
+            lines = error.lines()
+        word = "refused" if isinstance(error, Refused) else "error"
+        sys.stderr.write(f"seal: {word}: {lines[0]}\n")
+        for line in lines[1:]:
+            sys.stderr.write(f"  {line}\n")
+
+    def fault(self, error: OSError) -> None:
+        """A fault of the operating system, in words."""
+        hint = ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            hint = "free some space (seal gc --yes), then run the same command again"
+        path = f": {error.filename}" if error.filename else ""
+        self.error(SealError(f"{error.strerror or error}{path}", hint=hint))
+
+
+def error_json(error: SealError) -> dict[str, Any]:
+    """The stable shape of an error under ``--json``."""
+    shape: dict[str, Any] = {
+        "kind": type(error).__name__,
+        "what": error.what,
+        "why": error.why,
+        "hint": error.hint,
+        "exit_code": error.exit_code,
+    }
+    if isinstance(error, Refused):
+        shape["rule"] = error.rule
+        shape["evidence"] = list(error.evidence)
+    if isinstance(error, GateDenied):
+        shape["decision"] = error.decision
+    if isinstance(error, BadSettings):
+        shape["problems"] = list(error.problems)
+    return shape
+
+
+def _is_number(cell: str) -> bool:
+    return cell.replace(",", "").isdigit()

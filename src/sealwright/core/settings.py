@@ -1,0 +1,269 @@
+"""``seal.toml``: read once, in one place, then passed down.
+
+Every problem is reported at once, each with its path; an unknown key is refused with the
+key it was probably meant to be. The JSON Schema is :func:`json_schema`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from sealwright.core import refs
+from sealwright.core.errors import BadInput, BadSettings
+
+Profile = Literal["solo", "team", "regulated"]
+Isolation = Literal["standard", "none"]
+Gpu = Literal["off", "auto"]
+
+_UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_SIZE = re.compile(r"(\d+)\s*(B|[KMGT]iB)?")
+_SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SPAN = re.compile(r"(\d+)\s*([smhd])")
+
+
+class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[data.NAME]``: a dataset and where the script reads it."""
+
+    path: str
+    label: str = ""
+    key: str = ""
+    reference: bool = False
+
+
+class StageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[stage.NAME]``: one command. ``inputs`` are datasets; ``outputs`` become datasets.
+
+    ``model`` is the output path (file or folder) that is the model, ``name`` what to call it.
+    """
+
+    cmd: list[str]
+    inputs: list[str] = msgspec.field(default_factory=list)
+    outputs: dict[str, str] = msgspec.field(default_factory=dict)
+    model: str = ""
+    name: str = ""
+    after: list[str] = msgspec.field(default_factory=list)
+    env: list[str] = msgspec.field(default_factory=list)
+
+
+class RoomSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[room]``: the sandbox and its limits."""
+
+    isolation: Isolation = "standard"
+    gpu: Gpu = "off"
+    memory: str = "auto"
+    processes: int = 512
+    time: str = "24h"
+    output: str = "8GiB"
+    files: int = 100_000
+    log: str = "64MiB"
+
+
+class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[log]``: where else the log is kept. ``witness`` is ``http://127.0.0.1:PORT`` or
+    ``unix:/path``; ``mirror`` a folder on another disk."""
+
+    witness: str = ""
+    mirror: str = ""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole of ``seal.toml``."""
+
+    profile: Profile = "solo"
+    data: dict[str, Data] = msgspec.field(default_factory=dict)
+    stage: dict[str, StageSettings] = msgspec.field(default_factory=dict)
+    room: RoomSettings = RoomSettings()
+    log: LogSettings = LogSettings()
+
+
+def load(path: Path) -> Settings:
+    """Read and check a settings file. Raises: BadInput (no file), BadSettings."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError as error:
+        raise BadInput(f"{path} is missing", hint="seal init") from error
+    return parse(raw, str(path.name))
+
+
+def parse(raw: bytes, where: str = "seal.toml") -> Settings:
+    """Bytes in, settings out. Raises: BadSettings with every problem."""
+    try:
+        tree = tomllib.loads(raw.decode())
+    except UnicodeDecodeError as error:
+        raise BadSettings(where, [f"$: not UTF-8 at byte {error.start}"]) from error
+    except tomllib.TOMLDecodeError as error:
+        raise BadSettings(where, [f"$: {error}"]) from error
+    problems = list(_walk(tree, Settings, "$"))
+    if not problems:
+        settings = msgspec.convert(tree, Settings)
+        problems = list(_semantics(settings))
+        if not problems:
+            return settings
+    raise BadSettings(where, problems)
+
+
+def size_bytes(text: str) -> int:
+    """``8GiB`` as bytes. Raises: BadInput."""
+    match = _SIZE.fullmatch(text.strip())
+    if not match:
+        raise BadInput(f"{text!r} is not a size", why="write 512MiB, 8GiB or a number of bytes")
+    return int(match[1]) * _UNITS[match[2] or ""]
+
+
+def span_s(text: str) -> int:
+    """``24h`` as seconds. Raises: BadInput."""
+    match = _SPAN.fullmatch(text.strip())
+    if not match:
+        raise BadInput(f"{text!r} is not a time span", why="write 90s, 30m, 24h or 7d")
+    return int(match[1]) * _SPANS[match[2]]
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) that editors can check ``seal.toml`` against."""
+    return msgspec.json.schema(Settings)
+
+
+def describe() -> Iterator[tuple[str, str]]:
+    """Every key as ``(path, type)``; the documentation test walks this."""
+    yield from _describe(Settings, "")
+
+
+def _describe(kind: Any, prefix: str) -> Iterator[tuple[str, str]]:
+    for name, hint in get_type_hints(kind).items():
+        path = f"{prefix}{name}"
+        if get_origin(hint) is dict and _is_struct(get_args(hint)[1]):
+            yield from _describe(get_args(hint)[1], f"{path}.NAME.")
+        elif _is_struct(hint):
+            yield from _describe(hint, f"{path}.")
+        else:
+            yield path, str(hint)
+
+
+def _walk(value: Any, hint: Any, path: str) -> Iterator[str]:
+    """Check ``value`` against ``hint``, yielding every fault under ``path``."""
+    if _is_struct(hint):
+        yield from _walk_struct(value, hint, path)
+    elif get_origin(hint) in (dict, list):
+        yield from _walk_container(value, hint, path)
+    elif get_origin(hint) is Literal:
+        allowed = get_args(hint)
+        if value not in allowed:
+            yield f"{path}: {value!r} is not one of {', '.join(allowed)}{_near(value, allowed)}"
+    elif type(value) is not hint:
+        yield f"{path}: {hint.__name__} is wanted, not {_kind(value)}"
+
+
+def _walk_container(value: Any, hint: Any, path: str) -> Iterator[str]:
+    shape = get_origin(hint)
+    if type(value) is not shape:
+        yield f"{path}: {'a table' if shape is dict else 'a list'} is wanted, not {_kind(value)}"
+    elif shape is dict:
+        for key, item in value.items():
+            yield from _walk(item, get_args(hint)[1], f"{path}.{key}")
+    else:
+        for number, item in enumerate(value):
+            yield from _walk(item, get_args(hint)[0], f"{path}[{number}]")
+
+
+def _walk_struct(value: Any, hint: Any, path: str) -> Iterator[str]:
+    if not isinstance(value, dict):
+        yield f"{path}: a table is wanted, not {_kind(value)}"
+        return
+    fields = {field.name: field for field in msgspec.structs.fields(hint)}
+    for key, item in value.items():
+        if key not in fields:
+            yield f"{path}.{key}: unknown key{_near(key, tuple(fields))}"
+        else:
+            yield from _walk(item, get_type_hints(hint)[key], f"{path}.{key}")
+    for name, field in fields.items():
+        if field.required and name not in value:
+            yield f"{path}.{name}: is missing"
+
+
+def _semantics(settings: Settings) -> Iterator[str]:
+    for name, data in settings.data.items():
+        yield from _named(f"$.data.{name}", name)
+        if not data.path:
+            yield f"$.data.{name}.path: is empty"
+    for name, stage in settings.stage.items():
+        yield from _named(f"$.stage.{name}", name)
+        yield from _stage(settings, name, stage)
+    yield from _limits(settings.room)
+
+
+def _stage(settings: Settings, name: str, stage: StageSettings) -> Iterator[str]:
+    path = f"$.stage.{name}"
+    if not stage.cmd:
+        yield f"{path}.cmd: is empty"
+    made = {output for other in settings.stage.values() for output in other.outputs}
+    for number, text in enumerate(stage.inputs):
+        try:
+            ref = refs.parse(text, "data")
+        except BadInput as error:
+            yield f"{path}.inputs[{number}]: {error.what}"
+            continue
+        known = set(settings.data) | made
+        if ref.kind != "data":
+            yield f"{path}.inputs[{number}]: only datasets can be inputs"
+        elif ref.name not in known:
+            yield (f"{path}.inputs[{number}]: no [data.{ref.name}]{_near(ref.name, tuple(known))}")
+    for number, other in enumerate(stage.after):
+        if other not in settings.stage:
+            yield f"{path}.after[{number}]: no [stage.{other}]{_near(other, tuple(settings.stage))}"
+    for output in stage.outputs:
+        yield from _named(f"{path}.outputs.{output}", output)
+    if stage.name:
+        yield from _named(f"{path}.name", stage.name)
+
+
+def _limits(room: RoomSettings) -> Iterator[str]:
+    for field, text in (("memory", room.memory), ("output", room.output), ("log", room.log)):
+        if field == "memory" and text == "auto":
+            continue
+        try:
+            size_bytes(text)
+        except BadInput as error:
+            yield f"$.room.{field}: {error.what} ({error.why})"
+    try:
+        span_s(room.time)
+    except BadInput as error:
+        yield f"$.room.time: {error.what} ({error.why})"
+    if room.processes < 1:
+        yield "$.room.processes: at least 1"
+    if room.files < 1:
+        yield "$.room.files: at least 1"
+
+
+def _named(path: str, name: str) -> Iterator[str]:
+    try:
+        refs.check_name(name)
+    except BadInput as error:
+        yield f"{path}: {error.what} ({error.why})"
+
+
+def _near(word: object, known: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(str(word), known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def _kind(value: object) -> str:
+    names: Mapping[type, str] = {
+        bool: "a boolean",
+        int: "an integer",
+        float: "a float",
+        str: "a string",
+        list: "a list",
+        dict: "a table",
+    }
+    return names.get(type(value), type(value).__name__)
+
+
+def _is_struct(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, msgspec.Struct)
