@@ -1,0 +1,1 @@
+"""One file per outside thing: stores, databases, key services. ``app.wiring`` imports them."""
