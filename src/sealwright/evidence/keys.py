@@ -54,6 +54,7 @@ class PublicKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
+@lru_cache(maxsize=256)
 def load_public(pem: bytes) -> PublicKey:
     """A PEM SubjectPublicKeyInfo, re-encoded. Raises: BadInput (not a key we accept)."""
     key = _loaded(pem)
