@@ -1,0 +1,1 @@
+"""Keys at rest, the encrypted segment format, and the signers."""
