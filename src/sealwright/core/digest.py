@@ -39,7 +39,7 @@ def of_file(path: Path | str) -> Digest:
     """
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     with open(fd, "rb", buffering=0) as stream:
-        return of_stream(stream)  # type: ignore[arg-type]
+        return of_stream(stream)
 
 
 def check(text: str) -> Digest:
