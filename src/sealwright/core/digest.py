@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,6 +41,24 @@ def of_file(path: Path | str) -> Digest:
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     with open(fd, "rb", buffering=0) as stream:
         return of_stream(stream)
+
+
+def tree_order(path: str) -> tuple[str, ...]:
+    """The sort key of a model's files: path component by path component."""
+    return tuple(path.split("/"))
+
+
+def of_tree(files: Iterable[tuple[str, Digest]]) -> Digest:
+    """The digest of a model: SHA-256 over its files' raw SHA-256 digests, in ``tree_order``.
+
+    ``files`` are (relative POSIX path, SHA-256) pairs in any order. It is the subject digest of
+    an OpenSSF model signature (https://model_signing/signature/v1.0), so it names the bytes of
+    the files in order, and not their names; those are in the signature and in the manifest.
+    """
+    state = hashlib.sha256()
+    for _, digest in sorted(files, key=lambda file: tree_order(file[0])):
+        state.update(bytes.fromhex(digest))
+    return state.hexdigest()
 
 
 def check(text: str) -> Digest:

@@ -19,7 +19,7 @@ from sealwright.evidence import dsse, statement
 from sealwright.evidence.checkpoint import Checkpoint, open_checkpoint, read_checkpoint
 from sealwright.evidence.merkle import CompactRange, leaf_hash
 from sealwright.evidence.note import ED25519, Verifier
-from sealwright.evidence.recorder import MAX_ENTRY_BYTES
+from sealwright.evidence.tlog import MAX_ENTRY_BYTES
 from sealwright.evidence.trust import Trust
 
 

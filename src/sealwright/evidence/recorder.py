@@ -6,9 +6,7 @@ from sealwright.core.errors import BadInput
 from sealwright.core.ports import Log, Signer
 from sealwright.core.records import Receipt, Statement
 from sealwright.evidence import dsse, statement
-
-MAX_ENTRY_BYTES = 65_535
-"""C2SP tlog-tiles gives an entry a 16-bit length; larger evidence goes in by its digest."""
+from sealwright.evidence.tlog import MAX_ENTRY_BYTES
 
 
 class SigningRecorder:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from sealwright.core.digest import Digest, of_bytes
+from sealwright.core.digest import Digest, check, of_bytes
 from sealwright.core.errors import BadInput, UnknownSigner, VerifyError
 from sealwright.core.ports import Signer
 from sealwright.evidence import dsse, jcs
@@ -44,14 +44,33 @@ class TrustKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Trust(msgspec.Struct, frozen=True):
-    """A verified chain. ``fingerprint``: SHA-256 of version 1's payload; ``digest``: newest's."""
+    """A verified chain; ``digests`` are the SHA-256 of each version's payload, oldest first."""
 
     version: int
     workspace: str
     origin: str
     keys: tuple[TrustKey, ...]
-    fingerprint: Digest
-    digest: Digest
+    digests: tuple[Digest, ...]
+
+    @property
+    def fingerprint(self) -> Digest:
+        """What names this trust root for good: the digest of version 1."""
+        return self.digests[0]
+
+    @property
+    def digest(self) -> Digest:
+        """The digest of the newest version."""
+        return self.digests[-1]
+
+    def check_pin(self, pin: str) -> Digest:
+        """Return ``pin`` if it names a version of this chain. Raises: UnknownSigner."""
+        if pin in self.digests:
+            return pin
+        raise UnknownSigner(
+            "the trust root is not the one you named",
+            why=f"its fingerprint is {self.fingerprint}, you named {pin}",
+            hint="ask the workspace's owner for the fingerprint by another way",
+        )
 
     def public(self, role: Role, index: int) -> dict[Digest, PublicKey]:
         """The keys of ``role`` that are good for entry ``index``, by key id."""
@@ -131,22 +150,34 @@ def rotated(trust: Trust, role: Role, new: TrustKey, at: int) -> tuple[TrustKey,
 
 
 def load(chain: Sequence[bytes], pin: str | None) -> Trust:
-    """Verify a chain, oldest first, against ``pin`` (a fingerprint; None pins nothing).
+    """Verify a chain, oldest first, against ``pin``; None pins nothing.
+
+    A pin is the fingerprint, or the payload digest of any later version: that one then has to
+    be part of the chain, which a thief of an older, rotated workspace key cannot arrange.
 
     Raises: VerifyError (a broken chain, rule ``trust.*``), UnknownSigner (another root).
     """
     documents = _documents(chain)
-    fingerprint = of_bytes(documents[0][1])
-    if pin is not None and pin != fingerprint:
-        raise UnknownSigner(
-            "the trust root is not the one you named",
-            why=f"its fingerprint is {fingerprint}, you named {pin}",
-            hint="ask the workspace's owner for the fingerprint by another way",
-        )
-    last, payload = documents[-1]
-    return Trust(
-        last.version, last.workspace, last.origin, last.keys, fingerprint, of_bytes(payload)
-    )
+    digests = [of_bytes(payload) for _, payload in documents]
+    last, _ = documents[-1]
+    trust = Trust(last.version, last.workspace, last.origin, last.keys, tuple(digests))
+    if pin is not None:
+        trust.check_pin(pin)
+    return trust
+
+
+def pin_of(text: bytes) -> Digest:
+    """What a user hands over as trust, as a pin: 64 hex characters, or a trust file's bytes.
+
+    Raises: BadInput (neither), VerifyError (a damaged trust file).
+    """
+    word = text.strip()
+    if not word.startswith(b"{"):
+        return check(word.decode("ascii", "replace").removeprefix("sha256:"))
+    envelope = dsse.parse(word)
+    if envelope.payload_type != PAYLOAD_TYPE:
+        raise BadInput("not a trust file", why=f"it is {envelope.payload_type[:80]!r}")
+    return of_bytes(envelope.payload)
 
 
 def _documents(chain: Sequence[bytes]) -> list[tuple[_Document, bytes]]:
