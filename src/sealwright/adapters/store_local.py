@@ -1,0 +1,321 @@
+"""The encrypted store in a directory: ``SCOPE/ab/ab….seg``, one file a segment.
+
+A stream is cut into slices of at most 64 MiB. A slice's name is keyed, so that equal slices
+of one scope are kept once and nobody without the key can test a guess about their content.
+A segment is written under a temporary name and appears whole or not at all; a crash leaves
+nothing but temporary files, which ``seal gc`` removes. Implements ``core.ports.Store``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import mmap
+import os
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from sealwright.core.errors import BadInput, Refused, Unavailable, VerifyError
+from sealwright.core.ports import Kms, Readable, StoredFile
+from sealwright.vault import container, private, wrapping
+
+SLICE_BYTES = container.MOST_BYTES
+_READ_BYTES = 1 << 20
+_ID = re.compile(r"[0-9a-f]{64}")
+_SUFFIX = ".seg"
+
+
+class LocalStore:
+    """Encrypted files under ``directory``. Safe for several processes and threads at once."""
+
+    def __init__(self, directory: Path, kms: Kms) -> None:
+        self._dir = directory
+        self._tmp = directory / "tmp"
+        self._kms = kms
+        self._buffers = threading.local()
+
+    def put(self, scope: str, source: BinaryIO) -> StoredFile:
+        """See ``core.ports.Store``. One pass; at most 64 MiB of plaintext is in memory.
+
+        Raises: Unavailable (disk full; nothing half-written is left), BadInput (scope name).
+        """
+        namer = _Namer(self._kms, self._scope_dir(scope, make=True).name)
+        whole, size = hashlib.sha256(), 0
+        segments: list[str] = []
+        while True:
+            content = self._fill(source, whole)
+            if content.nbytes == 0 and segments:
+                break
+            size += content.nbytes
+            segment = namer.name(content)
+            if not self._path(scope, segment).exists():
+                self._write(scope, segment, content)
+            segments.append(segment)
+            if content.nbytes < SLICE_BYTES:
+                break
+        return StoredFile(whole.hexdigest(), size, tuple(segments))
+
+    def open(self, scope: str, file: StoredFile) -> Readable:
+        """See ``core.ports.Store``. Segments are opened when they are first read."""
+        return StoredReader(self, scope, file)
+
+    def segments(self, scope: str) -> frozenset[str]:
+        """See ``core.ports.Store``."""
+        found = self._scope_dir(scope).glob(f"[0-9a-f][0-9a-f]/*{_SUFFIX}")
+        return frozenset(path.name.removesuffix(_SUFFIX) for path in found)
+
+    def scopes(self) -> tuple[str, ...]:
+        """Every scope that has a directory here, sorted."""
+        if not self._dir.is_dir():
+            return ()
+        names = (path.name for path in self._dir.iterdir() if path.is_dir())
+        return tuple(sorted(name for name in names if name != self._tmp.name))
+
+    def shred(self, scope: str, segments: Sequence[str]) -> int:
+        """See ``core.ports.Store``. The wrapped key is overwritten, then the file unlinked."""
+        count = 0
+        for segment in segments:
+            path = self._path(scope, segment)
+            if path.exists():
+                _shred_file(path)
+                count += 1
+        return count
+
+    def open_segment(self, scope: str, segment: str) -> OpenSegment:
+        """One verified segment. Raises: Refused (not here), VerifyError (changed)."""
+        path = self._path(scope, segment)
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise Refused(
+                f"a segment of {scope} is not in the store",
+                why="it was shredded, or the store is incomplete",
+                hint="seal restore from a backup, or add the data again",
+                rule="store.segment-missing",
+                evidence=(segment,),
+            ) from error
+        return OpenSegment(fd, self._kms, scope, segment, f"{scope}/{segment}")
+
+    def _write(self, scope: str, segment: str, content: memoryview) -> None:
+        key = wrapping.new_key()
+        wrapped = self._kms.wrap(scope, key, _context(scope, segment))
+        header = container.new_header(scope, bytes.fromhex(segment), wrapped, content.nbytes)
+        path = self._path(scope, segment)
+        private.make_dir(path.parent)
+        private.make_dir(self._tmp)
+        with _full_disk_is_unavailable(scope):
+            tmp = self._tmp / private.tmp_name()
+            try:
+                _write_all(tmp, container.encrypt(header, key, content))
+                tmp.replace(path)
+                private.sync_dir(path.parent)
+            finally:
+                tmp.unlink(missing_ok=True)
+
+    def _fill(self, source: BinaryIO, whole: hashlib._Hash) -> memoryview:
+        """The next slice, hashed while it is warm."""
+        buffer = self._buffer()
+        used = 0
+        while used < SLICE_BYTES:
+            window = buffer[used : min(used + _READ_BYTES, SLICE_BYTES)]
+            count = _read_into(source, window)
+            if count == 0:
+                break
+            whole.update(window[:count])
+            used += count
+        return buffer[:used]
+
+    def _buffer(self) -> memoryview:
+        # an anonymous map costs only the pages that are touched, so small files stay cheap
+        if not hasattr(self._buffers, "view"):
+            self._buffers.view = memoryview(mmap.mmap(-1, SLICE_BYTES))
+        view: memoryview = self._buffers.view
+        return view
+
+    def _scope_dir(self, scope: str, *, make: bool = False) -> Path:
+        private.check_label(scope, "a scope")
+        if scope == self._tmp.name:
+            raise BadInput(f"{scope!r} cannot name a scope", why="the store uses that word")
+        path = self._dir / scope
+        if make:
+            private.make_dir(path)
+            self._kms.create(scope)
+        return path
+
+    def _path(self, scope: str, segment: str) -> Path:
+        if not _ID.fullmatch(segment):
+            raise BadInput(f"not a segment id: {segment!r}", why="64 lowercase hex wanted")
+        return self._scope_dir(scope) / segment[:2] / f"{segment}{_SUFFIX}"
+
+
+class OpenSegment(container.SegmentReader):
+    """A segment reader that owns its descriptor."""
+
+    def __init__(self, fd: int, kms: Kms, scope: str, segment: str, where: str) -> None:
+        self._own = fd
+        try:
+            header = container.read_header(fd, where)
+            if header.key_name != scope or header.segment_id.hex() != segment:
+                raise VerifyError(
+                    "a stored segment is not the one its name says",
+                    where=where,
+                    why=f"it says {header.key_name}/{header.segment_id.hex()}",
+                    rule="store.segment-swapped",
+                )
+            key = _unwrap(kms, header, where)
+            super().__init__(fd, header, key, where)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the descriptor; closing twice is fine."""
+        if self._own >= 0:
+            os.close(self._own)
+            self._own = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class StoredReader:
+    """Random access to a stored file's plaintext across its segments. Safe for threads."""
+
+    def __init__(self, store: LocalStore, scope: str, file: StoredFile) -> None:
+        self._store = store
+        self._scope = scope
+        self._file = file
+        self._opened: dict[int, OpenSegment] = {}
+        if len(file.segments) != max(1, -(-file.size // SLICE_BYTES)):
+            raise VerifyError(
+                "a stored file does not have the segments its length asks for",
+                where=file.sha256,
+                rule="store.length-changed",
+            )
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        return self._file.size
+
+    def pread(self, offset: int, count: int) -> bytes:
+        """See ``core.ports.Readable``."""
+        count = max(0, min(count, self.size - offset))
+        if offset < 0 or count == 0:
+            return b""
+        index, skip = divmod(offset, SLICE_BYTES)
+        if skip + count <= SLICE_BYTES:
+            return self._segment(index).pread(skip, count)
+        out = bytearray(count)
+        self.pread_into(offset, memoryview(out))
+        return bytes(out)
+
+    def pread_into(self, offset: int, out: memoryview) -> int:
+        """Fill ``out`` from ``offset``, as far as there is plaintext; returns how far."""
+        count = max(0, min(len(out), self.size - offset))
+        done = 0
+        while done < count:
+            index, skip = divmod(offset + done, SLICE_BYTES)
+            take = min(count - done, SLICE_BYTES - skip)
+            done += self._segment(index).pread_into(skip, out[done : done + take])
+        return count
+
+    def close(self) -> None:
+        """Close every segment's descriptor."""
+        while self._opened:
+            self._opened.popitem()[1].close()
+
+    def _segment(self, index: int) -> OpenSegment:
+        found = self._opened.get(index)
+        if found is None:
+            segment = self._file.segments[index]
+            found = self._store.open_segment(self._scope, segment)
+            want = min(SLICE_BYTES, self.size - index * SLICE_BYTES)
+            if found.size != want:
+                raise VerifyError(
+                    "a stored segment has another length than its file says",
+                    where=f"{self._scope}/{segment}",
+                    why=f"{found.size} bytes, not {want}",
+                    rule="store.length-changed",
+                )
+            self._opened[index] = found
+        return found
+
+
+class _Namer:
+    """Names slices: HMAC-SHA256 over a keyed fingerprint, both keys derived from the scope's.
+
+    The fingerprint is a GMAC: ten times as fast as a second SHA-256 beside the file's own,
+    and collisions cannot be sought without its key. It never leaves this class.
+    """
+
+    def __init__(self, kms: Kms, scope: str) -> None:
+        self._name_key = kms.derive(scope, b"segment-name")
+        self._fingerprint = AESGCM(kms.derive(scope, b"segment-fingerprint"))
+
+    def name(self, content: memoryview) -> str:
+        tag = self._fingerprint.encrypt(bytes(12), b"", content)
+        message = content.nbytes.to_bytes(8, "big") + tag
+        return hmac.new(self._name_key, message, hashlib.sha256).hexdigest()
+
+
+def _context(scope: str, segment: str) -> bytes:
+    return f"sealwright segment v1 {scope} {segment}".encode()
+
+
+def _unwrap(kms: Kms, header: container.Header, where: str) -> bytes:
+    context = _context(header.key_name, header.segment_id.hex())
+    try:
+        return kms.unwrap(header.key_name, header.wrapped, context)
+    except VerifyError as error:
+        raise VerifyError(
+            "a stored segment's key does not open",
+            where=where,
+            why="the wrapped key was changed, or the segment was put there by another workspace",
+            rule="store.key-changed",
+        ) from error
+
+
+def _read_into(source: BinaryIO, window: memoryview) -> int:
+    readinto = getattr(source, "readinto", None)
+    if readinto is not None:
+        return int(readinto(window) or 0)
+    data = source.read(len(window))
+    window[: len(data)] = data
+    return len(data)
+
+
+def _write_all(path: Path, blocks: Iterator[memoryview]) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(path, flags, 0o600)
+    try:
+        for block in blocks:
+            done = 0
+            while done < len(block):
+                done += os.write(fd, block[done:])
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _shred_file(path: Path) -> None:
+    private.overwrite(path)
+    private.remove(path)
+
+
+@contextmanager
+def _full_disk_is_unavailable(scope: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(
+            f"{scope} cannot be stored: {error.strerror}",
+            why="nothing half-written was left behind",
+            hint="free some space (seal gc --yes), then run the same command again",
+        ) from error
