@@ -1,0 +1,214 @@
+"""The only place that picks adapters: a directory in, a :class:`Workspace` out.
+
+The environment is read here and nowhere else: ``XDG_STATE_HOME``, ``SEAL_PASSPHRASE``,
+``SEAL_PRINCIPAL``.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+
+from sealwright.adapters.db_sqlite import SqliteLog
+from sealwright.adapters.keyring_file import Keyring
+from sealwright.adapters.kms_file import FileKms
+from sealwright.adapters.store_local import LocalStore
+from sealwright.core import clock, refs, settings
+from sealwright.core.errors import BadInput, Unavailable, VerifyError
+from sealwright.core.ports import Recorder
+from sealwright.core.records import Principal
+from sealwright.evidence import trust as trusts
+from sealwright.evidence.history import Head, History
+from sealwright.evidence.recorder import SigningRecorder
+from sealwright.evidence.trust import Trust
+from sealwright.vault import private
+
+FORMAT = 1
+SETTINGS = "seal.toml"
+SEAL_DIR = ".seal"
+
+
+class WorkspaceRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``.seal/workspace.json``: which keys and which log belong to this project."""
+
+    format: int
+    id: str
+    origin: str
+
+
+class Workspace:
+    """A project, its log, its store and its keys. Parts open when first used."""
+
+    def __init__(self, root: Path, record: WorkspaceRecord) -> None:
+        self.root = root
+        self.id = record.id
+        self.origin = record.origin
+        self.seal_dir = root / SEAL_DIR
+        self.state_dir = state_home() / record.id
+        self.clock = clock.now
+
+    @cached_property
+    def settings(self) -> settings.Settings:
+        """``seal.toml``; the defaults where there is none."""
+        path = self.root / SETTINGS
+        return settings.load(path) if path.exists() else settings.Settings()
+
+    @property
+    def profile(self) -> settings.Profile:
+        """solo, team or regulated."""
+        return self.settings.profile
+
+    @cached_property
+    def kms(self) -> FileKms:
+        """The embedded key service, unlocked."""
+        return FileKms.open(self.state_dir, passphrase_asker())
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        """The signing keys."""
+        return Keyring(self.state_dir, self.kms)
+
+    @cached_property
+    def log(self) -> SqliteLog:
+        """The ledger, open for appending."""
+        return SqliteLog.open(self.seal_dir / "ledger.db", self.origin, self.keyring.signer("log"))
+
+    @cached_property
+    def trust(self) -> Trust:
+        """The trust chain in ``.seal/trust``, held against the fingerprint in the state directory."""
+        pin = private.read(self.state_dir / "trust.pin").decode().strip()
+        return trusts.load(trust_chain(self.seal_dir / "trust"), pin)
+
+    @cached_property
+    def store(self) -> LocalStore:
+        """The encrypted store."""
+        return LocalStore(self.seal_dir / "store", self.kms)
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        """Signs with the workspace key and appends."""
+        return SigningRecorder(self.log, self.keyring.signer("workspace"))
+
+    @cached_property
+    def principal(self) -> Principal:
+        """Who acts: ``SEAL_PRINCIPAL`` or the login name; the key is made on first use."""
+        name = principal_name()
+        role = f"principal:{name}"
+        signer = (
+            self.keyring.signer(role) if role in self.keyring.roles() else self.keyring.create(role)
+        )
+        return Principal(name, signer.key_id, uid=os.getuid())
+
+    def history(self) -> History:
+        """The whole log, verified; the anchor in the state directory moves up to it."""
+        seen = self._anchor()
+        history = History.read(self.log, self.trust, seen)
+        if seen is None or history.head.size > seen.size:
+            self.anchor(history.head)
+        return history
+
+    def anchor(self, head: Head) -> None:
+        """Remember outside the project how far the log had come."""
+        private.replace(self.state_dir / "anchor.json", msgspec.json.encode(head))
+
+    def _anchor(self) -> Head | None:
+        try:
+            data = private.read(self.state_dir / "anchor.json")
+        except FileNotFoundError:
+            return None
+        try:
+            return msgspec.json.decode(data, type=Head)
+        except msgspec.DecodeError as error:
+            raise VerifyError(
+                "the anchor of the log was changed",
+                where=str(self.state_dir / "anchor.json"),
+                rule="log.anchor-changed",
+                hint="check the log against a witness or a mirror (seal log verify), then remove it",
+            ) from error
+
+
+def open_workspace(start: Path | None = None) -> Workspace:
+    """The workspace of the directory ``start`` (the present one) or the nearest above it.
+
+    Raises: BadInput (there is none), Unavailable (made by a newer version), VerifyError.
+    """
+    here = (start or Path.cwd()).resolve()
+    for directory in (here, *here.parents):
+        if (directory / SEAL_DIR / "workspace.json").is_file():
+            return Workspace(directory, read_record(directory / SEAL_DIR))
+    raise BadInput(f"no workspace in {here} or above it", hint="seal init")
+
+
+def read_record(seal_dir: Path) -> WorkspaceRecord:
+    """``workspace.json``, checked. Raises: VerifyError, Unavailable."""
+    path = seal_dir / "workspace.json"
+    data = path.read_bytes()
+    try:
+        stamp = msgspec.json.decode(data, type=dict)
+        if int(stamp.get("format", 0)) > FORMAT:
+            raise Unavailable(
+                "this workspace was made by a newer Sealwright",
+                why=f"its format is {stamp['format']}, this version knows {FORMAT}",
+                hint="pip install --upgrade sealwright",
+            )
+        record = msgspec.json.decode(data, type=WorkspaceRecord)
+    except (msgspec.DecodeError, TypeError, ValueError) as error:
+        raise VerifyError(
+            "workspace.json was changed", where=str(path), why=str(error), rule="workspace.changed"
+        ) from error
+    if not record.origin.startswith(f"sealwright.local/{record.id}"):
+        raise VerifyError(
+            "workspace.json was changed",
+            where=str(path),
+            why="the origin is not this workspace's",
+            rule="workspace.changed",
+        )
+    return record
+
+
+def trust_chain(directory: Path) -> list[bytes]:
+    """The trust envelopes ``1.json``, ``2.json``, … in order."""
+    chain = []
+    while (path := directory / f"{len(chain) + 1}.json").is_file():
+        chain.append(path.read_bytes())
+    return chain
+
+
+def state_home() -> Path:
+    """``$XDG_STATE_HOME/sealwright``: keys live here, never in a project."""
+    base = os.environ.get("XDG_STATE_HOME", "")
+    root = Path(base) if base.startswith("/") else Path.home() / ".local" / "state"
+    return root / "sealwright"
+
+
+def passphrase() -> str | None:
+    """``SEAL_PASSPHRASE``, if it is set and not empty."""
+    return os.environ.get("SEAL_PASSPHRASE") or None
+
+
+def passphrase_asker() -> Callable[[], str] | None:
+    """What asks for the passphrase: the environment, a terminal, or nothing at all."""
+    given = passphrase()
+    if given is not None:
+        return lambda: given
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        return lambda: getpass.getpass("passphrase: ", stream=sys.stderr)
+    return None
+
+
+def principal_name() -> str:
+    """``SEAL_PRINCIPAL`` or the login name, as a name."""
+    given = os.environ.get("SEAL_PRINCIPAL")
+    if given:
+        return refs.check_name(given)
+    try:
+        login = getpass.getuser().lower()
+    except (OSError, KeyError):
+        login = ""
+    return login if refs.NAME.fullmatch(login) else f"uid-{os.getuid()}"
