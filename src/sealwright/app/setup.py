@@ -42,10 +42,10 @@ def create_workspace(
     scratch = root / f"{wiring.SEAL_DIR}.new-{identity}"
     state_dir.parent.mkdir(parents=True, exist_ok=True)
     try:
-        kms, recovery = FileKms.create(state_dir, passphrase)
+        kms, recovery = FileKms.initialize(state_dir, passphrase)
         keyring = Keyring(state_dir, kms)
         _fill(scratch, record, keyring, state_dir, profile)
-        os.rename(scratch, seal_dir)
+        scratch.rename(seal_dir)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         shutil.rmtree(state_dir, ignore_errors=True)

@@ -19,7 +19,8 @@ from sealwright.adapters.db_sqlite import SqliteLog
 from sealwright.adapters.keyring_file import Keyring
 from sealwright.adapters.kms_file import FileKms
 from sealwright.adapters.store_local import LocalStore
-from sealwright.core import clock, refs, settings
+from sealwright.core import clock, refs
+from sealwright.core import settings as settings_
 from sealwright.core.errors import BadInput, Unavailable, VerifyError
 from sealwright.core.ports import Recorder
 from sealwright.core.records import Principal
@@ -54,13 +55,13 @@ class Workspace:
         self.clock = clock.now
 
     @cached_property
-    def settings(self) -> settings.Settings:
+    def settings(self) -> settings_.Settings:
         """``seal.toml``; the defaults where there is none."""
         path = self.root / SETTINGS
-        return settings.load(path) if path.exists() else settings.Settings()
+        return settings_.load(path) if path.exists() else settings_.Settings()
 
     @property
-    def profile(self) -> settings.Profile:
+    def profile(self) -> settings_.Profile:
         """solo, team or regulated."""
         return self.settings.profile
 
@@ -81,7 +82,7 @@ class Workspace:
 
     @cached_property
     def trust(self) -> Trust:
-        """The trust chain in ``.seal/trust``, held against the fingerprint in the state directory."""
+        """The trust chain in ``.seal/trust``, held against the fingerprint we pinned."""
         pin = private.read(self.state_dir / "trust.pin").decode().strip()
         return trusts.load(trust_chain(self.seal_dir / "trust"), pin)
 
@@ -129,7 +130,7 @@ class Workspace:
                 "the anchor of the log was changed",
                 where=str(self.state_dir / "anchor.json"),
                 rule="log.anchor-changed",
-                hint="check the log against a witness or a mirror (seal log verify), then remove it",
+                hint="compare the log with a witness or a mirror (seal log verify)",
             ) from error
 
 
@@ -174,7 +175,7 @@ def read_record(seal_dir: Path) -> WorkspaceRecord:
 
 def trust_chain(directory: Path) -> list[bytes]:
     """The trust envelopes ``1.json``, ``2.json``, … in order."""
-    chain = []
+    chain: list[bytes] = []
     while (path := directory / f"{len(chain) + 1}.json").is_file():
         chain.append(path.read_bytes())
     return chain
