@@ -1,0 +1,1 @@
+"""Policy: facts drawn from statements, Cedar over the facts, gates, people and approvals."""

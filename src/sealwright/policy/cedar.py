@@ -1,0 +1,214 @@
+"""Cedar (https://www.cedarpolicy.com), fail closed.
+
+Cedar alone skips a policy that errors, and cedarpy once ignored a schema it could not read
+(cedar-py issue 27). A third trap: entities parsed without the schema hold no action groups,
+so ``forbid (…, action in Action::"gate", …)`` matches nothing and says nothing. Here the
+schema is mandatory, both checks are proven to bite at load, every policy is validated and
+named, a request is validated against the schema, and any diagnostic denies.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache, lru_cache
+from importlib.metadata import version
+from typing import Any, Literal
+
+import cedarpy
+import msgspec
+
+from sealwright.core.errors import BadInput
+from sealwright.core.records import Json
+from sealwright.policy import facts
+
+_TYPE_ERROR = 'forbid(principal, action, resource) when { context.run_status in ["ok"] };'
+_GROUPS = cedarpy.PolicySet.from_str('permit(principal, action in Action::"gate", resource);')
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """One policy: its ``@id``, what it says of itself, and what it reads."""
+
+    id: str
+    effect: Literal["permit", "forbid"]
+    reason: str
+    mend: str
+    source: str
+    reads: tuple[str, ...]
+    literals: tuple[bool | int | str, ...]
+    actions: tuple[str, ...]
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What Cedar said: who decided, who warned, and what went wrong (which denies)."""
+
+    allowed: bool
+    decided: tuple[Rule, ...]
+    warned: tuple[Rule, ...]
+    errors: tuple[str, ...]
+
+
+class Engine(msgspec.Struct, frozen=True):
+    """A validated policy set, parsed once."""
+
+    rules: Mapping[str, Rule]
+    policies: cedarpy.PolicySet
+    schema: cedarpy.Schema
+    entities: cedarpy.Entities
+
+    def judge(
+        self, action: str, principal: str, resource: str, values: Mapping[str, Json]
+    ) -> Verdict:
+        """One decision: ``action`` and ``warn:action`` over the same values. Never raises."""
+        if not self.rules:
+            return Verdict(False, (), (), ())
+        try:
+            context = json.dumps(values, allow_nan=False)
+            requests = [
+                _request(prefix + action, principal, resource, context) for prefix in ("", "warn:")
+            ]
+            gate, warn = cedarpy.is_authorized_batch(
+                requests, self.policies, self.entities, self.schema
+            )
+        except (ValueError, TypeError, KeyError, RuntimeError) as error:
+            return Verdict(False, (), (), (f"{type(error).__name__}: {error}",))
+        errors = (*gate.diagnostics.errors, *warn.diagnostics.errors)
+        return Verdict(
+            gate.decision is cedarpy.Decision.Allow and not errors,
+            self._named(gate.diagnostics.reasons),
+            self._named(r for r in warn.diagnostics.reasons if self.rules[r].effect == "forbid"),
+            tuple(errors),
+        )
+
+    def _named(self, ids: Any) -> tuple[Rule, ...]:
+        return tuple(self.rules[rule] for rule in sorted(ids))
+
+
+@cache
+def engine_version() -> str:
+    """Name and version of what judges, as decisions record it."""
+    return f"cedarpy/{version('cedarpy')}"
+
+
+@lru_cache(maxsize=32)
+def load(files: tuple[tuple[str, str], ...], schema: str) -> Engine:
+    """Parse and validate policy files ``(name, text)``. Cached by content.
+
+    Raises: BadInput naming the file, the rule and the fault.
+    """
+    parsed = _schema(schema)
+    static: dict[str, Any] = {}
+    rules: dict[str, Rule] = {}
+    for name, text in files:
+        for rule, body in _file(name, text, parsed):
+            if rule.id in rules:
+                raise BadInput(
+                    f"{name}: the rule {rule.id} is defined twice",
+                    why=f"also in {rules[rule.id].source}",
+                )
+            rules[rule.id], static[rule.id] = rule, body
+    try:
+        policies = cedarpy.PolicySet.from_json_str(
+            json.dumps({"templates": {}, "staticPolicies": static, "templateLinks": []})
+        )
+    except ValueError as error:
+        raise BadInput("the policies do not form a set", why=str(error)) from error
+    return Engine(rules, policies, parsed, _entities(parsed))
+
+
+def _schema(text: str) -> cedarpy.Schema:
+    try:
+        parsed = cedarpy.Schema.from_str(text)
+    except ValueError as error:
+        raise BadInput("the policy schema cannot be read", why=str(error)) from error
+    if cedarpy.validate_policies(_TYPE_ERROR, parsed).validation_passed:
+        raise BadInput(
+            "the policy schema checks nothing",
+            why="a policy with a type error passed validation against it",
+        )
+    return parsed
+
+
+def _entities(schema: cedarpy.Schema) -> cedarpy.Entities:
+    """No entities but the schema's action groups, shown to work for every gate."""
+    entities = cedarpy.Entities.from_json_str("[]", schema)
+    context = json.dumps(facts.of(facts.refusing()).jsonable())
+    probes = [_request(gate, "probe", "probe", context) for gate in facts.GATES]
+    for result in cedarpy.is_authorized_batch(probes, _GROUPS, entities, schema):
+        if not result.allowed:
+            raise BadInput(
+                'the policy schema does not put every gate into the group "gate"',
+                why="a rule about the group would match nothing; "
+                + "; ".join(result.diagnostics.errors),
+            )
+    return entities
+
+
+def _file(name: str, text: str, schema: cedarpy.Schema) -> Iterator[tuple[Rule, Any]]:
+    try:
+        tree = json.loads(cedarpy.policies_to_json_str(text))
+    except ValueError as error:
+        raise BadInput(f"{name} is not Cedar", why=str(error)) from error
+    if tree["templates"]:
+        raise BadInput(f"{name} holds a template", why="a policy with ?slots applies to nobody")
+    result = cedarpy.validate_policies(text, schema)
+    if not result.validation_passed or result.errors:
+        why = "; ".join(sorted({error.error for error in result.errors})) or "not validated"
+        raise BadInput(
+            f"{name} does not fit the schema", why=why, hint="docs/spec/facts-v1.md has every fact"
+        )
+    for body in tree["staticPolicies"].values():
+        yield _rule(name, body), body
+
+
+def _rule(name: str, body: Mapping[str, Any]) -> Rule:
+    notes = body.get("annotations", {})
+    rule_id, reason = notes.get("id") or "", notes.get("reason") or ""
+    if not rule_id or not reason:
+        raise BadInput(
+            f"{name}: a policy has no @id or no @reason",
+            why="a refusal must be able to say which rule decided, and why",
+        )
+    conditions = body.get("conditions", [])
+    reads: set[str] = set()
+    literals: list[bool | int | str] = []
+    for node in _nodes(conditions):
+        if node.keys() == {"."} and node["."]["left"] == {"Var": "context"}:
+            reads.add(node["."]["attr"])
+        elif node.keys() == {"Value"} and isinstance(node["Value"], bool | int | str):
+            literals.append(node["Value"])
+    return Rule(
+        rule_id,
+        body["effect"],
+        reason,
+        notes.get("mend") or "",
+        name,
+        tuple(sorted(reads)),
+        tuple(dict.fromkeys(literals)),
+        tuple(_actions(body["action"])),
+    )
+
+
+def _actions(scope: Mapping[str, Any]) -> Iterator[str]:
+    """The actions a policy names; none for a policy about all of them."""
+    for entity in [scope["entity"]] if "entity" in scope else scope.get("entities", []):
+        yield entity["id"]
+
+
+def _nodes(value: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+        for member in value.values():
+            yield from _nodes(member)
+    elif isinstance(value, list):
+        for member in value:
+            yield from _nodes(member)
+
+
+def _request(action: str, principal: str, resource: str, context: str) -> dict[str, Any]:
+    return {
+        "principal": {"type": "Principal", "id": principal},
+        "action": {"type": "Action", "id": action},
+        "resource": {"type": "Artifact", "id": resource},
+        "context": context,
+    }

@@ -1,0 +1,230 @@
+"""facts/v1: the integers, booleans, strings and sets that a policy may judge.
+
+One row of :data:`ROWS` per fact; ``docs/spec/facts-v1.md`` has the same rows, and the Cedar
+schema is made from them. Arithmetic happens before a fact exists and is rounded towards
+refusal; there is no float, no null and no optional fact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from sealwright.core.digest import Digest, of_bytes
+from sealwright.core.errors import BadInput
+from sealwright.core.records import Json
+from sealwright.evidence import jcs
+
+VERSION = "facts/v1"
+NEVER = 2**53 - 1
+"""The age or lag of something that never happened: later than any limit."""
+
+GATES = ("train", "register", "promote", "export")
+PROFILES = ("solo", "team", "regulated")
+"""Laxest first; the fact ``profile`` is the index."""
+
+SEPARATIONS = ("none", "same-uid", "same-host", "remote")
+"""How far away the witness is; the fact ``witness`` is the index."""
+
+CUSTODIES = ("unknown", "key-file", "passphrase", "external")
+"""How the root key is kept; the fact ``key_custody`` is the index."""
+
+Gate = Literal["train", "register", "promote", "export"]
+Value = bool | int | str | tuple[str, ...]
+Kind = Literal["Bool", "Long", "String", "Set<String>"]
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One fact: its Cedar type, where it comes from, what it says, what it is when unknown."""
+
+    name: str
+    kind: Kind
+    source: Literal["ledger", "request", "ledger at register and later, request at train"]
+    meaning: str
+    unknown: Value
+
+
+_BOTH: Literal["ledger at register and later, request at train"] = (
+    "ledger at register and later, request at train"
+)
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        "approvals",
+        "Long",
+        "ledger",
+        "people who approved this request: distinct person, key"
+        " and (uid, host), still valid, neither asking nor the one who trained",
+        0,
+    ),
+    Row("approvals_ignored", "Long", "ledger", "approvals of this request that do not count", 0),
+    Row("approvers", "Set<String>", "ledger", "names behind `approvals`", ()),
+    Row("code_dirty", "Bool", "ledger", "a run's code differed from its commit, or had none", True),
+    Row(
+        "evidence_looser",
+        "Long",
+        "ledger",
+        "artifacts and runs whose evidence was made under a looser profile than this one",
+        NEVER,
+    ),
+    Row("inputs", "Long", "ledger", "dataset versions the subjects are or were made from", 0),
+    Row("inputs_external", "Long", "ledger", "of those, signed in place and not kept", NEVER),
+    Row(
+        "inputs_revoked",
+        "Long",
+        "ledger",
+        "of those, revoked, or made from something revoked",
+        NEVER,
+    ),
+    Row("inputs_signed", "Long", "ledger", "of those, with a signed dataset statement", 0),
+    Row("inputs_unknown", "Long", "ledger", "of those, without one", NEVER),
+    Row(
+        "isolation_rung",
+        "Long",
+        _BOTH,
+        "the weakest room of the runs: 0 none, 1 Landlock, seccomp"
+        " and limits, 2 namespaces and seccomp, 3 also cgroup limits, 4 a virtual machine",
+        0,
+    ),
+    Row("key_custody", "Long", "request", "0 unknown, 1 key file, 2 passphrase, 3 external KMS", 0),
+    Row(
+        "missing", "Set<String>", "ledger", "statements this gate needs and did not find", ("all",)
+    ),
+    Row("model_blocked", "Bool", "ledger", "a subject itself is revoked", True),
+    Row("network_none", "Bool", _BOTH, "no run had a network beyond its own loopback", False),
+    Row("plaintext_on_disk", "Bool", _BOTH, "a run's inputs were decrypted onto a disk", True),
+    Row("policy_active", "Bool", "ledger", "this policy set is the one last activated", False),
+    Row("profile", "Long", "request", "0 solo, 1 team, 2 regulated", 2),
+    Row(
+        "profile_matches", "Bool", "request", "seal.toml names the profile of the policy set", False
+    ),
+    Row(
+        "readmit_approvals",
+        "Long",
+        "ledger",
+        "fewest people who readmitted one of the artifacts behind `evidence_looser`",
+        0,
+    ),
+    Row("reason_given", "Bool", "request", "the request says why", False),
+    Row(
+        "revoked_ancestors",
+        "Long",
+        "ledger",
+        "revoked artifacts the subjects were made from",
+        NEVER,
+    ),
+    Row(
+        "room_missing",
+        "Set<String>",
+        "request",
+        "primitives this machine lacks for the room",
+        ("unknown",),
+    ),
+    Row(
+        "run_status",
+        "String",
+        "ledger",
+        "`ok`, `none` (no run yet), or how a run ended:"
+        " `failed`, `interrupted`, `refused`, `timeout`, `killed`",
+        "none",
+    ),
+    Row("self_approved", "Bool", "ledger", "who asks approved it too, with a reason", False),
+    Row("subjects", "Long", "request", "artifacts the decision is about", 0),
+    Row("unisolated", "Bool", _BOTH, "a run had no room around it, or none that is known", True),
+    Row(
+        "witness",
+        "Long",
+        "request",
+        "separation of the best witness that cosigned: 0 none, 1 same uid, 2 same host, 3 remote",
+        0,
+    ),
+    Row("witness_age_s", "Long", "request", "seconds since that cosignature", NEVER),
+    Row("witness_lag", "Long", "request", "entries it does not cover", NEVER),
+)
+NAMES = tuple(row.name for row in ROWS)
+_KINDS = {row.name: row.kind for row in ROWS}
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """Every fact of :data:`ROWS`, each of its type."""
+
+    values: Mapping[str, Value]
+
+    @property
+    def digest(self) -> Digest:
+        """SHA-256 over the canonical JSON of version and values."""
+        return of_bytes(jcs.canonical({"facts": self.jsonable(), "version": VERSION}))
+
+    def jsonable(self) -> dict[str, Json]:
+        """The values with sets as sorted lists: what Cedar reads and a statement keeps."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in sorted(self.values.items())
+        }
+
+
+def of(values: Mapping[str, object]) -> Facts:
+    """Check and freeze: a missing, extra, null, float or out-of-range fact is refused.
+
+    Raises: BadInput naming the fact. A caller that cannot say denies.
+    """
+    if odd := sorted(set(values) ^ set(NAMES)):
+        raise BadInput(f"not the facts of {VERSION}", why=f"missing or unknown: {', '.join(odd)}")
+    return Facts({name: _checked(name, values[name]) for name in NAMES})
+
+
+def from_json(values: Mapping[str, Json]) -> Facts:
+    """Facts as a statement keeps them. Raises: BadInput."""
+    return of({k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+
+def refusing() -> dict[str, Value]:
+    """Every fact at the value it has when nothing is known: no shipped policy allows this."""
+    return {row.name: row.unknown for row in ROWS}
+
+
+def schema() -> str:
+    """The Cedar schema of facts/v1, as ``policies/facts-v1.cedarschema`` holds it."""
+    lines = [
+        f"// {VERSION}: written by Sealwright; docs/spec/facts-v1.md says what each fact means.",
+        '// A rule that forbids Action::"train" blocks; one that forbids Action::"warn:train"',
+        "// only warns.",
+        "entity Principal;",
+        "entity Artifact;",
+        "",
+        "type Facts = {",
+        *(f"  {row.name}: {row.kind}," for row in ROWS),
+        "};",
+        "",
+        'action "gate";',
+        'action "warn";',
+    ]
+    for group, prefix in (("gate", ""), ("warn", "warn:")):
+        names = ", ".join(f'"{prefix}{gate}"' for gate in GATES)
+        lines += [
+            f'action {names} in [Action::"{group}"] appliesTo {{',
+            "  principal: Principal, resource: Artifact, context: Facts",
+            "};",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _checked(name: str, value: object) -> Value:
+    kind = _KINDS[name]
+    if kind == "Bool" and isinstance(value, bool):
+        return value
+    if kind == "Long" and isinstance(value, int) and not isinstance(value, bool):
+        if 0 <= value <= NEVER:
+            return value
+        raise BadInput(f"the fact {name} is out of range", why=f"{value} is not in 0 to 2^53 - 1")
+    if kind == "String" and isinstance(value, str):
+        return value
+    if (
+        kind == "Set<String>"
+        and isinstance(value, tuple | list | set | frozenset)
+        and all(isinstance(item, str) for item in value)
+    ):
+        return tuple(sorted(set(value)))
+    raise BadInput(f"the fact {name} is {type(value).__name__}", why=f"{kind} wanted")

@@ -1,0 +1,120 @@
+"""The policy set: an artifact. Files, schema and profile, named together by one digest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.resources import files as package_files
+from pathlib import Path
+
+import msgspec
+
+from sealwright.core.digest import Digest, of_bytes
+from sealwright.core.errors import BadInput
+from sealwright.core.records import Artifact, Json
+from sealwright.evidence import jcs
+from sealwright.policy import cedar, facts
+
+SCHEMA_FILE = "facts-v1.cedarschema"
+ALWAYS_FILE = "always.cedar"
+MEDIA_TYPE = "application/vnd.sealwright.policy-set+json"
+MAX_TEXT_BYTES = 40_000
+"""An activation carries the text, and an entry of the log holds 65,535 bytes of base64."""
+
+
+class PolicySet(msgspec.Struct, frozen=True):
+    """A loaded set. Whether it is in force is the ledger's business (``policy.activation``)."""
+
+    profile: str
+    files: tuple[tuple[str, str], ...]
+    schema: str
+    digest: Digest
+    engine: cedar.Engine
+
+    @property
+    def artifact(self) -> Artifact:
+        """The set as statements name it."""
+        return Artifact("policy-set", self.digest, MEDIA_TYPE)
+
+    @property
+    def schema_digest(self) -> Digest:
+        """SHA-256 of the schema's text."""
+        return of_bytes(self.schema.encode())
+
+    @property
+    def rank(self) -> int:
+        """The profile as the fact ``profile`` has it."""
+        return facts.PROFILES.index(self.profile)
+
+    def listed(self) -> list[Json]:
+        """Name, digest and text of every policy file."""
+        return [
+            {"name": name, "digest": of_bytes(text.encode()), "text": text}
+            for name, text in self.files
+        ]
+
+
+def of_texts(texts: Mapping[str, str], schema: str, profile: str) -> PolicySet:
+    """A set from its files' texts. Raises: BadInput (file, rule and fault)."""
+    if profile not in facts.PROFILES:
+        raise BadInput(f"no profile {profile!r}", why=f"known: {', '.join(facts.PROFILES)}")
+    ordered = tuple(sorted(texts.items()))
+    if sum(len(text.encode()) for _, text in ordered) > MAX_TEXT_BYTES:
+        raise BadInput(f"the policies are longer than {MAX_TEXT_BYTES:,} bytes together")
+    identity: dict[str, Json] = {
+        "files": [{"name": n, "digest": of_bytes(t.encode())} for n, t in ordered],
+        "profile": profile,
+        "schema": of_bytes(schema.encode()),
+        "version": facts.VERSION,
+    }
+    digest = of_bytes(jcs.canonical(identity))
+    return PolicySet(profile, ordered, schema, digest, cedar.load(ordered, schema))
+
+
+def load(directory: Path, profile: str) -> PolicySet:
+    """The set in a project's ``policies/``. Raises: BadInput."""
+    schema_path = directory / SCHEMA_FILE
+    schema = _text(schema_path)
+    if schema != facts.schema():
+        raise BadInput(
+            f"{schema_path} is not the schema of {facts.VERSION}",
+            why="policies are checked against the facts this version of Sealwright draws",
+            hint=f"seal policy write --only {SCHEMA_FILE}",
+        )
+    texts = {path.name: _text(path) for path in sorted(directory.glob("*.cedar"))}
+    return of_texts(texts, schema, profile)
+
+
+def shipped(profile: str) -> PolicySet:
+    """The set that comes with Sealwright for a profile."""
+    texts = {name: text for name, text in shipped_files(profile).items() if name != SCHEMA_FILE}
+    return of_texts(texts, facts.schema(), profile)
+
+
+def shipped_files(profile: str) -> dict[str, str]:
+    """What ``seal init`` writes into ``policies/``: file name → text. Raises: BadInput."""
+    if profile not in facts.PROFILES:
+        raise BadInput(f"no profile {profile!r}", why=f"known: {', '.join(facts.PROFILES)}")
+    source = package_files("sealwright.policy").joinpath("sets")
+    names = (ALWAYS_FILE, f"{profile}.cedar", SCHEMA_FILE)
+    return {name: source.joinpath(name).read_text("utf-8") for name in names}
+
+
+def write(directory: Path, profile: str, only: str = "") -> list[Path]:
+    """Write the shipped files that are not there yet; ``only`` names one to overwrite."""
+    directory.mkdir(exist_ok=True)
+    written = []
+    for name, text in shipped_files(profile).items():
+        path = directory / name
+        if (only == name) or (not only and not path.exists()):
+            path.write_text(text, "utf-8")
+            written.append(path)
+    return written
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8")
+    except FileNotFoundError as error:
+        raise BadInput(f"{path} is missing", hint="seal policy write") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not UTF-8", why=f"at byte {error.start}") from error
