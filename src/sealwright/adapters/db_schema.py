@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from sealwright.adapters.durable import sync_directory
 from sealwright.core.errors import BadInput, SealError, Unavailable, VerifyError
 from sealwright.evidence.checkpoint import Checkpoint
 from sealwright.evidence.merkle import HASH_BYTES, CompactRange
@@ -232,15 +233,6 @@ def fault(error: sqlite3.Error, path: Path) -> SealError:
             rule="log.damaged",
         )
     return Unavailable(f"the ledger cannot be used: {error}", why=str(path))
-
-
-def sync_directory(directory: Path) -> None:
-    """Make renames and links in ``directory`` durable."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _head_changed(why: str, where: str) -> VerifyError:

@@ -126,6 +126,11 @@ def subtree_root(start: int, end: int, hash_at: HashAt) -> bytes:
     return root
 
 
+def root_at(size: int, hash_at: HashAt) -> bytes:
+    """The root over the first ``size`` leaves."""
+    return subtree_root(0, size, hash_at) if size else EMPTY_ROOT
+
+
 def verify_inclusion(
     index: int, size: int, leaf: bytes, proof: Sequence[bytes], root: bytes
 ) -> bytes:
