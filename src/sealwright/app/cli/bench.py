@@ -1,0 +1,123 @@
+"""Measure this machine against the targets; every figure beside its yardstick in one run."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from importlib import import_module
+from typing import Any
+
+from sealwright import __version__
+from sealwright.app.bench import Row
+from sealwright.app.cli.out import Out
+from sealwright.core.errors import BadInput
+
+BENCHES: dict[str, tuple[str, ...]] = {
+    "spine": ("records", "signing", "readd", "ledger", "store", "room", "overhead", "startup"),
+    "records": ("records",),
+    "signing": ("signing",),
+    "readd": ("readd",),
+    "ledger": ("ledger",),
+    "store": ("store",),
+    "room": ("room",),
+    "overhead": ("overhead",),
+    "startup": ("startup",),
+}
+"""Every bench and the modules of ``app/bench`` it runs; ``all`` runs each module once."""
+
+SEED = 20_260_101
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.add_argument("name", metavar="NAME", help=f"one of: all, {', '.join(BENCHES)}")
+    parser.add_argument("--quick", action="store_true", help="small sizes, for a smoke test")
+    parser.add_argument("--html", metavar="FILE", help="write the rows as a page with plots too")
+
+
+def run(args: argparse.Namespace, out: Out) -> int:
+    """Run the bench and print its rows."""
+    modules = _modules(args.name)
+    rows: list[Row] = []
+    for name in modules:
+        out.note(f"bench {name} ...")
+        module = import_module(f"sealwright.app.bench.{name}")
+        rows.extend(module.rows(args.quick))
+    report = {
+        "bench": args.name,
+        "version": __version__,
+        "machine": machine(),
+        "seed": SEED,
+        "quick": args.quick,
+        "rows": [_row(row) for row in rows],
+    }
+    if args.html:
+        from sealwright.app.bench.page import write_page
+
+        write_page(args.html, report)
+        out.note(f"wrote {args.html}")
+    out.emit(report, lambda: _table(rows, out))
+    return 0
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on; nothing that names the machine."""
+    model = ""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+            model = next(
+                (x.split(":", 1)[1].strip() for x in lines if x.startswith("model name")), ""
+            )
+    except OSError:
+        model = platform.processor()
+    return {
+        "cpu": model,
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "system": platform.system(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+    }
+
+
+def _modules(name: str) -> tuple[str, ...]:
+    if name == "all":
+        return tuple(dict.fromkeys(module for modules in BENCHES.values() for module in modules))
+    if name not in BENCHES:
+        raise BadInput(f"no bench {name!r}", why=f"known: all, {', '.join(BENCHES)}")
+    return BENCHES[name]
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "what": row.what,
+        "value": row.value,
+        "unit": row.unit,
+        "target": row.target,
+        "met": row.met,
+        "yardsticks": row.yardsticks,
+    }
+
+
+def _table(rows: list[Row], out: Out) -> str:
+    words = {True: "yes", False: "NO", None: "-"}
+    body = [
+        [
+            row.what,
+            _figure(row.value),
+            row.unit,
+            row.target or "-",
+            words[row.met],
+            "; ".join(f"{name} {_figure(value)}" for name, value in row.yardsticks.items()) or "-",
+        ]
+        for row in rows
+    ]
+    return out.table(body, ["what", "value", "unit", "target", "met", "yardsticks"])
+
+
+def _figure(value: float) -> str:
+    if value == int(value) or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
