@@ -6,10 +6,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from sealwright.core.digest import Digest
+from sealwright.core.digest import Digest, of_bytes
 from sealwright.core.predicates import DATASET_VERSION, LINEAGE, MODEL_VERSION, SLSA_PROVENANCE
 from sealwright.core.records import Artifact, Recorded
 from sealwright.evidence.history import History
+
+_EMPTY = of_bytes(b"")
+"""Empty files are equal everywhere, so they are nobody's ancestor."""
 
 _MAKERS = frozenset({DATASET_VERSION, LINEAGE, MODEL_VERSION, SLSA_PROVENANCE})
 
@@ -67,7 +70,7 @@ class Graph:
         for output in made:
             self._makers.setdefault(output.digest, []).append(entry)
             for source in used:
-                if source.digest != output.digest:
+                if source.digest != output.digest and _EMPTY not in (source.digest, output.digest):
                     self._into.setdefault(source.digest, {})[output.digest] = None
                     self._from.setdefault(output.digest, {})[source.digest] = None
 
