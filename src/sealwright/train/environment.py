@@ -57,13 +57,23 @@ class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     machine: str
     libc: str
 
+    @property
+    def digest(self) -> Digest:
+        """SHA-256 over the canonical JSON of this record."""
+        return digest.of_bytes(jcs.canonical(msgspec.to_builtins(self)))
+
+    @property
+    def packages_digest(self) -> Digest:
+        """SHA-256 over the canonical JSON of the package list."""
+        return digest.of_bytes(jcs.canonical(msgspec.to_builtins(self.packages)))
+
 
 class Environment(msgspec.Struct, frozen=True):
     """A described environment.
 
     ``argv`` is the command with ``argv[0]`` resolved. ``binds`` are the absolute paths the room
-    shows read-only besides the system's own; ``masks`` are the paths below them that it hides.
-    ``variables`` are those the room must set. ``notes`` are for the user.
+    shows read-only besides the system's own, at the same place. ``variables`` are those the
+    room must set. ``facts`` are recorded and not compared. ``notes`` are for the user.
     """
 
     argv: tuple[str, ...]
@@ -71,7 +81,6 @@ class Environment(msgspec.Struct, frozen=True):
     interpreter: Interpreter | None
     identity: Identity
     binds: tuple[str, ...] = ()
-    masks: tuple[str, ...] = ()
     variables: Mapping[str, str] = msgspec.field(default_factory=dict)
     locks: tuple[Lock, ...] = ()
     facts: Mapping[str, str] = msgspec.field(default_factory=dict)
@@ -80,7 +89,7 @@ class Environment(msgspec.Struct, frozen=True):
     @property
     def digest(self) -> Digest:
         """SHA-256 over the canonical JSON of ``identity``."""
-        return digest.of_bytes(jcs.canonical(msgspec.to_builtins(self.identity)))
+        return self.identity.digest
 
     @property
     def interpreter_digest(self) -> Digest:
@@ -90,7 +99,7 @@ class Environment(msgspec.Struct, frozen=True):
     @property
     def packages_digest(self) -> Digest:
         """SHA-256 over the canonical JSON of the package list."""
-        return digest.of_bytes(jcs.canonical(msgspec.to_builtins(self.identity.packages)))
+        return self.identity.packages_digest
 
     @property
     def lock_digest(self) -> Digest | None:
@@ -176,7 +185,6 @@ def describe(
         interpreter=python,
         identity=identity,
         binds=shown,
-        masks=tuple(_masks(path for _, path in trees)),
         variables=_variables(python, shown, around, root),
         locks=tuple(_locks(root)),
         facts=_facts(installed),
@@ -254,7 +262,7 @@ def _binds(
     path = Path(program.path)
     if not path.is_relative_to(root):
         wanted += [path, *_hops(path)]
-    wanted += trees
+    wanted += [part for tree in trees for part in _shown(tree)]
     return _outermost([*wanted, *(one.resolve() for one in wanted)], root)
 
 
@@ -285,13 +293,22 @@ def _outermost(paths: Iterable[Path], root: Path) -> tuple[str, ...]:
     return tuple(sorted(map(str, kept)))
 
 
-def _masks(trees: Iterable[Path]) -> Iterator[str]:
-    """What a source tree that is shown as it is must not show: secrets and version control."""
-    for tree in trees:
-        for folder, names, files in os.walk(tree):
-            hidden = [name for name in names + files if withheld.by_place(name)]
-            names[:] = [name for name in names if name not in hidden]
-            yield from (str(Path(folder) / name) for name in sorted(hidden))
+def _shown(tree: Path) -> Iterator[Path]:
+    """A source tree in as few paths as leave out its secrets and its version control."""
+    if withheld.by_place(tree.name):
+        return
+    if not tree.is_dir() or not _hides(tree):
+        yield tree
+        return
+    for entry in sorted(tree.iterdir()):
+        yield from _shown(entry)
+
+
+def _hides(tree: Path) -> bool:
+    for _, names, files in os.walk(tree):
+        if any(withheld.by_place(name) for name in (*names, *files)):
+            return True
+    return False
 
 
 def _variables(

@@ -24,7 +24,7 @@ import msgspec
 from sealwright.core import digest
 from sealwright.core.digest import Digest
 
-_LOCAL_ENDS = (b"/INSTALLER", b"/REQUESTED", b"/direct_url.json", b"/RECORD")
+_LOCAL_ROW = re.compile(rb"\.dist-info/(INSTALLER|REQUESTED|direct_url\.json|RECORD),")
 _NORMAL = re.compile(r"[-_.]+")
 _EGG = re.compile(r"-py\d(\.\d+)*$")
 
@@ -139,13 +139,15 @@ def _record_digest(record: bytes) -> Digest:
     """SHA-256 over the sorted rows that do not depend on where or how it was installed."""
     rows = [
         row
-        for line in record.splitlines()
-        if (row := line.strip())
-        and not row.startswith((b"../", b"/"))
-        and not row.endswith(b",,")
-        and not row.rsplit(b",", 2)[0].endswith((*_LOCAL_ENDS, b".pyc"))
+        for row in record.splitlines()
+        if row[:3] != b"../"
+        and row[:1] != b"/"
+        and row[-2:] != b",,"
+        and b".pyc," not in row
+        and not (b".dist-info/" in row and _LOCAL_ROW.search(row))
     ]
-    return digest.of_bytes(b"\n".join(sorted(rows)))
+    rows.sort()
+    return digest.of_bytes(b"\n".join(rows))
 
 
 def _editable_sources(info: Path) -> tuple[Path, ...]:

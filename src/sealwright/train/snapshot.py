@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -21,7 +21,7 @@ from sealwright.core.digest import Digest
 from sealwright.core.errors import BadInput, VerifyError
 from sealwright.core.records import Json
 from sealwright.evidence import jcs
-from sealwright.train import tree, withheld
+from sealwright.train import spec, tree, withheld
 from sealwright.train.withheld import Withheld
 
 FORMAT = "sealwright.snapshot/v1"
@@ -84,10 +84,10 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     def manifest(self) -> bytes:
         """The canonical JSON whose digest names the code."""
-        return jcs.canonical({"format": FORMAT, "files": [_row(file) for file in self.files]})
+        return manifest_of(self.files)
 
     def contents(self) -> Iterator[tuple[CodeFile, bytes]]:
-        """Every file with its bytes (a link's are its target), as they were when taken.
+        """Every file with its bytes (none for a link), exactly as they were when taken.
 
         Raises: VerifyError (``snapshot.changed``) when a file is not what was hashed.
         """
@@ -102,7 +102,49 @@ class Snapshot(msgspec.Struct, frozen=True):
             raise _changed(file.path, f"it can no longer be read: {error.strerror}") from error
         if seen is None or (seen[0].mode, seen[0].sha256) != (file.mode, file.sha256):
             raise _changed(file.path, "its content is no longer what was hashed")
-        return seen[1]
+        return b"" if file.mode == "link" else seen[1]
+
+
+def room_files(code: Iterable[tuple[CodeFile, bytes]]) -> tuple[spec.CodeFile, ...]:
+    """``contents()`` in the room's terms."""
+    return tuple(
+        spec.CodeFile(file.path, _STAT_MODES[file.mode], content or os.fsencode(file.link))
+        for file, content in code
+    )
+
+
+def manifest_of(files: Iterable[CodeFile]) -> bytes:
+    """The canonical JSON of a list of files."""
+    return jcs.canonical({"format": FORMAT, "files": [_row(file) for file in files]})
+
+
+def files_of(manifest: bytes) -> tuple[CodeFile, ...]:
+    """Read a manifest back. Raises: VerifyError (malformed, or a path that leaves the tree)."""
+    document = jcs.parse(manifest)
+    try:
+        read = msgspec.convert(document, _Manifest)
+        files = tuple(_file(row) for row in read.files)
+    except (msgspec.ValidationError, KeyError) as error:
+        raise VerifyError(
+            "a code manifest is malformed", why=str(error), rule="snapshot.malformed"
+        ) from error
+    paths = [file.path for file in files]
+    if read.format != FORMAT or paths != sorted(set(paths)):
+        raise VerifyError(
+            "a code manifest is malformed",
+            why=f"format {read.format!r}, or paths that are not sorted and unique",
+            rule="snapshot.malformed",
+        )
+    links = {file.path for file in files if file.mode == "link"}
+    for file in files:
+        if not _stays_inside(file) or links & set(map(str, PurePosixPath(file.path).parents)):
+            raise VerifyError(
+                f"a code manifest names {file.path}",
+                where=file.path,
+                why="it leads out of the tree",
+                rule="snapshot.escape",
+            )
+    return files
 
 
 def take(
@@ -192,7 +234,7 @@ class _Sorting:
         if seen is None:
             if stat.S_ISLNK(facts.st_mode):
                 return "snapshot.link", "a link that leads out of the project, or nowhere"
-            return "snapshot.special", "neither a file nor a link"
+            return "snapshot.special", "neither a file nor a link, or a directory nobody may list"
         file, content = seen
         if is_file and (refused := withheld.by_content(path, content[:4096])):
             return refused
@@ -224,7 +266,7 @@ def _look(root: Path, path: str) -> tuple[CodeFile, bytes] | None:
         if inside is None:
             return None
         content = os.fsencode(target)
-        return CodeFile(path, "link", len(inside), digest.of_bytes(content), inside), content
+        return CodeFile(path, "link", 0, digest.of_bytes(os.fsencode(inside)), inside), content
     if not stat.S_ISREG(facts.st_mode):
         return None
     fd = os.open(here, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -264,6 +306,11 @@ def _changes(head: tree.Head, sorting: _Sorting) -> Iterator[Change]:
             yield Change(path, blob, file.sha256)
 
 
+_STAT_MODES: dict[Mode, int] = {
+    "file": stat.S_IFREG | 0o644,
+    "exec": stat.S_IFREG | 0o755,
+    "link": stat.S_IFLNK | 0o777,
+}
 _MODES: dict[str, Mode] = {"100644": "file", "100755": "exec", "120000": "link"}
 
 
@@ -272,6 +319,36 @@ def _blob_id(hash_name: str, content: bytes) -> str:
     state = hashlib.new(hash_name, b"blob %d\0" % len(content), usedforsecurity=False)
     state.update(content)
     return state.hexdigest()
+
+
+class _Manifest(msgspec.Struct, forbid_unknown_fields=True):
+    format: str
+    files: list[_Row]
+
+
+class _Row(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    path: str
+    mode: Mode
+    size: int = 0
+    sha256: str = ""
+    link: str = ""
+
+
+def _file(row: _Row) -> CodeFile:
+    if row.mode == "link":
+        return CodeFile(row.path, "link", 0, digest.of_bytes(os.fsencode(row.link)), row.link)
+    return CodeFile(row.path, row.mode, row.size, digest.check(row.sha256))
+
+
+def _stays_inside(file: CodeFile) -> bool:
+    """Is the path relative and plain, and does a link end below the root?"""
+    path = PurePosixPath(file.path)
+    if path.is_absolute() or ".." in path.parts or str(path) != file.path or "\0" in file.path:
+        return False
+    if file.mode != "link":
+        return True
+    end = os.path.normpath(path.parent / file.link)
+    return not PurePosixPath(end).is_absolute() and end.split("/")[0] != ".."
 
 
 def _row(file: CodeFile) -> dict[str, Json]:

@@ -81,7 +81,12 @@ def walked(project: Path) -> Iterator[bytes]:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    for entry in sorted(folder.iterdir()):
+    try:
+        entries = sorted(folder.iterdir())
+    except PermissionError:
+        yield folder
+        return
+    for entry in entries:
         if entry.is_symlink() or not entry.is_dir():
             if entry.suffix not in (".pyc", ".pyo"):
                 yield entry

@@ -66,9 +66,10 @@ def by_place(path: str) -> tuple[str, str] | None:
     for part in parts:
         if part.lower() in PRIVATE_NAMES:
             return "snapshot.private", f"{part} never enters the room"
-    for part in parts:
-        if is_key_name(part):
-            return "snapshot.secret", f"{part} is a name that credentials go by"
+        if part.lower().startswith(".env"):
+            return "snapshot.secret", f"{part} never enters the room"
+    if parts and is_key_name(parts[-1]):
+        return "snapshot.secret", f"{parts[-1]} is a name that credentials go by"
     return None
 
 
