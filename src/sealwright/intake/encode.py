@@ -25,7 +25,7 @@ _PRESENT = pa.scalar(b"\x01", _LARGE)
 _NOTHING = pa.scalar(b"", _LARGE)
 _MAX_LENGTH = (1 << 32) - 1
 _DAY_MS = 86_400_000
-_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
 def rows(batch: pa.RecordBatch, schema: RecordSchema) -> Iterator[memoryview]:
@@ -61,9 +61,14 @@ def _plain(values: pa.Array) -> pa.Array:
         elif types.is_dictionary(values.type):
             values = values.dictionary_decode()
         elif types.is_run_end_encoded(values.type):
-            values = pc.run_end_decode(values)
+            values = decoded_runs(values)
         else:
             return values
+
+
+def decoded_runs(values: pa.Array) -> pa.Array:
+    """A run-end encoded array, one value a row."""
+    return pc.run_end_decode(values)
 
 
 def _bool(values: pa.Array, _: FieldType) -> pa.Array:
@@ -131,7 +136,7 @@ def _time(values: pa.Array, _: FieldType) -> pa.Array:
 
 def _seconds_and_nanos(count: pa.Array, unit: str) -> pa.Array:
     """Floor division, so that no int64 in any unit overflows."""
-    per_second = _PER_SECOND[unit]
+    per_second = PER_SECOND[unit]
     seconds = pc.divide(count, per_second)
     rest = pc.subtract(count, pc.multiply(seconds, per_second))
     below = pc.less(rest, 0)

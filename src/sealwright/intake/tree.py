@@ -9,12 +9,14 @@ gives one root. Source: docs/spec/record-hash-v1.md, "Trees".
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 
 import msgspec
 
 from sealwright.core.digest import Digest, check
 from sealwright.core.errors import BadInput
 from sealwright.evidence import merkle
+from sealwright.intake import kernel
 
 STEM_LEVEL = 8
 BLOCK_ROWS = 1 << STEM_LEVEL
@@ -163,7 +165,7 @@ def sorted_files(files: Iterable[FileEntry]) -> tuple[FileEntry, ...]:
     Raises: BadInput when a path is there twice.
     """
     ordered = tuple(sorted(files, key=lambda each: each.path.encode()))
-    for one, two in zip(ordered, ordered[1:], strict=False):
+    for one, two in pairwise(ordered):
         if one.path == two.path:
             raise BadInput(f"{one.path!r} is in the version twice")
     return ordered
@@ -188,7 +190,8 @@ def reduce(leaves: bytes | bytearray | memoryview) -> bytes:
     """The stems of whole blocks of leaves, concatenated. Raises: BadInput."""
     if len(leaves) % BLOCK_BYTES:
         raise BadInput("only whole blocks of 256 leaves have stems")
-    return plain_reduce(leaves)
+    fast = kernel.load()
+    return plain_reduce(leaves) if fast is None else fast.reduce(leaves)
 
 
 def plain_reduce(leaves: bytes | bytearray | memoryview) -> bytes:
