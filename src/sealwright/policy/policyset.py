@@ -60,14 +60,21 @@ def of_texts(texts: Mapping[str, str], schema: str, profile: str) -> PolicySet:
     ordered = tuple(sorted(texts.items()))
     if sum(len(text.encode()) for _, text in ordered) > MAX_TEXT_BYTES:
         raise BadInput(f"the policies are longer than {MAX_TEXT_BYTES:,} bytes together")
+    digests = {name: of_bytes(text.encode()) for name, text in ordered}
+    digest = digest_of(digests, of_bytes(schema.encode()), profile)
+    return PolicySet(profile, ordered, schema, digest, cedar.load(ordered, schema))
+
+
+def digest_of(files: Mapping[str, Digest], schema: Digest, profile: str) -> Digest:
+    """The set's name: SHA-256 over its profile and its files' and schema's digests."""
+    listed: list[Json] = [{"name": n, "digest": d} for n, d in sorted(files.items())]
     identity: dict[str, Json] = {
-        "files": [{"name": n, "digest": of_bytes(t.encode())} for n, t in ordered],
+        "files": listed,
         "profile": profile,
-        "schema": of_bytes(schema.encode()),
+        "schema": schema,
         "version": facts.VERSION,
     }
-    digest = of_bytes(jcs.canonical(identity))
-    return PolicySet(profile, ordered, schema, digest, cedar.load(ordered, schema))
+    return of_bytes(jcs.canonical(identity))
 
 
 def load(directory: Path, profile: str) -> PolicySet:

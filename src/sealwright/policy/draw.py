@@ -1,0 +1,273 @@
+"""Drawing facts/v1 from a verified history and a request. Pure; ``docs/spec/facts-v1.md``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from sealwright.core import clock
+from sealwright.core.digest import Digest
+from sealwright.core.errors import BadInput
+from sealwright.core.predicates import DATASET_VERSION, DECISION, MODEL_VERSION, REVOCATION
+from sealwright.core.records import Artifact
+from sealwright.evidence.history import History
+from sealwright.evidence.lineage import Graph
+from sealwright.policy import facts, runs
+from sealwright.policy.activation import Timeline, timeline
+from sealwright.policy.approvals import Book, Request, Tally
+from sealwright.policy.context import Context
+from sealwright.policy.facts import NEVER, Facts, Gate, Value
+from sealwright.policy.policyset import PolicySet
+from sealwright.policy.principals import Account
+from sealwright.policy.runs import Run
+
+_NOT_DATA = frozenset({"plan", "code", "config", "environment", "interpreter", "packages"})
+
+
+class Drawn(msgspec.Struct, frozen=True):
+    """The facts, the request they answer to (if somebody asked), and what did not count."""
+
+    facts: Facts
+    request: Request | None
+    looser: tuple[Artifact, ...]
+    notes: tuple[str, ...]
+
+
+def draw(
+    gate: Gate,
+    subjects: Sequence[Artifact],
+    history: History,
+    context: Context,
+    active: PolicySet,
+) -> Drawn:
+    """Every fact of facts/v1 for one decision. Raises: BadInput (a fact out of range)."""
+    ledger = _Ledger(history, context, active)
+    digests = [subject.digest for subject in subjects]
+    data = ledger.data_of(gate, subjects)
+    made = [] if gate == "train" else ledger.runs_of(digests, data, gate)
+    request = ledger.book.matching(gate, digests, context.params)
+    tally = ledger.approvals(request, made)
+    looser = ledger.looser(digests if gate in ("promote", "export") else [], data, made)
+    values: dict[str, Value] = {
+        "subjects": len(set(digests)),
+        **_request_facts(context, active, history.size),
+        **_data_facts(data, digests, ledger),
+        **_run_facts(gate, context, made),
+        **_approval_facts(tally),
+        "missing": tuple(_missing(gate, digests, made, history)),
+        "policy_active": ledger.is_active(active),
+        "evidence_looser": len(looser),
+        "readmit_approvals": ledger.readmitted(looser),
+    }
+    notes = (*tally.ignored, *ledger.timeline.refused)
+    return Drawn(facts.of(values), request, tuple(looser), notes)
+
+
+class _Ledger:
+    """What several facts share, read once per decision."""
+
+    def __init__(self, history: History, context: Context, active: PolicySet) -> None:
+        self.history = history
+        self.context = context
+        self.active = active
+        self.graph = Graph.of(history)
+        self.book = Book(history, context.trust)
+        self.timeline: Timeline = timeline(history, self.book)
+        self.revoked = {
+            subject.digest
+            for entry in history.of_type(REVOCATION)
+            for subject in entry.statement.subjects
+        }
+        self.versions = {
+            subject.digest: entry
+            for entry in history.of_type(DATASET_VERSION)
+            for subject in entry.statement.subjects
+        }
+
+    def is_active(self, active: PolicySet) -> bool:
+        newest = self.timeline.newest
+        return newest is not None and newest.digest == active.digest
+
+    def data_of(self, gate: Gate, subjects: Sequence[Artifact]) -> list[Artifact]:
+        """The dataset versions behind the subjects: themselves at ``train``."""
+        found = {
+            a.digest: a for s in subjects for a in self.graph.ancestors(s.digest) if self._data(a)
+        }
+        if gate == "train":
+            found.update({s.digest: s for s in subjects if s.name not in _NOT_DATA})
+        return list(found.values())
+
+    def _data(self, artifact: Artifact) -> bool:
+        return artifact.name.startswith("data:") or artifact.digest in self.versions
+
+    def tainted(self, digest: Digest) -> bool:
+        """Revoked, or made from something that is."""
+        return digest in self.revoked or any(
+            artifact.digest in self.revoked for artifact in self.graph.ancestors(digest)
+        )
+
+    def runs_of(self, digests: Sequence[Digest], data: Sequence[Artifact], gate: Gate) -> list[Run]:
+        """The run that made each subject, and those that made the data it was made from."""
+        named = self.context.run if gate == "register" else ""
+        made: dict[str, list[Digest]] = {}
+        for digest in digests:
+            made.setdefault(runs.maker_of(digest, self.history, named), []).append(digest)
+        for artifact in data:
+            entry = self.versions.get(artifact.digest)
+            run = runs.run_id(entry.statement.predicate.get("run")) if entry else ""
+            if run:
+                made.setdefault(run, [])
+        return [runs.read(run, self.history, makes) for run, makes in made.items()]
+
+    def approvals(self, request: Request | None, made: Sequence[Run]) -> Tally:
+        if request is None:
+            return Tally((), False, ())
+        trainers = [Account(run.actor, "") for run in made if run.actor]
+        excluded = [self.context.account, *trainers]
+        return self.book.tally(request, excluded, self.context.now, before=self.history.size)
+
+    def looser(
+        self, digests: Sequence[Digest], data: Sequence[Artifact], made: Sequence[Run]
+    ) -> list[Artifact]:
+        """What rests on evidence made under a looser profile than the active one."""
+        rank = self.active.rank
+        out = {a.digest: a for a in data if self._rank_of(a.digest) < rank}
+        subjects = [self.graph.artifact(d) or Artifact("model", d) for d in digests]
+        out.update({a.digest: a for a in subjects if self._rank_of(a.digest) < rank})
+        for run in made:
+            if self._run_rank(run) < rank:
+                digest = self._first_output(run)
+                out.setdefault(digest.digest, digest)
+        return list(out.values())
+
+    def _rank_of(self, digest: Digest) -> int:
+        """The profile under which the artifact was taken in or registered; 0 if never."""
+        kinds = (DATASET_VERSION, MODEL_VERSION)
+        entries = [e for e in self.history.about(digest) if e.statement.predicate_type in kinds]
+        return self.timeline.rank_at(entries[-1].index) if entries else 0
+
+    def _run_rank(self, run: Run) -> int:
+        if run.index < 0 or run.profile not in facts.PROFILES:
+            return 0
+        return min(facts.PROFILES.index(run.profile), self.timeline.rank_at(run.index))
+
+    def _first_output(self, run: Run) -> Artifact:
+        if run.index < 0:
+            return Artifact(f"run:{run.id}", "0" * 64)
+        return self.history.entries[run.index].statement.subjects[0]
+
+    def readmitted(self, looser: Iterable[Artifact]) -> int:
+        """The fewest people who readmitted one of ``looser`` since the profile is as strict."""
+        since = self.timeline.since(self.active.rank)
+        fewest = NEVER
+        for artifact in looser:
+            best = 0
+            for request in self.book.requests.values():
+                if request.action == "readmit" and any(
+                    subject.digest == artifact.digest for subject in request.subjects
+                ):
+                    tally = self.book.tally(
+                        request,
+                        [],
+                        clock.parse(request.time),
+                        before=self.history.size,
+                        since=since,
+                    )
+                    best = max(best, len(tally.people))
+            fewest = min(fewest, best)
+        return fewest
+
+
+def _request_facts(context: Context, active: PolicySet, size: int) -> Mapping[str, Value]:
+    separation = context.witnessed.separation
+    witness = facts.SEPARATIONS.index(separation) if separation in facts.SEPARATIONS else 0
+    custody = context.key_custody
+    return {
+        "profile": active.rank,
+        "profile_matches": context.profile == active.profile,
+        "reason_given": bool(context.reason.strip()),
+        "key_custody": facts.CUSTODIES.index(custody) if custody in facts.CUSTODIES else 0,
+        "witness": witness,
+        "witness_lag": max(0, size - context.witnessed.size) if witness else NEVER,
+        "witness_age_s": _age_s(context) if witness else NEVER,
+    }
+
+
+def _age_s(context: Context) -> int:
+    """Seconds since the cosignature; one from the future is as good as none."""
+    try:
+        age = (context.now - clock.parse(context.witnessed.time)).total_seconds()
+    except BadInput:
+        return NEVER
+    return NEVER if age < -300 else max(0, int(age) + 1)
+
+
+def _data_facts(
+    data: Sequence[Artifact], digests: Sequence[Digest], ledger: _Ledger
+) -> Mapping[str, Value]:
+    known = [ledger.versions[a.digest] for a in data if a.digest in ledger.versions]
+    ancestors = {a.digest for d in digests for a in ledger.graph.ancestors(d)}
+    return {
+        "inputs": len(data),
+        "inputs_signed": len(known),
+        "inputs_unknown": len(data) - len(known),
+        "inputs_external": sum(e.statement.predicate.get("external") is not False for e in known),
+        "inputs_revoked": sum(ledger.tainted(a.digest) for a in data),
+        "model_blocked": any(digest in ledger.revoked for digest in digests),
+        "revoked_ancestors": len(ancestors & ledger.revoked),
+    }
+
+
+def _run_facts(gate: Gate, context: Context, made: Sequence[Run]) -> Mapping[str, Value]:
+    room = context.room
+    if gate == "train":
+        return {
+            "run_status": "none",
+            "isolation_rung": room.rung,
+            "unisolated": room.isolation in runs.NO_ROOM or room.rung < 1,
+            "network_none": room.network_none,
+            "plaintext_on_disk": room.plaintext_on_disk,
+            "code_dirty": False,
+            "room_missing": room.missing,
+        }
+    worst = next((run.status for run in made if run.status != "ok"), "ok")
+    return {
+        "run_status": worst if made else "none",
+        "isolation_rung": min((run.rung for run in made), default=0),
+        "unisolated": not made or any(run.unisolated for run in made),
+        "network_none": bool(made) and all(run.network_none for run in made),
+        "plaintext_on_disk": not made or any(run.plaintext_on_disk for run in made),
+        "code_dirty": not made or any(run.code_dirty for run in made),
+        "room_missing": (),
+    }
+
+
+def _approval_facts(tally: Tally) -> Mapping[str, Value]:
+    return {
+        "approvals": len(tally.people),
+        "approvals_ignored": len(tally.ignored),
+        "approvers": tally.people,
+        "self_approved": tally.self_approved,
+    }
+
+
+def _missing(
+    gate: Gate, digests: Sequence[Digest], made: Sequence[Run], history: History
+) -> Iterable[str]:
+    """Statements the gate rests on and did not find."""
+    for run in made:
+        yield from run.missing
+    if gate not in ("promote", "export"):
+        return
+    for digest in digests:
+        about = history.about(digest)
+        if not any(e.statement.predicate_type == MODEL_VERSION for e in about):
+            yield "model-version"
+        if not any(
+            e.statement.predicate_type == DECISION
+            and e.statement.predicate.get("gate") == "register"
+            and e.statement.predicate.get("allowed") is True
+            for e in about
+        ):
+            yield "decision:register"

@@ -1,0 +1,181 @@
+"""A small house to judge: a history built statement by statement, real keys, real policies."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sealwright.core import clock, predicates
+from sealwright.core.digest import of_bytes
+from sealwright.core.ports import Signer
+from sealwright.core.records import Artifact, Json, Principal, Recorded, Statement
+from sealwright.evidence import statement as statements
+from sealwright.evidence import trust as trusts
+from sealwright.evidence.history import Head, History
+from sealwright.evidence.trust import Trust
+from sealwright.policy import activation, approvals, gates, policyset
+from sealwright.policy.context import Context, RoomFacts, Witnessed
+from sealwright.policy.principals import Account
+from sealwright.vault.signers import Ed25519Signer
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+SOUND_ROOM = RoomFacts(
+    isolation="standard", rung=3, network_none=True, plaintext_on_disk=False, missing=()
+)
+REMOTE = Witnessed(separation="remote", size=10_000, time=clock.stamp(NOW))
+
+
+def digest(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def artifact(name: str) -> Artifact:
+    return Artifact(name, digest(name))
+
+
+class Person:
+    """A name, a key and an account."""
+
+    def __init__(self, name: str, uid: int, host: str = "host-a") -> None:
+        self.signer = Ed25519Signer.generate()
+        self.account = Account(name, self.signer.key_id, uid, host)
+        self.principal = Principal(name, self.signer.key_id, uid=uid)
+
+
+class House:
+    """A workspace's history with three people, a policy set and a clock that moves on."""
+
+    def __init__(self, profile: str = "solo", **texts: str) -> None:
+        self.now = NOW
+        self.profile = profile
+        self.entries: list[Recorded] = []
+        self.workspace = Ed25519Signer.generate()
+        self.ann, self.bob, self.cy = Person("ann", 1), Person("bob", 2), Person("cy", 3)
+        self.people = [self.ann, self.bob, self.cy]
+        shipped = policyset.shipped(profile)
+        files = dict(shipped.files) | {name.replace("_", ".", 1): t for name, t in texts.items()}
+        self.policy = policyset.of_texts(files, shipped.schema, profile)
+        self.activate(self.policy)
+
+    @property
+    def trust(self) -> Trust:
+        keys = [trusts.key_of(self.workspace, "workspace", "workspace")]
+        keys += [trusts.key_of(p.signer, "principal", p.account.name) for p in self.people]
+        chain = [trusts.first("w0", "sealwright.local/w0", keys, self.workspace)]
+        return trusts.load(chain, None)
+
+    @property
+    def history(self) -> History:
+        return History(b"", Head(len(self.entries), "0" * 64), tuple(self.entries))
+
+    @property
+    def book(self) -> approvals.Book:
+        return approvals.Book(self.history, self.trust)
+
+    def add(self, statement: Statement) -> int:
+        """Through the real encoder and back, as the log would hand it out."""
+        body = statements.encode(statement)
+        index = len(self.entries)
+        again = statements.decode(body)
+        self.entries.append(Recorded(index, of_bytes(body), self.workspace.key_id, again))
+        self.now += timedelta(seconds=1)
+        return index
+
+    def say(self, kind: str, subjects: list[Artifact], **predicate: Any) -> int:
+        return self.add(Statement(tuple(subjects), kind, predicate))
+
+    def activate(self, policy: policyset.PolicySet, by: Person | None = None) -> None:
+        account = (by or self.ann).account
+        history = self.history
+        book = approvals.Book(history, self.trust)
+        self.add(activation.activate(policy, history, book, account, "set up", self.now))
+        self.policy = policy
+
+    def data(self, name: str = "data:train@1", **more: Any) -> Artifact:
+        made = artifact(name)
+        self.say(
+            predicates.DATASET_VERSION,
+            [made],
+            **{"external": False, "inputs": [], "run": "", "stage": "", **more},
+        )
+        return made
+
+    def train(
+        self,
+        *inputs: Artifact,
+        model: str = "model:fraud",
+        run: str = "r1",
+        room: Mapping[str, Json] | None = None,
+        isolation: str = "standard",
+        dirty: bool = False,
+        by: Person | None = None,
+        decided: bool = True,
+    ) -> Artifact:
+        """A successful run, with the statements the engine leaves."""
+        who = by or self.ann
+        subjects = list(inputs) or [artifact("plan")]
+        if decided:
+            judged = self.decide("train", subjects, room=SOUND_ROOM, principal=who.principal)
+            self.add(gates.statement_of(judged))
+        self.say(predicates.INTENT, subjects, run=run, stage="train", actor=who.account.name)
+        made = artifact(f"{model}#{run}")
+        names = [*inputs, artifact("code"), *([artifact("diff")] if dirty else [])]
+        facts = {"rung": 3, "network": "none", "plaintext_on_disk": False}
+        self.say(
+            predicates.SLSA_PROVENANCE,
+            [Artifact(model, made.digest)],
+            buildDefinition={
+                "internalParameters": {
+                    "isolation": isolation,
+                    "profile": self.policy.profile,
+                    "room": facts if room is None else dict(room),
+                },
+                "resolvedDependencies": [
+                    {"name": a.name, "digest": {"sha256": a.digest}} for a in names
+                ],
+            },
+            runDetails={"metadata": {"invocationId": run}},
+        )
+        return Artifact(model, made.digest)
+
+    def register(self, model: Artifact, run: str = "r1") -> Artifact:
+        judged = self.decide("register", [model], run=run)
+        self.add(gates.statement_of(judged))
+        registered = Artifact("model:fraud@1", model.digest)
+        self.say(predicates.MODEL_VERSION, [registered], run=run, inputs=[], name="fraud")
+        return registered
+
+    def revoke(self, made: Artifact) -> None:
+        self.say(predicates.REVOCATION, [made], reason="bad", actor="ann", blast=[])
+
+    def context(self, **more: Any) -> Context:
+        who = more.pop("principal", self.ann.principal)
+        account = next(p.account for p in self.people if p.principal is who)
+        return Context(
+            **{
+                "now": self.now,
+                "principal": who,
+                "profile": self.profile,
+                "trust": self.trust,
+                "host": account.host,
+                "room": SOUND_ROOM,
+                "key_custody": "passphrase",
+                "witnessed": Witnessed(separation="remote", size=0, time=clock.stamp(self.now)),
+                **more,
+            }
+        )
+
+    def decide(self, gate: Any, subjects: list[Artifact], **more: Any) -> gates.Judgement:
+        return gates.decide(gate, subjects, self.history, self.context(**more), self.policy)
+
+    def ask(self, action: str, subjects: list[Artifact], by: Person, **params: Any) -> Any:
+        asked = approvals.ask(action, subjects, params, by.account, "please", self.now)
+        self.add(asked)
+        return self.book.requests[approvals.digest_of(asked.predicate)]
+
+    def approve(self, request: Any, by: Person, signer: Signer | None = None) -> int:
+        return self.add(
+            approvals.approve(request, signer or by.signer, by.account, "looked at it", self.now)
+        )
