@@ -20,6 +20,7 @@ from sealwright.evidence import checkpoint as checkpoints
 from sealwright.evidence import note as notes
 from sealwright.evidence import tlog
 from sealwright.evidence.checkpoint import Checkpoint
+from sealwright.evidence.keys import PublicKey
 from sealwright.evidence.merkle import EMPTY_ROOT, CompactRange, leaf_hash
 
 BUSY_S = 15.0
@@ -34,10 +35,18 @@ class SqliteLog:
     Threads of one process share an instance: appends that meet are committed together.
     """
 
-    def __init__(self, path: Path, origin: str, signer: Signer | None, busy_s: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        origin: str,
+        signer: Signer | None,
+        former: Sequence[PublicKey],
+        busy_s: float,
+    ) -> None:
         self.path = path
         self.origin = origin
         self._signer = signer
+        self._former = former
         self._db = schema.connect(path, busy_s)
         self._lock = threading.RLock()
         self._queue: list[_Batch] = []
@@ -54,14 +63,22 @@ class SqliteLog:
 
     @classmethod
     def open(
-        cls, path: Path, origin: str, signer: Signer | None = None, busy_s: float = BUSY_S
+        cls,
+        path: Path,
+        origin: str,
+        signer: Signer | None = None,
+        *,
+        former: Sequence[PublicKey] = (),
+        busy_s: float = BUSY_S,
     ) -> SqliteLog:
         """Open a log; without ``signer`` it can only be read.
+
+        ``former`` are log keys rotated out since, one of which may have signed the head.
 
         Cheap: the schema, the origin, and that head, tree edge and rows agree.
         Raises: BadInput (none there), Unavailable (newer format, locked), VerifyError.
         """
-        log = cls(path, origin, signer, busy_s)
+        log = cls(path, origin, signer, former, busy_s)
         try:
             with log._lock, schema.translated(path):
                 schema.check(log._db, path, origin)
@@ -119,6 +136,11 @@ class SqliteLog:
         newest = max(size for _, size, _, _ in rows)
         held = [(note, line) for _, size, note, line in rows if size == newest]
         return held[0][0] + b"".join(line for note, line in held if note == held[0][0])
+
+    def cosigned_size(self, witness: notes.Verifier) -> int:
+        """The size that ``witness`` last cosigned, 0 if never."""
+        wanted = f"{witness.name}+{witness.key_hash.hex()}"
+        return next((size for key, size, _, _ in self._cosigned() if key == wanted), 0)
 
     def cosign(self, note: bytes, line: bytes) -> None:
         """Keep a witness's signature line over the log's signed ``note``, the newest per witness.
@@ -224,7 +246,8 @@ class SqliteLog:
             found = checkpoints.read_checkpoint(head.note, where)
             checkpoints.check_origin(found, self.origin, where)
         else:
-            keys = [notes.verifier(self.origin, self._signer.public_pem())]
+            pems = [self._signer.public_pem(), *(key.pem for key in self._former)]
+            keys = [notes.verifier(self.origin, pem) for pem in pems]
             found = checkpoints.open_checkpoint(head.note, keys, self.origin, where).checkpoint
         schema.check_head(self._db, head, found, where)
         return head
