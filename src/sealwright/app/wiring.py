@@ -9,12 +9,14 @@ from __future__ import annotations
 import getpass
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
 import msgspec
 
+from sealwright.adapters import durable
 from sealwright.adapters.db_sqlite import SqliteLog
 from sealwright.adapters.keyring_file import Keyring
 from sealwright.adapters.kms_file import FileKms
@@ -33,6 +35,7 @@ from sealwright.vault import private
 FORMAT = 1
 SETTINGS = "seal.toml"
 SEAL_DIR = ".seal"
+LOCK_WAIT_S = 60.0
 
 
 class WorkspaceRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,6 +56,7 @@ class Workspace:
         self.seal_dir = root / SEAL_DIR
         self.state_dir = state_home() / record.id
         self.clock = clock.now
+        self._lock_depth = 0
 
     @cached_property
     def settings(self) -> settings_.Settings:
@@ -106,6 +110,22 @@ class Workspace:
         )
         return Principal(name, signer.key_id, uid=os.getuid())
 
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """One writer at a time: held from reading what is there to recording what is new.
+
+        Entering it again in the same process is free. Raises: Unavailable (busy for long).
+        """
+        if self._lock_depth:
+            yield
+            return
+        with durable.locked(self.seal_dir / "tmp" / "lock", "the workspace", LOCK_WAIT_S):
+            self._lock_depth += 1
+            try:
+                yield
+            finally:
+                self._lock_depth -= 1
+
     def history(self) -> History:
         """The whole log, verified; the anchor in the state directory moves up to it."""
         seen = self._anchor()
@@ -113,6 +133,16 @@ class Workspace:
         if seen is None or history.head.size > seen.size:
             self.anchor(history.head)
         return history
+
+    def settle(self) -> list[str]:
+        """After recording: move the anchor up, publish the tiles, mirror them, ask the witness.
+
+        Returns what could not be done (a witness out of reach never blocks an append).
+        """
+        from sealwright.app import publishing
+
+        self.history()
+        return publishing.settle(self)
 
     def anchor(self, head: Head) -> None:
         """Remember outside the project how far the log had come."""

@@ -21,8 +21,9 @@ from sealwright.core import predicates as p
 from sealwright.core.digest import Digest
 from sealwright.core.errors import GateDenied, Refused, SealError, VerifyError
 from sealwright.core.ports import Clock, Recorder, Stage, Store
-from sealwright.core.records import Artifact, Json, Outcome, Receipt, Statement
+from sealwright.core.records import Artifact, Decision, Json, Outcome, Receipt, Statement
 from sealwright.evidence.history import History
+from sealwright.policy.facts import Gate as GateName
 
 
 class StageFailed(SealError):
@@ -41,9 +42,9 @@ class Gate(Protocol):
     """Decides, records the decision, and raises GateDenied when the answer is no."""
 
     def __call__(
-        self, gate: str, subjects: Sequence[Artifact], request: Mapping[str, Json]
-    ) -> Digest:
-        """The id of the decision that allowed it."""
+        self, gate: GateName, subjects: Sequence[Artifact], request: Mapping[str, Json]
+    ) -> Decision:
+        """The decision that allowed it."""
         ...
 
 
@@ -73,7 +74,7 @@ class Done(msgspec.Struct, frozen=True):
 
     outcome: Outcome
     receipt: Receipt
-    decision: Digest
+    decision: Decision
 
 
 def new_run_id(moment: datetime) -> str:

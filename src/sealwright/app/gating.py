@@ -1,0 +1,77 @@
+"""The gate as the commands use it: facts from this workspace, the decision in its log."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from sealwright.app.wiring import Workspace
+from sealwright.core.records import Artifact, Decision, Json
+from sealwright.policy import gates, policyset
+from sealwright.policy.context import Context, RoomFacts, Witnessed
+from sealwright.policy.facts import Gate as GateName
+from sealwright.policy.gates import Judgement
+from sealwright.policy.policyset import PolicySet
+
+
+class WorkspaceGate:
+    """Decides over this workspace's log, records the decision, and refuses when it is no."""
+
+    def __init__(self, workspace: Workspace, reason: str = "", room: RoomFacts | None = None):
+        self._workspace = workspace
+        self._reason = reason
+        self._room = room or RoomFacts()
+        self.warnings: list[str] = []
+
+    def __call__(
+        self, gate: GateName, subjects: Sequence[Artifact], request: Mapping[str, Json]
+    ) -> Decision:
+        """Raises: GateDenied, once the denial itself is in the log."""
+        judgement = self.judge(gate, subjects, request)
+        self._workspace.recorder.record(gates.statement_of(judgement))
+        decision = gates.enforce(judgement).decision
+        self.warnings += [w for w in decision.warnings if w not in self.warnings]
+        return decision
+
+    def judge(
+        self, gate: GateName, subjects: Sequence[Artifact], request: Mapping[str, Json]
+    ) -> Judgement:
+        """The same decision, recorded nowhere (``seal policy check``)."""
+        asked = dict(request)
+        context = msgspec.structs.replace(
+            context_of(self._workspace),
+            reason=self._reason,
+            room=self._room,
+            run=str(asked.pop("run", "")),
+            params=asked,
+        )
+        return gates.decide(
+            gate, subjects, self._workspace.history(), context, policies_of(self._workspace)
+        )
+
+
+def context_of(workspace: Workspace) -> Context:
+    """Who asks, when, in which profile; what no caller can say for themselves."""
+    return Context(
+        now=workspace.clock(),
+        principal=workspace.principal,
+        profile=workspace.profile,
+        trust=workspace.trust,
+        host=platform.node(),
+        witnessed=witnessed_of(workspace),
+        key_custody=workspace.kms.custody,
+    )
+
+
+def policies_of(workspace: Workspace) -> PolicySet:
+    """The policy set in ``policies/``, of the profile that seal.toml names."""
+    return policyset.load(workspace.root / "policies", workspace.profile)
+
+
+def witnessed_of(workspace: Workspace) -> Witnessed:
+    """The best cosignature the log holds. None yet is the refusing default."""
+    from sealwright.app import publishing
+
+    return publishing.witnessed(workspace)
