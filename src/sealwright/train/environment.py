@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -21,7 +21,7 @@ from sealwright.core.errors import VerifyError
 from sealwright.core.records import Json
 from sealwright.evidence import jcs
 from sealwright.train import interpreter as interpreters
-from sealwright.train import packages, snapshot, withheld
+from sealwright.train import packages, shown, snapshot
 from sealwright.train.interpreter import Interpreter, Program
 from sealwright.train.packages import Package
 
@@ -32,7 +32,6 @@ _LOCKS = (
     "pdm.lock", "Pipfile.lock", "pixi.lock", "pylock*.toml", "conda-lock.yml", "environment.yml",
     "environment.yaml",
 )  # fmt: skip
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32")
 
 
 class Lock(msgspec.Struct, frozen=True, forbid_unknown_fields=True, order=True):
@@ -178,17 +177,17 @@ def describe(
         machine=platform.machine(),
         libc=_libc(),
     )
-    shown = _binds(program, python, [path for _, path in trees], root)
+    visible = shown.binds(program, python, [path for _, path in trees], root)
     return Environment(
         argv=(program.path, *argv[1:]),
         program=program,
         interpreter=python,
         identity=identity,
-        binds=shown,
-        variables=_variables(python, shown, around, root),
+        binds=visible,
+        variables=shown.variables(python, visible, around, root),
         locks=tuple(_locks(root)),
         facts=_facts(installed),
-        notes=tuple(_notes(program, python, installed, around)),
+        notes=tuple(_notes(program, python, installed, around, root)),
     )
 
 
@@ -212,6 +211,8 @@ def _outside(
             named.append((f"path:{path.name}", path))
     seen = set()
     for name, path in named:
+        if shown.too_wide(path, root):
+            continue
         if path not in seen and not any(path.is_relative_to(folder) for folder in inside):
             seen.add(path)
             yield name, path
@@ -249,94 +250,6 @@ def _interpreter_digest(python: Interpreter) -> Digest:
     return digest.of_bytes("".join(both).encode())
 
 
-def _binds(
-    program: Program, python: Interpreter | None, trees: Iterable[Path], root: Path
-) -> tuple[str, ...]:
-    wanted: list[Path] = []
-    if python:
-        for folder in (Path(python.prefix), Path(python.base)):
-            wanted += _narrowed(folder, Path(python.stdlib).name, root)
-        wanted += [Path(python.path).parent, Path(python.stdlib), *map(Path, python.sites)]
-        wanted += [Path(python.user_site)] if python.user_site else []
-        wanted += _hops(Path(python.path))
-    path = Path(program.path)
-    if not path.is_relative_to(root):
-        wanted += [path, *_hops(path)]
-    wanted += [part for tree in trees for part in _shown(tree)]
-    return _outermost([*wanted, *(one.resolve() for one in wanted)], root)
-
-
-def _narrowed(prefix: Path, library: str, root: Path) -> list[Path]:
-    """A prefix that is or holds the home, the project or the whole disk is shown in parts."""
-    if not any(kept.is_relative_to(prefix) for kept in (Path.home(), root)):
-        return [prefix]
-    return [prefix / "lib" / library]
-
-
-def _hops(path: Path) -> Iterator[Path]:
-    """Every link on the way from ``path`` to the file it leads to."""
-    for _ in range(40):
-        if not path.is_symlink():
-            break
-        path = Path(os.path.normpath(path.parent / path.readlink()))
-        yield path
-
-
-def _outermost(paths: Iterable[Path], root: Path) -> tuple[str, ...]:
-    """Without duplicates, without the system's own, without what lies in another one."""
-    kept: list[Path] = []
-    for path in sorted({path for path in paths if path.exists()}, key=lambda one: len(one.parts)):
-        if any(path.is_relative_to(folder) for folder in (*_SYSTEM, *map(str, kept))):
-            continue
-        if not root.is_relative_to(path) and path != Path.home():
-            kept.append(path)
-    return tuple(sorted(map(str, kept)))
-
-
-def _shown(tree: Path) -> Iterator[Path]:
-    """A source tree in as few paths as leave out its secrets and its version control."""
-    if withheld.by_place(tree.name):
-        return
-    if not tree.is_dir() or not _hides(tree):
-        yield tree
-        return
-    for entry in sorted(tree.iterdir()):
-        yield from _shown(entry)
-
-
-def _hides(tree: Path) -> bool:
-    for _, names, files in os.walk(tree):
-        if any(withheld.by_place(name) for name in (*names, *files)):
-            return True
-    return False
-
-
-def _variables(
-    python: Interpreter | None, shown: Sequence[str], around: Mapping[str, str], root: Path
-) -> dict[str, str]:
-    out: dict[str, str] = {}
-    visible = (*_SYSTEM, *shown, str(root))
-    first = [str(Path(python.path).parent)] if python else []
-    others = [
-        os.path.normpath(root / folder)
-        for folder in around.get("PATH", os.defpath).split(os.pathsep)
-        if folder
-    ]
-    searched = [f for f in others if any(Path(f).is_relative_to(place) for place in visible)]
-    out["PATH"] = os.pathsep.join(dict.fromkeys([*first, *searched]))
-    if python and python.prefix != python.base:
-        out["VIRTUAL_ENV"] = python.prefix
-    for name in ("CONDA_PREFIX", "CONDA_DEFAULT_ENV"):
-        if python and around.get("CONDA_PREFIX") == python.prefix and name in around:
-            out[name] = around[name]
-    if python and around.get("PYTHONPATH"):
-        folders = [f for f in around["PYTHONPATH"].split(os.pathsep) if f]
-        out["PYTHONPATH"] = os.pathsep.join(os.path.normpath(root / f) for f in folders)
-    if python and python.user_site:
-        out["PYTHONUSERBASE"] = str(Path(python.user_site).parents[2])
-    return out
-
-
 def _locks(root: Path) -> Iterator[Lock]:
     found = {path for pattern in _LOCKS for path in root.glob(pattern)}
     for path in sorted(found):
@@ -358,6 +271,7 @@ def _notes(
     python: Interpreter | None,
     installed: packages.Installed,
     around: Mapping[str, str],
+    root: Path,
 ) -> Iterator[str]:
     name = Path(program.path).name
     if name in ("uv", "poetry", "pipenv", "pdm", "hatch", "conda", "mamba", "rye", "pixi"):
@@ -366,6 +280,10 @@ def _notes(
         yield f"no Python stands behind {program.path}: its packages are not part of the evidence"
     if around.get("LD_LIBRARY_PATH"):
         yield "LD_LIBRARY_PATH is not carried into the room"
+    wide = [*installed.paths, *map(Path, around.get("PYTHONPATH", "").split(os.pathsep))]
+    for path in wide:
+        if path.is_absolute() and shown.too_wide(path, root):
+            yield f"{path} is on the module search path and holds the project or your home: hidden"
     missing = [name for name, paths in installed.editable if not all(p.exists() for p in paths)]
     for name in missing:
         yield f"{name} is installed in editable mode from a directory that is gone"

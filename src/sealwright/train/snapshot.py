@@ -12,7 +12,7 @@ import stat
 from collections.abc import Collection, Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -124,15 +124,15 @@ def files_of(manifest: bytes) -> tuple[CodeFile, ...]:
     try:
         read = msgspec.convert(document, _Manifest)
         files = tuple(_file(row) for row in read.files)
-    except (msgspec.ValidationError, KeyError) as error:
+    except (msgspec.ValidationError, ValueError) as error:
         raise VerifyError(
             "a code manifest is malformed", why=str(error), rule="snapshot.malformed"
         ) from error
     paths = [file.path for file in files]
-    if read.format != FORMAT or paths != sorted(set(paths)):
+    if paths != sorted(set(paths)) or manifest_of(files) != manifest:
         raise VerifyError(
             "a code manifest is malformed",
-            why=f"format {read.format!r}, or paths that are not sorted and unique",
+            why="another format, paths that are not sorted and unique, or fields too many",
             rule="snapshot.malformed",
         )
     links = {file.path for file in files if file.mode == "link"}
@@ -329,15 +329,15 @@ class _Manifest(msgspec.Struct, forbid_unknown_fields=True):
 class _Row(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     path: str
     mode: Mode
-    size: int = 0
-    sha256: str = ""
+    size: Annotated[int, msgspec.Meta(ge=0)] = 0
+    sha256: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{64})?$")] = ""
     link: str = ""
 
 
 def _file(row: _Row) -> CodeFile:
     if row.mode == "link":
         return CodeFile(row.path, "link", 0, digest.of_bytes(os.fsencode(row.link)), row.link)
-    return CodeFile(row.path, row.mode, row.size, digest.check(row.sha256))
+    return CodeFile(row.path, row.mode, row.size, row.sha256)
 
 
 def _stays_inside(file: CodeFile) -> bool:
