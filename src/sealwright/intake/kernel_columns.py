@@ -1,7 +1,7 @@
 """An Arrow array described for the compiled kernel: where its buffers lie and how to read them.
 
-What the kernel does not read itself (maps, intervals, date64) is encoded by the plain path
-and handed over as ready bytes. Buffer sizes are checked here, offsets in the kernel.
+What the kernel does not read itself (maps, intervals, date64, list views) is encoded by the
+plain path and handed over as ready bytes. Buffer sizes are checked here, offsets in the kernel.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Described:
 
     def _fill(self, column: Column, values: pa.Array, kind: FieldType) -> None:
         values = _readable(values)
-        if kind.kind in ("map", "interval") or types.is_date64(values.type):
+        if _is_left_to_plain(values.type):
             column.kind = RAW
             self._offsets(column, encode.column(values, kind), 8)
             return
@@ -151,6 +151,16 @@ class Described:
         return int(buffer.address)
 
 
+def _is_left_to_plain(arrow: pa.DataType) -> bool:
+    return bool(
+        types.is_map(arrow)
+        or types.is_interval(arrow)
+        or types.is_date64(arrow)
+        or types.is_list_view(arrow)
+        or types.is_large_list_view(arrow)
+    )
+
+
 def _readable(values: pa.Array) -> pa.Array:
     """The same values in a layout that the kernel reads."""
     if isinstance(values, pa.ExtensionArray):
@@ -162,6 +172,4 @@ def _readable(values: pa.Array) -> pa.Array:
         return values.cast(pa.large_string())
     if types.is_binary_view(arrow):
         return values.cast(pa.large_binary())
-    if types.is_list_view(arrow) or types.is_large_list_view(arrow):
-        return values.cast(pa.large_list(arrow.value_type))
     return values
