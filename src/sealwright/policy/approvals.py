@@ -238,12 +238,15 @@ class Book:
         self,
         request: Request,
         excluded: Sequence[Account],
-        now: datetime,
+        now: datetime | None,
         *,
         before: int,
         since: int = 0,
     ) -> Tally:
-        """Count people, towards refusal. Log entries from ``since`` to ``before`` count."""
+        """Count people, towards refusal. Log entries from ``since`` to ``before`` count.
+
+        ``now`` None is for approvals that do not expire.
+        """
         barred = {self.people.person(account) for account in (*excluded, request.requester)}
         counted: dict[tuple[str, str], str] = {}
         self_approved = False
@@ -253,7 +256,7 @@ class Book:
             person = self.people.person(approval.approver)
             if not since <= approval.index < before:
                 ignored.append(f"{label} approved at another time")
-            elif not _fresh(approval.time, now):
+            elif now is not None and not _fresh(approval.time, now):
                 ignored.append(f"{label}'s approval has expired")
             elif person == self.people.person(request.requester) and approval.reason.strip():
                 self_approved = True

@@ -20,17 +20,21 @@ from sealwright.policy.context import Context
 from sealwright.policy.facts import NEVER, Facts, Gate, Value
 from sealwright.policy.policyset import PolicySet
 from sealwright.policy.principals import Account
-from sealwright.policy.runs import Run
+from sealwright.policy.runs import Run, Step
 
 _NOT_DATA = frozenset({"plan", "code", "config", "environment", "interpreter", "packages"})
 
 
 class Drawn(msgspec.Struct, frozen=True):
-    """The facts, the request they answer to (if somebody asked), and what did not count."""
+    """The facts, the request they answer to (if somebody asked), and what did not count.
+
+    ``readmit`` is the request to readmit exactly ``looser``.
+    """
 
     facts: Facts
     request: Request | None
     looser: tuple[Artifact, ...]
+    readmit: Request | None
     notes: tuple[str, ...]
 
 
@@ -61,7 +65,8 @@ def draw(
         "readmit_approvals": ledger.readmitted(looser),
     }
     notes = (*tally.ignored, *ledger.timeline.refused)
-    return Drawn(facts.of(values), request, tuple(looser), notes)
+    readmit = ledger.book.matching("readmit", [a.digest for a in looser], {}) if looser else None
+    return Drawn(facts.of(values), request, tuple(looser), readmit, notes)
 
 
 class _Ledger:
@@ -110,15 +115,15 @@ class _Ledger:
     def runs_of(self, digests: Sequence[Digest], data: Sequence[Artifact], gate: Gate) -> list[Run]:
         """The run that made each subject, and those that made the data it was made from."""
         named = self.context.run if gate == "register" else ""
-        made: dict[str, list[Digest]] = {}
+        made: dict[Step, list[Digest]] = {}
         for digest in digests:
-            made.setdefault(runs.maker_of(digest, self.history, named), []).append(digest)
+            made.setdefault(runs.makers(self.history, digest, named), []).append(digest)
         for artifact in data:
             entry = self.versions.get(artifact.digest)
-            run = runs.run_id(entry.statement.predicate.get("run")) if entry else ""
-            if run:
-                made.setdefault(run, [])
-        return [runs.read(run, self.history, makes) for run, makes in made.items()]
+            step = runs.step_of_dataset(entry) if entry else None
+            if step:
+                made.setdefault(step, [])
+        return [runs.read(step, self.history, makes) for step, makes in made.items()]
 
     def approvals(self, request: Request | None, made: Sequence[Run]) -> Tally:
         if request is None:
@@ -154,7 +159,7 @@ class _Ledger:
 
     def _first_output(self, run: Run) -> Artifact:
         if run.index < 0:
-            return Artifact(f"run:{run.id}", "0" * 64)
+            return Artifact(f"run:{run.step.run}", "0" * 64)
         return self.history.entries[run.index].statement.subjects[0]
 
     def readmitted(self, looser: Iterable[Artifact]) -> int:
@@ -170,7 +175,7 @@ class _Ledger:
                     tally = self.book.tally(
                         request,
                         [],
-                        clock.parse(request.time),
+                        None,
                         before=self.history.size,
                         since=since,
                     )

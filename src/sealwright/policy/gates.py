@@ -1,7 +1,7 @@
 """The gates: facts in, a decision out, and the statement that keeps it.
 
 ``decide`` is pure and never raises on what the log says: what cannot be judged is denied.
-``enforce`` turns a denial into ``GateDenied``. ``replay`` judges a recorded decision again.
+``enforce`` turns a denial into ``GateDenied``; ``policy.replay`` judges a decision again.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def decide(
     try:
         drawn, fault = draw(gate, subjects, history, context, active), ""
     except BadInput as error:
-        drawn = Drawn(facts.of(facts.refusing()), None, (), ())
+        drawn = Drawn(facts.of(facts.refusing()), None, (), None, ())
         fault = f"{error.what} ({error.why})"
     decision = judge(gate, subjects, context, active, drawn, fault)
     return Judgement(decision, tuple(subjects), context, active, drawn)
@@ -67,8 +67,9 @@ def judge(
     active: PolicySet,
     drawn: Drawn,
     fault: str = "",
+    engine: str = "",
 ) -> Decision:
-    """A decision over facts already drawn."""
+    """A decision over facts already drawn; ``engine`` is the version its id speaks of."""
     values = drawn.facts.jsonable()
     resource = subjects[0].digest if subjects else ""
     verdict = active.engine.judge(gate, context.principal.name, resource, values)
@@ -84,7 +85,7 @@ def judge(
     mends = tuple(dict.fromkeys(fill(mend) for _, _, mend in denials if mend))
     warnings = tuple(f"{r.id}: {r.reason}" for r in verdict.warned if r.id not in failed)
     return Decision(
-        _identity(gate, subjects, context, active, drawn.facts),
+        _identity(gate, subjects, context, active, drawn.facts, engine or cedar.engine_version()),
         gate,
         verdict.allowed and not denials,
         reasons,
@@ -164,10 +165,15 @@ class _Fill:
     def __init__(self, subjects: Sequence[Artifact], drawn: Drawn) -> None:
         looser = drawn.looser[0].name if drawn.looser else ""
         self._subject = looser or (subjects[0].name if subjects else "REF")
+        self._readmit = drawn.readmit.digest[:16] if drawn.readmit else "REQUEST"
         self._request = drawn.request.digest[:16] if drawn.request else "REQUEST"
 
     def __call__(self, mend: str) -> str:
-        return mend.replace("{subject}", self._subject).replace("{request}", self._request)
+        return (
+            mend.replace("{subject}", self._subject)
+            .replace("{request}", self._request)
+            .replace("{readmit}", self._readmit)
+        )
 
 
 def _identity(
@@ -176,6 +182,7 @@ def _identity(
     context: Context,
     active: PolicySet,
     drawn: Facts,
+    engine: str,
 ) -> Digest:
     asked: dict[str, Json] = {
         "gate": gate,
@@ -183,6 +190,6 @@ def _identity(
         "given": context.jsonable(),
         "facts": drawn.digest,
         "policy": active.digest,
-        "engine": cedar.engine_version(),
+        "engine": engine,
     }
     return of_bytes(jcs.canonical(asked))

@@ -1,4 +1,8 @@
-"""The runs behind an artifact, read from provenance: what the gate wants to know of each."""
+"""The runs behind an artifact, read from provenance: what a gate wants to know of each.
+
+A run may have several stages; each leaves its own intent and provenance, so a stage is
+found by (run, stage).
+"""
 
 from __future__ import annotations
 
@@ -22,12 +26,20 @@ from sealwright.evidence.lineage import inputs_of
 
 NO_ROOM = frozenset({"", "none", "unisolated", "unknown"})
 NO_NETWORK = frozenset({"none", "loopback"})
+RUNGS = {"S0": 0, "S1": 1, "S2": 2, "S3": 3, "S4": 4}
+
+
+class Step(msgspec.Struct, frozen=True):
+    """One stage of one run, by name."""
+
+    run: str
+    stage: str
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One run as the log has it; every default is the one that refuses."""
+    """One stage of a run as the log has it; every default is the one that refuses."""
 
-    id: str
+    step: Step
     index: int = -1
     profile: str = ""
     isolation: str = ""
@@ -37,7 +49,6 @@ class Run(msgspec.Struct, frozen=True):
     code_dirty: bool = True
     status: str = "none"
     actor: str = ""
-    data: tuple[Digest, ...] = ()
     missing: tuple[str, ...] = ()
 
     @property
@@ -46,89 +57,95 @@ class Run(msgspec.Struct, frozen=True):
         return self.isolation in NO_ROOM or self.rung < 1
 
 
-def run_id(text: object) -> str:
-    """A run's id without its prefix."""
-    return text.removeprefix("run:") if isinstance(text, str) else ""
+def makers(history: History, digest: Digest, named: str = "") -> Step:
+    """The stage that made an artifact, by the newest statement that says so.
 
-
-def maker_of(digest: Digest, history: History, preferred: str = "") -> str:
-    """The id of the run that made the artifact: named, registered, or the newest one."""
-    if preferred:
-        return run_id(preferred)
-    found = ""
+    A model or dataset version names its run; before there is one, its provenance does.
+    ``named`` picks one run where several made the same bytes.
+    """
+    found: dict[int, Step] = {}
     for entry in history.about(digest):
         kind, predicate = entry.statement.predicate_type, entry.statement.predicate
-        if kind in (MODEL_VERSION, DATASET_VERSION) and run_id(predicate.get("run")):
-            found = run_id(predicate.get("run"))
-        elif kind == SLSA_PROVENANCE and not found:
-            found = run_id(_metadata(entry).get("invocationId"))
-    provenance = [e for e in history.about(digest) if e.statement.predicate_type == SLSA_PROVENANCE]
-    if any(e.statement.predicate_type == MODEL_VERSION for e in history.about(digest)):
-        return found
-    return run_id(_metadata(provenance[-1]).get("invocationId")) if provenance else found
+        if kind in (MODEL_VERSION, DATASET_VERSION) and predicate.get("run"):
+            step = Step(_id(predicate.get("run")), str(predicate.get("stage", "")))
+            found[entry.index + len(history.entries)] = step
+        elif kind == SLSA_PROVENANCE:
+            found[entry.index] = _step(entry)
+    fits = [index for index, step in found.items() if not named or step.run == _id(named)]
+    return found[max(fits)] if fits else Step(_id(named), "")
 
 
-def read(run: str, history: History, makes: Iterable[Digest]) -> Run:
-    """Everything the log says about ``run``, which is held to have made ``makes``."""
-    provenance = next(
-        (
-            entry
-            for entry in reversed(history.of_type(SLSA_PROVENANCE))
-            if run and run_id(_metadata(entry).get("invocationId")) == run
-        ),
-        None,
-    )
-    closed = [e for e in history.of_type(CLOSED) if run_id(e.statement.predicate.get("run")) == run]
+def step_of_dataset(version: Recorded) -> Step | None:
+    """The stage whose output a dataset version is; None for data that was brought in."""
+    run = _id(version.statement.predicate.get("run"))
+    return Step(run, str(version.statement.predicate.get("stage", ""))) if run else None
+
+
+def read(step: Step, history: History, makes: Iterable[Digest]) -> Run:
+    """Everything the log says about a stage, which is held to have made ``makes``."""
+    closed = list(_of_step(history, CLOSED, step))
+    intents = list(_of_step(history, INTENT, step))
+    actor = str(intents[-1].statement.predicate.get("actor", "")) if intents else ""
     status = str(closed[-1].statement.predicate.get("status", "failed")) if closed else "none"
-    intents = [
-        e for e in history.of_type(INTENT) if run_id(e.statement.predicate.get("run")) == run
-    ]
-    actor = str(intents[0].statement.predicate.get("actor", "")) if intents else ""
-    if provenance is None:
-        return Run(run, status=status, actor=actor, missing=("provenance",))
+    found = [e for e in history.of_type(SLSA_PROVENANCE) if _fits(_step(e), step)]
+    if not step.run or not found:
+        return Run(step, status=status, actor=actor, missing=("provenance",))
+    provenance = found[-1]
     made = {subject.digest for subject in provenance.statement.subjects}
     missing = [] if set(makes) <= made else ["provenance"]
+    missing += _without_leave(provenance, intents, step, history)
     internal, room = _internal(provenance)
-    data = tuple(a.digest for a in inputs_of(provenance) if a.name.startswith("data:"))
-    missing += _train_evidence(provenance, intents, data, history)
-    rung = room.get("rung")
     return Run(
-        run,
+        step,
         index=provenance.index,
         profile=str(internal.get("profile", "")),
         isolation=str(internal.get("isolation", "")),
-        rung=rung if isinstance(rung, int) and not isinstance(rung, bool) else 0,
+        rung=_rung(room.get("rung")),
         network_none=room.get("network") in NO_NETWORK,
         plaintext_on_disk=room.get("plaintext_on_disk") is not False,
-        code_dirty=any(a.name == "diff" for a in inputs_of(provenance)),
+        code_dirty=any(used.name == "diff" for used in inputs_of(provenance)),
         status=status if closed else "ok",
         actor=actor,
-        data=data,
         missing=tuple(missing),
     )
 
 
-def _train_evidence(
-    provenance: Recorded,
-    intents: list[Recorded],
-    data: tuple[Digest, ...],
-    history: History,
+def _without_leave(
+    provenance: Recorded, intents: list[Recorded], step: Step, history: History
 ) -> Iterator[str]:
-    """The statements that must come before a run, where they are not there."""
-    if not any(intent.index < provenance.index for intent in intents):
+    """The statements that had to come before the run, where they did not."""
+    before = [intent for intent in intents if intent.index < provenance.index]
+    if not before:
         yield "intent"
         return
-    wanted = set(data) or {s.digest for intent in intents for s in intent.statement.subjects}
+    wanted = {a.digest for a in inputs_of(provenance) if a.name.startswith("data:")}
     for entry in history.of_type(DECISION):
-        predicate = entry.statement.predicate
-        if (
-            entry.index < provenance.index
-            and predicate.get("gate") == "train"
-            and predicate.get("allowed") is True
-            and wanted <= {subject.digest for subject in entry.statement.subjects}
-        ):
+        predicate: Mapping[str, Any] = entry.statement.predicate
+        if entry.index > before[-1].index or predicate.get("gate") != "train":
+            continue
+        about = {subject.digest for subject in entry.statement.subjects}
+        same_run = _id(_object(predicate.get("given")).get("run")) == step.run
+        if predicate.get("allowed") is True and wanted <= about and (wanted or same_run):
             return
     yield "decision:train"
+
+
+def _of_step(history: History, kind: str, step: Step) -> Iterator[Recorded]:
+    for entry in history.of_type(kind):
+        predicate = entry.statement.predicate
+        if _fits(Step(_id(predicate.get("run")), str(predicate.get("stage", ""))), step):
+            yield entry
+
+
+def _fits(found: Step, wanted: Step) -> bool:
+    return found.run == wanted.run and (not wanted.stage or found.stage == wanted.stage)
+
+
+def _step(provenance: Recorded) -> Step:
+    predicate = provenance.statement.predicate
+    metadata = _object(_object(predicate.get("runDetails")).get("metadata"))
+    external = _object(_object(predicate.get("buildDefinition")).get("externalParameters"))
+    return Step(_id(metadata.get("invocationId")), str(external.get("stage", "")))
 
 
 def _internal(provenance: Recorded) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -137,8 +154,15 @@ def _internal(provenance: Recorded) -> tuple[Mapping[str, Any], Mapping[str, Any
     return internal, _object(internal.get("room"))
 
 
-def _metadata(entry: Recorded) -> Mapping[str, Any]:
-    return _object(_object(entry.statement.predicate.get("runDetails")).get("metadata"))
+def _rung(value: object) -> int:
+    """0 to 4, or ``S0`` to ``S4``; anything else is no room at all."""
+    if isinstance(value, str):
+        return RUNGS.get(value, 0)
+    return value if isinstance(value, int) and value in RUNGS.values() else 0
+
+
+def _id(text: object) -> str:
+    return text.removeprefix("run:") if isinstance(text, str) else ""
 
 
 def _object(value: Any) -> Mapping[str, Any]:
