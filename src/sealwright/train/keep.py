@@ -9,13 +9,14 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from sealwright.core import digest
 from sealwright.core.digest import Digest
 from sealwright.core.errors import BadInput, VerifyError
-from sealwright.core.ports import Store, StoredFile
+from sealwright.core.ports import Readable, Store, StoredFile
 from sealwright.core.records import Json
 from sealwright.evidence import jcs
 from sealwright.train import snapshot
@@ -49,9 +50,11 @@ class KeptCode(msgspec.Struct, frozen=True):
                 yield file, b""
                 continue
             if file.sha256 in offsets:
-                content = pack.pread(offsets[file.sha256], file.size)
+                content = _bytes(pack, offsets[file.sha256], file.size)
+            elif file.sha256 in self.large:
+                content = _read(self.store, self.large[file.sha256])
             else:
-                content = self.store.open(SCOPE, self.large[file.sha256]).pread(0, file.size)
+                content = b""
             if digest.of_bytes(content) != file.sha256:
                 raise VerifyError(
                     f"the kept copy of {file.path} is not what was sealed",
@@ -135,13 +138,21 @@ def load_environment(store: Store, record: StoredFile, expected: Digest) -> Iden
 
 class _Record(msgspec.Struct, forbid_unknown_fields=True):
     format: str
-    manifest: dict[str, Json]
+    manifest: dict[str, Any]
     pack: StoredFile
     large: dict[str, StoredFile]
 
 
 def _read(store: Store, file: StoredFile) -> bytes:
-    return store.open(SCOPE, file).pread(0, file.size)
+    return _bytes(store.open(SCOPE, file), 0, file.size)
+
+
+def _bytes(source: Readable, offset: int, count: int) -> bytes:
+    pieces = []
+    while count and (piece := source.pread(offset, count)):
+        pieces.append(piece)
+        offset, count = offset + len(piece), count - len(piece)
+    return b"".join(pieces)
 
 
 def _offsets(files: Sequence[CodeFile]) -> dict[Digest, int]:

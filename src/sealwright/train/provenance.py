@@ -12,17 +12,18 @@ from datetime import datetime
 import msgspec
 
 from sealwright import __version__
-from sealwright.core import clock
+from sealwright.core import clock, digest
 from sealwright.core.digest import Digest
 from sealwright.core.ports import StoredFile
 from sealwright.core.predicates import SLSA_PROVENANCE
 from sealwright.core.records import Artifact, Json, Statement
+from sealwright.evidence import jcs
 from sealwright.train.environment import Environment
 from sealwright.train.snapshot import Snapshot
 
 BUILD_TYPE = "urn:sealwright:buildtype:room/v1"
 BUILDER = "urn:sealwright:builder:local/v1"
-_MOST_CHARACTERS = 4096
+MOST_COMMAND_BYTES = 16 << 10
 
 
 class Ran(msgspec.Struct, frozen=True):
@@ -72,11 +73,8 @@ def predicate(
     kept: Kept = Kept(),  # noqa: B008
 ) -> dict[str, Json]:
     """The SLSA v1 predicate as JSON without floats."""
-    external: dict[str, Json] = {
-        "command": [word[:_MOST_CHARACTERS] for word in ran.command],
-        "stage": ran.stage,
-        "project": ran.project,
-    }
+    external: dict[str, Json] = {"stage": ran.stage, "project": ran.project}
+    external |= _command(ran.command)
     internal: dict[str, Json] = {
         "isolation": ran.isolation,
         "room": dict(ran.room),
@@ -100,6 +98,19 @@ def predicate(
             "byproducts": [_descriptor(made.name, made.digest) for made in ran.byproducts],
         },
     }
+
+
+def _command(words: Sequence[str]) -> dict[str, Json]:
+    """The command; of one over 16 KiB its first words, and the digest of all of them."""
+    fitting: list[Json] = []
+    size = 0
+    for word in words:
+        size += len(jcs.canonical(word)) + 1
+        if size > MOST_COMMAND_BYTES:
+            whole = digest.of_bytes(jcs.canonical(list(words)))
+            return {"command": fitting, "commandSha256": whole}
+        fitting.append(word)
+    return {"command": fitting}
 
 
 def _dependencies(ran: Ran, code: Snapshot, environment: Environment, kept: Kept) -> list[Json]:
@@ -143,10 +154,10 @@ def _environment_notes(environment: Environment, kept: Kept) -> dict[str, Json]:
 
 
 def _stored(file: StoredFile | None) -> dict[str, Json]:
-    return {"stored": msgspec.to_builtins(file)} if file else {}
+    return {"stored": jcs.parse(jcs.canonical(msgspec.to_builtins(file)))} if file else {}
 
 
-def _descriptor(name: str, digest: Digest, notes: Mapping[str, Json] | None = None) -> Json:
+def _descriptor(name: str, seal: Digest, notes: Mapping[str, Json] | None = None) -> Json:
     """An in-toto ResourceDescriptor."""
-    row: dict[str, Json] = {"name": name, "digest": {"sha256": digest}}
+    row: dict[str, Json] = {"name": name, "digest": {"sha256": seal}}
     return row | {"annotations": dict(notes)} if notes else row
