@@ -13,7 +13,7 @@ import msgspec
 from sealwright.core.digest import Digest
 from sealwright.core.errors import BadInput, VerifyError
 from sealwright.core.ports import StoredFile
-from sealwright.core.predicates import ALIAS, MODEL_VERSION, REVOCATION
+from sealwright.core.predicates import ALIAS, MODEL_VERSION, REVOCATION, SLSA_PROVENANCE
 from sealwright.core.records import Artifact, Json, Recorded, Statement
 from sealwright.core.refs import Ref
 from sealwright.evidence.history import History
@@ -165,6 +165,23 @@ def revoked(history: History) -> Mapping[Digest, Recorded]:
         for subject in entry.statement.subjects:
             out.setdefault(subject.digest, entry)
     return out
+
+
+def provenance(models: Models, model: Model) -> Recorded | None:
+    """The SLSA provenance of the run that made the model; None when the log has none."""
+    for entry in models.history.about(model.digest):
+        if entry.statement.predicate_type == SLSA_PROVENANCE and run_of(entry) == model.run:
+            return entry
+    return None
+
+
+def run_of(entry: Recorded) -> str:
+    """The run id in a provenance statement; empty when there is none."""
+    value: Any = entry.statement.predicate
+    try:
+        return str(value["runDetails"]["metadata"]["invocationId"])
+    except (KeyError, TypeError):
+        return ""
 
 
 class _Predicate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
