@@ -89,7 +89,7 @@ def verify_bundle(
 
 def _check(bundle: Bundle) -> VerifiedBundle:
     chain = _chain(bundle)
-    trust = trusts.load(chain, None)
+    trust = _trust(chain)
     log = BundleLog(bundle)
     history = _history(log, trust)
     log.check_tiles()
@@ -135,6 +135,19 @@ def _chain(bundle: Bundle) -> list[bytes]:
         name = f"{layout.TRUST}{len(chain) + 1}.json"
         chain.append(read(bundle, name, _MAX_TRUST_BYTES))
     return chain
+
+
+def _trust(chain: list[bytes]) -> Trust:
+    try:
+        return trusts.load(chain, None)
+    except VerifyError as error:
+        raise VerifyError(
+            f"evidence/{error.what}",
+            where=f"evidence/{error.where}",
+            why=error.why,
+            hint="ask for the bundle again",
+            rule=error.rule,
+        ) from error
 
 
 def _history(log: BundleLog, trust: Trust) -> History:
