@@ -1,0 +1,351 @@
+"""``seal data add``: data in, one immutable signed version out, or a reason why not.
+
+Order is the crash safety: segments first, then the manifest, then the statement. Killed at any
+moment, there is either a whole version or none; segments nobody names are left for ``seal gc``.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, Literal, cast
+
+import msgspec
+import pyarrow as pa
+
+from sealwright.core import clock, predicates
+from sealwright.core.errors import BadInput, Refused, SealError
+from sealwright.core.ports import Clock, Kms, Progress, Recorder, Store
+from sealwright.core.records import Artifact, Statement
+from sealwright.evidence.history import History
+from sealwright.intake import change, ingest, location, sources
+from sealwright.intake.change import Side
+from sealwright.intake.ingest import Survey, Taken, Taking
+from sealwright.intake.locking import exclusive
+from sealwright.intake.manifest import FORMAT, MEDIA_TYPE, TABLES, FileRecord, Manifest, encode
+from sealwright.intake.recall import Memory, leaves_of
+from sealwright.intake.sources import Source
+from sealwright.intake.statcache import StatCache
+from sealwright.intake.streams import Silent, Tally
+from sealwright.intake.tree import version_root
+from sealwright.intake.versions import (
+    Change,
+    Dataset,
+    Datasets,
+    Parent,
+    Previous,
+    Version,
+    Where,
+    scope_of,
+)
+
+RECORD_KEY_LABEL = b"record-nonce/v1"
+
+Outcome = Literal["added", "unchanged", "same-records"]
+
+
+class Ports(msgspec.Struct, frozen=True):
+    """What adding needs from outside. ``scratch`` is ``.seal/tmp``; ``cache`` lies in the state
+    directory. ``history`` reads the ledger anew at each call."""
+
+    store: Store
+    kms: Kms
+    recorder: Recorder
+    history: Callable[[], History]
+    clock: Clock
+    project: Path
+    scratch: Path
+    cache: Path
+
+
+class AddRequest(msgspec.Struct, frozen=True):
+    """What to add. ``label`` and ``key`` None mean as in the version before.
+
+    ``inputs``, ``stage`` and ``run`` say where derived data came from; ``reread`` trusts no
+    stat cache; ``force_version`` records a new encoding of equal records.
+    """
+
+    path: str
+    name: str
+    actor: str
+    reason: str = ""
+    label: str | None = None
+    key: str | None = None
+    kind: str = ""
+    reference: bool = False
+    inputs: tuple[Artifact, ...] = ()
+    stage: str = ""
+    run: str = ""
+    reread: bool = False
+    force_version: bool = False
+
+
+class Added(msgspec.Struct, frozen=True):
+    """The version the data now is: a new one, or the one before where nothing changed."""
+
+    dataset: Dataset
+    outcome: Outcome
+    notes: tuple[str, ...] = ()
+
+
+class _Before(msgspec.Struct, frozen=True):
+    """The version that the new one would follow. ``manifest`` is None where it cannot be read."""
+
+    dataset: Dataset | None
+    manifest: Manifest | None
+    notes: tuple[str, ...] = ()
+
+
+def add(request: AddRequest, ports: Ports, progress: Progress | None = None) -> Added:
+    """Add data as the next version of a dataset.
+
+    Raises: BadInput (with the workspace as it was), Unavailable (disk full, ledger locked).
+    """
+    scope = scope_of(request.name)
+    place = location.locate(request.path, ports.project, reference=request.reference)
+    before = _before(request.name, ports)
+    source = sources.inspect(place, request.kind)
+    cache = StatCache(ports.cache / f"data-{request.name}.stat")
+    tally = Tally(progress or Silent(), _total(source), "bytes")
+    trusted = None if request.reread else cache
+    found = ingest.survey(source, _usable(before, ports, scope), trusted, tally)
+    label, key = _roles(request, found, before)
+    with exclusive(ports.scratch, request.name):
+        _refuse_overtaken(request, before, ports)
+        ports.kms.create(scope)
+        with _cleared(ports, request.name):
+            terms = Taking(
+                store=ports.store,
+                scope=scope,
+                secret=ports.kms.derive(scope, RECORD_KEY_LABEL),
+                external=request.reference,
+                key=key,
+                spools=request.reference or before.dataset is not None,
+                scratch=ports.scratch,
+                tally=tally,
+            )
+            taken = ingest.take(found, before.manifest, terms)
+            manifest = _manifest(found, taken, request.reference, label, key)
+            outcome = _outcome(before.manifest, manifest, request.force_version)
+            if before.dataset is not None and outcome != "added":
+                added = Added(before.dataset, outcome, before.notes)
+            else:
+                added = _record(request, ports, before, manifest, taken, terms)
+    _remember(cache, found, taken)
+    return added
+
+
+def _before(name: str, ports: Ports) -> _Before:
+    datasets = Datasets(ports.history(), ports.store)
+    dataset = datasets.latest(name)
+    if dataset is None:
+        return _Before(None, None)
+    try:
+        return _Before(dataset, datasets.manifest(dataset))
+    except Refused as error:
+        note = f"{dataset.ref} cannot be read any more ({error.what}); every record counts as new"
+        return _Before(dataset, None, (note,))
+
+
+def _usable(before: _Before, ports: Ports, scope: str) -> Manifest | None:
+    """The manifest before, without files whose bytes or leaves the store has lost."""
+    if before.manifest is None:
+        return None
+    held = ports.store.segments(scope)
+
+    def kept(file: FileRecord) -> bool:
+        blobs = [blob.segments for blob in (file.leaves, file.keys) if blob is not None]
+        return all(held.issuperset(each) for each in (file.segments, *blobs))
+
+    files = tuple(file for file in before.manifest.files if kept(file))
+    return msgspec.structs.replace(before.manifest, files=files)
+
+
+def _roles(request: AddRequest, found: Survey, before: _Before) -> tuple[str, str]:
+    """The label and key columns: as asked, else as before. Raises: BadInput (no such column)."""
+    if found.source.kind not in TABLES:
+        label, key = ("label" if found.source.kind == "images" else ""), "path"
+    else:
+        label = key = ""
+        if before.dataset is not None and before.dataset.kind in TABLES:
+            label, key = before.dataset.label, before.dataset.key
+    label = label if request.label is None else request.label
+    key = key if request.key is None else request.key
+    ingest.check_columns(found, label, key)
+    return label, key
+
+
+def _refuse_overtaken(request: AddRequest, before: _Before, ports: Ports) -> None:
+    now = Datasets(ports.history(), ports.store).latest(request.name)
+    if now != before.dataset:
+        raise BadInput(
+            f"another version of data:{request.name} was added meanwhile",
+            why=f"{now.ref if now else 'nothing'} is the newest now",
+            hint="run the same command again",
+        )
+
+
+def _manifest(found: Survey, taken: list[Taken], external: bool, label: str, key: str) -> Manifest:
+    place = found.source.place
+    files = tuple(each.record for each in taken)
+    return Manifest(
+        format=FORMAT,
+        kind=found.source.kind,
+        base=place.base,
+        folder=place.folder,
+        outside=place.outside,
+        external=external,
+        label=label,
+        key=key,
+        options=dict(found.source.how.options),
+        schema=found.schema,
+        root=version_root(file.entry() for file in files),
+        rows=sum(file.rows for file in files),
+        size_bytes=sum(file.size for file in files),
+        files=files,
+    )
+
+
+def _outcome(old: Manifest | None, new: Manifest, force: bool) -> Outcome:
+    """Equal records in other bytes are no new version where the old bytes are kept; external
+    data has only the new bytes, so its version must be signed over them."""
+    if old is None or _terms(old) != _terms(new):
+        return "added"
+    if _contents(old) == _contents(new):
+        return "unchanged"
+    if old.root == new.root and not new.external and not force:
+        return "same-records"
+    return "added"
+
+
+def _terms(of: Manifest) -> tuple[object, ...]:
+    place = (of.kind, of.base, of.folder, of.outside, of.external)
+    return (*place, of.label, of.key, dict(of.options), of.schema)
+
+
+def _contents(of: Manifest) -> list[tuple[object, ...]]:
+    return [(file.path, file.size, file.sha256, file.rows, file.root) for file in of.files]
+
+
+def _record(
+    request: AddRequest,
+    ports: Ports,
+    before: _Before,
+    manifest: Manifest,
+    taken: list[Taken],
+    terms: Taking,
+) -> Added:
+    changed, notes = _change(before, manifest, taken, terms)
+    stored = ports.store.put(terms.scope, cast("BinaryIO", io.BytesIO(encode(manifest))))
+    old = before.dataset
+    signed = Version(
+        name=request.name,
+        version=old.version + 1 if old else 1,
+        kind=manifest.kind,
+        rows=manifest.rows,
+        files=len(manifest.files),
+        size_bytes=manifest.size_bytes,
+        root=manifest.root,
+        previous=Previous(old.version, old.digest, old.root) if old else None,
+        change=changed,
+        inputs=tuple(Parent(each.name, each.digest) for each in request.inputs),
+        stage=request.stage,
+        run=request.run,
+        external=manifest.external,
+        label=manifest.label,
+        key=manifest.key,
+        manifest=Where(stored.size, stored.segments),
+        actor=request.actor,
+        reason=request.reason,
+        time=clock.stamp(ports.clock()),
+    )
+    subject = Artifact(f"data:{request.name}@{signed.version}", stored.sha256, MEDIA_TYPE)
+    predicate = msgspec.to_builtins(signed)
+    receipt = ports.recorder.record(Statement((subject,), predicates.DATASET_VERSION, predicate))
+    return Added(Dataset.of(signed, stored.sha256, receipt.index), "added", notes)
+
+
+def _change(
+    before: _Before, manifest: Manifest, taken: list[Taken], terms: Taking
+) -> tuple[Change, tuple[str, ...]]:
+    """Counts over the files that differ; files with equal rows on both sides cancel out."""
+    if before.dataset is None or before.manifest is None:
+        gone = before.dataset.rows if before.dataset else 0
+        return Change(manifest.rows, gone, 0), before.notes
+    memory = Memory(before.manifest, terms.store, terms.scope, terms.secret, terms.scratch)
+    old_files, new_files = differing(before.manifest.files, taken)
+    try:
+        old = [leaves_of(memory, file, terms.key, terms.tally) for file in old_files]
+    except Refused as error:
+        note = f"{before.dataset.ref} cannot be compared ({error.what}); its files count as gone"
+        added = sum(each.record.rows for each in new_files)
+        return Change(added, sum(file.rows for file in old_files), 0), (note,)
+    new = [(each.leaves, each.keys) for each in new_files]
+    return change.count(_side(old), _side(new)), ()
+
+
+def differing(
+    old: Iterable[FileRecord], new: Iterable[Taken]
+) -> tuple[list[FileRecord], list[Taken]]:
+    """The files left over once files with equal rows were matched, known ones first."""
+    spare = Counter((file.rows, file.root) for file in old)
+    left_new = []
+    for each in sorted(new, key=lambda each: each.leaves is not None):
+        content = (each.record.rows, each.record.root)
+        if spare[content] > 0:
+            spare[content] -= 1
+        else:
+            left_new.append(each)
+    left_old = []
+    for file in old:
+        if spare[(file.rows, file.root)] > 0:
+            spare[(file.rows, file.root)] -= 1
+            left_old.append(file)
+    return left_old, left_new
+
+
+def _side(pairs: Sequence[tuple[pa.Array, pa.Array | None]]) -> Side:
+    keys = [keys for _, keys in pairs if keys is not None]
+    complete = len(keys) == len(pairs)
+    return Side(
+        change.chunked([leaves for leaves, _ in pairs]), change.chunked(keys) if complete else None
+    )
+
+
+@contextmanager
+def _cleared(ports: Ports, name: str) -> Iterator[None]:
+    """Shred, at the end, what was stored meanwhile and no version names.
+
+    The lock keeps others away. What the ledger says then decides, not what we think happened:
+    an interrupted append may have been durable.
+    """
+    held = ports.store.segments(scope_of(name))
+    try:
+        yield
+    finally:
+        loose = ports.store.segments(scope_of(name)) - held
+        if loose:
+            with suppress(SealError):  # what cannot be decided now is left to `seal gc`
+                datasets = Datasets(ports.history(), ports.store)
+                newest = datasets.latest(name)
+                live = datasets.segments(newest) if newest is not None else frozenset()
+                ports.store.shred(scope_of(name), sorted(loose - live))
+
+
+def _remember(cache: StatCache, found: Survey, taken: list[Taken]) -> None:
+    for look, each in zip(found.looks, taken, strict=True):
+        if look.known is not None and look.known.sha256 == each.record.sha256:
+            cache.keep(look.name)
+        else:
+            cache.remember(look.name, look.stamp, each.record.sha256, look.read_at_ns)
+    with suppress(OSError):  # the cache only saves time
+        cache.save()
+
+
+def _total(source: Source) -> int:
+    """Bytes to read: text is read to find its types, then to store it, then to hash it."""
+    size = sum(source.place.at(name).lstat().st_size for name in source.files)
+    return size * {"csv": 3, "jsonl": 3, "parquet": 2}.get(source.kind, 1)
