@@ -8,6 +8,7 @@ nothing but temporary files, which ``seal gc`` removes. Implements ``core.ports.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import mmap
@@ -27,6 +28,7 @@ from sealwright.vault import container, private, wrapping
 
 SLICE_BYTES = container.MOST_BYTES
 _READ_BYTES = 1 << 20
+_MOST_OPEN = 32
 _ID = re.compile(r"[0-9a-f]{64}")
 _SUFFIX = ".seg"
 
@@ -45,7 +47,8 @@ class LocalStore:
 
         Raises: Unavailable (disk full; nothing half-written is left), BadInput (scope name).
         """
-        namer = _Namer(self._kms, self._scope_dir(scope, make=True).name)
+        self._prepare(scope)
+        namer = _Namer(self._kms, scope)
         whole, size = hashlib.sha256(), 0
         segments: list[str] = []
         while True:
@@ -54,7 +57,7 @@ class LocalStore:
                 break
             size += content.nbytes
             segment = namer.name(content)
-            if not self._path(scope, segment).exists():
+            if not self._holds(scope, segment):
                 self._write(scope, segment, content)
             segments.append(segment)
             if content.nbytes < SLICE_BYTES:
@@ -62,7 +65,10 @@ class LocalStore:
         return StoredFile(whole.hexdigest(), size, tuple(segments))
 
     def open(self, scope: str, file: StoredFile) -> Readable:
-        """See ``core.ports.Store``. Segments are opened when they are first read."""
+        """See ``core.ports.Store``. What is missing shows now, what was changed when it is read."""
+        for segment in file.segments:
+            if not self._path(scope, segment).exists():
+                raise _missing(scope, segment)
         return StoredReader(self, scope, file)
 
     def segments(self, scope: str) -> frozenset[str]:
@@ -93,26 +99,35 @@ class LocalStore:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError as error:
-            raise Refused(
-                f"a segment of {scope} is not in the store",
-                why="it was shredded, or the store is incomplete",
-                hint="seal restore from a backup, or add the data again",
-                rule="store.segment-missing",
-                evidence=(segment,),
-            ) from error
+            raise _missing(scope, segment) from error
         return OpenSegment(fd, self._kms, scope, segment, f"{scope}/{segment}")
+
+    def _holds(self, scope: str, segment: str) -> bool:
+        """Whether a whole, unchanged segment is there; it counts as new for ``seal gc``."""
+        path = self._path(scope, segment)
+        if not path.exists():
+            return False
+        try:
+            found = self.open_segment(scope, segment)
+            found.check()
+            os.utime(path)
+        except (VerifyError, Refused, FileNotFoundError):
+            # written again: adding the data anew is how a damaged store is mended
+            return False
+        found.close()
+        return True
 
     def _write(self, scope: str, segment: str, content: memoryview) -> None:
         key = wrapping.new_key()
         wrapped = self._kms.wrap(scope, key, _context(scope, segment))
         header = container.new_header(scope, bytes.fromhex(segment), wrapped, content.nbytes)
         path = self._path(scope, segment)
-        private.make_dir(path.parent)
-        private.make_dir(self._tmp)
-        with _full_disk_is_unavailable(scope):
+        with _fault_is_unavailable(scope):
+            private.ensure_dir(path.parent)
+            private.ensure_dir(self._tmp)
             tmp = self._tmp / private.tmp_name()
             try:
-                _write_all(tmp, container.encrypt(header, key, content))
+                _write_all(tmp, header.file_bytes, container.encrypt(header, key, content))
                 tmp.replace(path)
                 private.sync_dir(path.parent)
             finally:
@@ -138,15 +153,17 @@ class LocalStore:
         view: memoryview = self._buffers.view
         return view
 
-    def _scope_dir(self, scope: str, *, make: bool = False) -> Path:
+    def _prepare(self, scope: str) -> None:
+        path = self._scope_dir(scope)
+        with _fault_is_unavailable(scope):
+            private.ensure_dir(path)
+        self._kms.create(scope)
+
+    def _scope_dir(self, scope: str) -> Path:
         private.check_label(scope, "a scope")
         if scope == self._tmp.name:
             raise BadInput(f"{scope!r} cannot name a scope", why="the store uses that word")
-        path = self._dir / scope
-        if make:
-            private.make_dir(path)
-            self._kms.create(scope)
-        return path
+        return self._dir / scope
 
     def _path(self, scope: str, segment: str) -> Path:
         if not _ID.fullmatch(segment):
@@ -244,6 +261,9 @@ class StoredReader:
                     why=f"{found.size} bytes, not {want}",
                     rule="store.length-changed",
                 )
+            # dropped, not closed: another thread may be reading it; it closes when let go
+            while len(self._opened) >= _MOST_OPEN:
+                self._opened.pop(next(iter(self._opened)), None)
             self._opened[index] = found
         return found
 
@@ -282,19 +302,33 @@ def _unwrap(kms: Kms, header: container.Header, where: str) -> bytes:
         ) from error
 
 
+def _missing(scope: str, segment: str) -> Refused:
+    return Refused(
+        f"a segment of {scope} is not in the store",
+        why="it was shredded, or the store is incomplete",
+        hint="seal restore from a backup, or add the data again",
+        rule="store.segment-missing",
+        evidence=(segment,),
+    )
+
+
 def _read_into(source: BinaryIO, window: memoryview) -> int:
     readinto = getattr(source, "readinto", None)
     if readinto is not None:
-        return int(readinto(window) or 0)
+        count = readinto(window)
+        if count is None:
+            raise BadInput("a source that does not wait for its data cannot be stored")
+        return int(count)
     data = source.read(len(window))
     window[: len(data)] = data
     return len(data)
 
 
-def _write_all(path: Path, blocks: Iterator[memoryview]) -> None:
+def _write_all(path: Path, size: int, blocks: Iterator[memoryview]) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     fd = os.open(path, flags, 0o600)
     try:
+        _reserve(fd, size)
         for block in blocks:
             done = 0
             while done < len(block):
@@ -304,18 +338,31 @@ def _write_all(path: Path, blocks: Iterator[memoryview]) -> None:
         os.close(fd)
 
 
+def _reserve(fd: int, size: int) -> None:
+    # a full disk shows before anything is written, and ext4 spends a third of the CPU
+    reserve = getattr(os, "posix_fallocate", None)
+    if reserve is None:
+        return
+    try:
+        reserve(fd, 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+            raise
+
+
 def _shred_file(path: Path) -> None:
     private.overwrite(path)
     private.remove(path)
 
 
 @contextmanager
-def _full_disk_is_unavailable(scope: str) -> Iterator[None]:
+def _fault_is_unavailable(scope: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         raise Unavailable(
             f"{scope} cannot be stored: {error.strerror}",
             why="nothing half-written was left behind",
-            hint="free some space (seal gc --yes), then run the same command again",
+            hint="free some space (seal gc --yes), then run the same command again" if full else "",
         ) from error

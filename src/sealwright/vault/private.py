@@ -6,7 +6,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sealwright.core.errors import BadInput, Refused, Unavailable
@@ -17,9 +17,19 @@ _MOST_BYTES = 1 << 20
 TMP_PREFIX = ".tmp-"
 
 
+def ensure_dir(path: Path) -> None:
+    """Make ``path`` (and what is missing above it) with mode 0700, durably."""
+    if path.is_dir():
+        return
+    ensure_dir(path.parent)
+    with suppress(FileExistsError):
+        path.mkdir(mode=_DIR_MODE)
+        sync_dir(path.parent)
+
+
 def make_dir(path: Path) -> None:
-    """Make ``path`` (and what is above it) with mode 0700; one that exists is only checked."""
-    path.mkdir(mode=_DIR_MODE, parents=True, exist_ok=True)
+    """A directory for keys: made as :func:`ensure_dir` does, then checked."""
+    ensure_dir(path)
     check_dir(path)
 
 
