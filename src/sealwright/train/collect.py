@@ -1,0 +1,207 @@
+"""Taking out of a room what the script wrote, once nothing in it runs any more.
+
+The project copy is walked by descriptor; no link, mount or ``..`` is ever crossed. Only
+regular files come out; anything else is a finding. Opening is always relative to the copy,
+and what is copied is hashed again and must be what was listed.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from sealwright.core import digest
+from sealwright.core.errors import Refused, VerifyError
+from sealwright.core.records import Finding
+from sealwright.train import kernel
+from sealwright.train.fill import Laid
+from sealwright.train.mounts import InputMount
+from sealwright.train.spec import Left, OutputFile
+
+IGNORED_FOLDERS = frozenset({"__pycache__", ".git", ".seal"})
+_KINDS = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY
+_FINDINGS_AT_MOST = 100
+_LEFT_BEHIND = digest.of_bytes(b"")
+
+
+class WorkTree:
+    """The project copy after a run. Holds the room's memory until ``close``."""
+
+    def __init__(self, work: int, laid: Laid, mounts: Sequence[InputMount]) -> None:
+        self._work = work
+        self._laid = laid
+        self._covered = frozenset(mount.relpath for mount in mounts)
+        self._findings: list[Finding] = []
+        self.left = self._survey()
+
+    def open(self, output: OutputFile) -> BinaryIO:
+        """The bytes of an output. Raises: OSError."""
+        return open(kernel.open_beneath(self._work, output.relpath, os.O_RDONLY), "rb")
+
+    def write_back(self, project: Path, outputs: Sequence[OutputFile] | None = None) -> None:
+        """Copy outputs (all, by default) into ``project``, each whole or not at all.
+
+        Folders are made as needed; a link in the way is never followed: a linked folder
+        refuses, a linked file is replaced. Raises: Refused, VerifyError, OSError.
+        """
+        chosen = self.left.outputs if outputs is None else outputs
+        top = os.open(project, _FOLDER | os.O_CLOEXEC)
+        try:
+            for output in chosen:
+                folder = _make_folders(top, output.relpath)
+                try:
+                    self._copy(output, folder)
+                finally:
+                    os.close(folder)
+        finally:
+            os.close(top)
+
+    def close(self) -> None:
+        """Let go of the room's memory; the kernel frees it."""
+        if self._work >= 0:
+            os.close(self._work)
+            self._work = -1
+
+    def _survey(self) -> Left:
+        seen: set[str] = set()
+        outputs = []
+        for relpath, status in sorted(self._walk("")):
+            seen.add(relpath)
+            output = self._judge(relpath, status)
+            if output is not None:
+                outputs.append(output)
+        known = (set(self._laid.code) | set(self._laid.links)) - seen
+        removed = sorted(path for path in known if not self._is_covered(path))
+        return Left(tuple(outputs), tuple(removed), tuple(self._findings))
+
+    def _walk(self, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
+        fd = kernel.open_beneath(self._work, prefix.rstrip("/") or ".", _FOLDER)
+        below = []
+        try:
+            for name in os.listdir(fd):
+                relpath = prefix + name
+                status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                if relpath in self._covered or status.st_ino in self._laid.placeholders:
+                    continue
+                if not _is_text(name):
+                    self._find("room.output-name", relpath, "has a name that is not UTF-8")
+                elif stat.S_ISDIR(status.st_mode):
+                    if name not in IGNORED_FOLDERS:
+                        below.append(f"{relpath}/")
+                else:
+                    yield relpath, status
+        finally:
+            os.close(fd)
+        for folder in below:
+            yield from self._walk(folder)
+
+    def _judge(self, relpath: str, status: os.stat_result) -> OutputFile | None:
+        kind = stat.S_IFMT(status.st_mode)
+        if kind != stat.S_IFREG:
+            if not (kind == stat.S_IFLNK and self._is_known_link(relpath)):
+                self._find("room.output-special", relpath, f"is {_KINDS.get(kind, 'no file')}")
+            return None
+        try:
+            fd = kernel.open_beneath(self._work, relpath, os.O_RDONLY)
+        except PermissionError:
+            self._find("room.output-unreadable", relpath, "cannot be read")
+            return None
+        with open(fd, "rb", buffering=0) as stream:
+            sha256 = digest.of_stream(stream)  # type: ignore[arg-type]
+        before = self._laid.code.get(relpath)
+        if before == sha256:
+            return None
+        change = "changed" if before is not None else "new"
+        return OutputFile(relpath, status.st_size, sha256, bool(status.st_mode & 0o100), change)
+
+    def _is_known_link(self, relpath: str) -> bool:
+        target = self._laid.links.get(relpath)
+        return target is not None and os.readlink(relpath, dir_fd=self._work) == target
+
+    def _is_covered(self, path: str) -> bool:
+        return any(path == top or path.startswith(f"{top}/") for top in self._covered)
+
+    def _find(self, rule: str, relpath: str, what: str) -> None:
+        if len(self._findings) < _FINDINGS_AT_MOST:
+            shown = relpath.encode(errors="backslashreplace").decode()
+            message = f"{shown} {what}; it was left in the room"
+            hint = "write a regular file with a UTF-8 name instead"
+            self._findings.append(Finding(rule, "medium", _LEFT_BEHIND, message, hint))
+
+    def _copy(self, output: OutputFile, folder: int) -> None:
+        name = output.relpath.rpartition("/")[2]
+        partial = f".{name[:200]}.{os.getpid()}.partial"
+        fd = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+        try:
+            with open(fd, "wb", buffering=0) as target, self.open(output) as source:
+                _copy_checked(source, target, output)
+                os.fchmod(fd, 0o755 if output.executable else 0o644)
+                os.fsync(fd)
+            os.rename(partial, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            os.unlink(partial, dir_fd=folder)
+            raise
+
+
+def _copy_checked(source: BinaryIO, target: io.RawIOBase, output: OutputFile) -> None:
+    state = hashlib.sha256()
+    while chunk := source.read(digest.CHUNK_BYTES):
+        state.update(chunk)
+        view = memoryview(chunk)
+        while view:
+            view = view[target.write(view) :]
+    if state.hexdigest() != output.sha256:
+        raise VerifyError(
+            f"{output.relpath} changed while it was collected",
+            where=output.relpath,
+            hint="run it again",
+            rule="room.output-changed",
+        )
+
+
+def _make_folders(top: int, relpath: str) -> int:
+    """A descriptor of the folder that ``relpath`` goes into, made step by step."""
+    here = os.dup(top)
+    walked = ""
+    for name in relpath.split("/")[:-1]:
+        walked += f"{name}/"
+        try:
+            try:
+                os.mkdir(name, 0o777, dir_fd=here)
+            except FileExistsError:
+                pass
+            below = os.open(name, _FOLDER | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+                raise
+            raise Refused(
+                f"{relpath} was not written back: {walked} is a link or a file in your project",
+                why="outputs never go through a link, which could lead anywhere",
+                hint=f"remove {walked} or have the script write elsewhere",
+                rule="room.output-through-link",
+            ) from error
+        finally:
+            os.close(here)
+        here = below
+    return here
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,244 @@
+"""The sealed room: one command, seeing its project copy and its declared inputs, nothing else.
+
+::
+
+    limits.resolve   →  leftovers.make_folder  →  keeper.start     a private memory, held
+    fill.lay_…       →  keeper.go              →  watch.Watch      bubblewrap, until all is dead
+    collect.WorkTree →  missing.missing_opens  →  RoomResult       what it left, and how it ended
+
+See docs/concepts/room.md for what this holds back, and docs/spec/room-v1.md for the facts.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+
+from sealwright.core.errors import BadInput
+from sealwright.train import (
+    fill,
+    keeper,
+    leftovers,
+    limits,
+    missing,
+    mounts,
+    outcome,
+    primitives,
+    seccomp,
+    unisolated,
+)
+from sealwright.train.capture import Capture
+from sealwright.train.collect import WorkTree
+from sealwright.train.outcome import Fact, Pressure, RoomResult
+from sealwright.train.pipes import Pipes, memory_file
+from sealwright.train.spec import Channel, Limits, Listener, RoomSpec, Usage
+from sealwright.train.watch import Watch, end
+
+_SLACK_BYTES = 1 << 20
+_SLACK_FILES = 64
+_FULL_BELOW_BYTES = 1 << 16
+_MEMORY_SHARE = 2  # inputs and code may take up to half of what is free, else inputs go to disk
+_PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+def silent(channel: Channel, data: bytes) -> None:
+    """The listener that does not listen."""
+
+
+def run_room(spec: RoomSpec, listener: Listener = silent) -> RoomResult:
+    """Run ``spec.argv`` in a room and return what it did; close the result when done with it.
+
+    Raises: Refused (``room.*``: a primitive is missing, a bind is unsafe), VerifyError (an
+    input's bytes), BadInput, OSError. A script that fails is a result, not an exception.
+    """
+    if not spec.argv:
+        raise BadInput("no command to run", hint="seal run -- python train.py")
+    mounts.check_project(spec.project)
+    if spec.isolation == "none":
+        return unisolated.run(spec, environment(spec), listener)
+    program = primitives.bubblewrap()
+    mounts.check_read_only(spec.read_only, (spec.scratch, Path.home()))
+    with ExitStack() as stack:
+        return _Room(spec, program, stack).run(listener)
+
+
+def environment(spec: RoomSpec) -> dict[str, str]:
+    """The room's whole environment: these defaults, then ``spec.env``, then HOME.
+
+    PYTHONHASHSEED is fixed so that a run can be repeated; PYTHONUNBUFFERED makes output live.
+    """
+    defaults = {
+        "LANG": "C.UTF-8",
+        "LOGNAME": "room",
+        "PATH": _PATH,
+        "PYTHONHASHSEED": "0",
+        "PYTHONUNBUFFERED": "1",
+        "USER": "room",
+    }
+    return defaults | dict(spec.env) | {"HOME": mounts.HOME}
+
+
+class _Room:
+    """One run. Everything it holds is on ``stack``, but for the work tree it hands on."""
+
+    def __init__(
+        self, spec: RoomSpec, program: primitives.Bubblewrap, stack: ExitStack
+    ) -> None:
+        self.spec = spec
+        self.program = program
+        self.stack = stack
+        self.bounds = limits.resolve(spec.limits)
+        self.plan = mounts.plan_inputs(item.relpath for item in spec.inputs)
+        self.folder = leftovers.make_folder(spec.scratch)
+        stack.callback(shutil.rmtree, self.folder)
+        self.berth = self._berth()
+        self.gpu = mounts.gpu_binds() if spec.gpu == "auto" else []
+        self.group = limits.make_cgroup(self.bounds)
+        if self.group is not None:
+            stack.callback(self.group.remove)
+        self.pipes = Pipes(stack)
+
+    def run(self, listener: Listener) -> RoomResult:
+        try:
+            pid, channel = keeper.start(self.berth, self.plan, self._launch(), self._joined)
+        except keeper.Failed as failed:
+            raise primitives.refusal(failed) from failed
+        try:
+            work, laid = self._fill(channel)
+            keeper.go(channel)
+        except BaseException as error:
+            end(pid)
+            if isinstance(error, keeper.Failed):
+                raise primitives.refusal(error) from error
+            raise
+        finally:
+            channel.close()
+        return self._follow(pid, work, laid, listener)
+
+    def _berth(self) -> keeper.Berth:
+        inputs = sum(fill.pages(item.size) for item in self.spec.inputs)
+        code = fill.size_of(self.spec.code)
+        on_disk = (inputs + code) * _MEMORY_SHARE > limits.available_memory()
+        point = self.folder / "memory"
+        point.mkdir(mode=0o700)
+        disk = self.folder / "inputs"
+        if on_disk:
+            disk.mkdir(mode=0o700)
+        size = code * 2 + (0 if on_disk else inputs) + self.bounds.output_bytes + _SLACK_BYTES
+        files = 4 * (len(self.spec.code) + len(self.spec.inputs)) + self.bounds.output_files
+        return keeper.Berth(
+            point=str(point),
+            size_bytes=size,
+            files=files + _SLACK_FILES,
+            scratch_bytes=self.bounds.output_bytes,
+            inputs_on_disk=str(disk) if on_disk else "",
+        )
+
+    def _launch(self) -> keeper.Launch:
+        args = mounts.arguments(
+            self.berth.point,
+            self.spec.project,
+            self.spec.read_only,
+            self.gpu,
+            disable_userns=self.program.version >= primitives.DISABLES_USERNS_FROM,
+        )
+        for name, value in environment(self.spec).items():
+            args += ["--setenv", name, value]
+        args_fd = memory_file(self.stack, b"".join(os.fsencode(arg) + b"\0" for arg in args))
+        filter_fd = memory_file(self.stack, seccomp.program())
+        pipes = self.pipes
+        options = ("--args", args_fd, "--seccomp", filter_fd, "--json-status-fd", pipes.status_write)
+        return keeper.Launch(
+            program=self.program.path,
+            argv=("bwrap", *map(str, options), "--", *self.spec.argv),
+            keep=(args_fd, filter_fd, pipes.status_write),
+            stdio=(pipes.null, pipes.stdout_write, pipes.stderr_write),
+            limits=self.bounds,
+        )
+
+    def _joined(self, pid: int) -> bool:
+        if self.group is None:
+            return False
+        self.group.attach(pid)
+        return True
+
+    def _fill(self, channel: socket.socket) -> tuple[int, fill.Laid]:
+        """Write everything into the room; returns a descriptor of its project copy."""
+        root = keeper.receive_root(channel)
+        self.stack.callback(os.close, root)
+        work = _folder(self.stack, "work", root)
+        etc = _folder(self.stack, "etc", root)
+        inputs = _folder(self.stack, self.berth.inputs_on_disk or "inputs", root)
+        fill.lay_small(etc, mounts.small_files(os.getuid(), os.getgid()))
+        laid = fill.lay_code(work, self.spec.code, self.plan)
+        fill.lay_inputs(inputs, self.spec.inputs, self.spec.code, self.plan)
+        return work, laid
+
+    def _follow(
+        self, pid: int, work: int, laid: fill.Laid, listener: Listener
+    ) -> RoomResult:
+        """Wait for the end, and take stock."""
+        self.pipes.close_writing_ends()
+        captures = {
+            channel: Capture(channel, fd, self.bounds.log_bytes, listener, self.spec.logs.get(channel))
+            for channel, fd in self.pipes.reading_ends()
+        }
+        watched = Watch(pid, self.pipes.status, list(captures.values())).run(self.bounds.wall_s)
+        stderr = captures["stderr"].tail()
+        if watched.ended == "by-itself" and watched.exit_code is None and not watched.signal:
+            raise primitives.setup_refusal(stderr.strip())
+        pressure = self._pressure(work)
+        ended = outcome.how_it_ended(watched, pressure, stderr)
+        tree = WorkTree(os.dup(work), laid, self.plan)
+        logs = {channel: capture.facts() for channel, capture in captures.items()}
+        return RoomResult(
+            exit=ended,
+            outputs=tree.left.outputs,
+            removed=tree.left.removed,
+            findings=tree.left.findings + outcome.limit_findings(pressure, logs),
+            missing_opens=self._missing(stderr) if ended.status == "failed" else (),
+            usage=Usage(watched.wall_ms, watched.cpu_ms, watched.max_rss_bytes),
+            limits=self.bounds,
+            logs=logs,
+            facts=self._facts(),
+            tree=tree,
+        )
+
+    def _missing(self, stderr: str) -> tuple[str, ...]:
+        visible = [item.relpath for item in (*self.spec.code, *self.spec.inputs)]
+        return missing.missing_opens(stderr, self.spec.argv, self.spec.project, visible)
+
+    def _pressure(self, work: int) -> Pressure:
+        room = os.fstatvfs(work)
+        full = room.f_bavail * room.f_frsize < _FULL_BELOW_BYTES or room.f_ffree == 0
+        group = self.group
+        if group is None:
+            return Pressure(0, 0, full)
+        return Pressure(group.oom_kills(), group.denied_forks(), full)
+
+    def _facts(self) -> dict[str, Fact]:
+        held = "cgroup" if self.group is not None else "rlimits"
+        return {
+            "backend": "bubblewrap",
+            "backend_version": self.program.text,
+            "namespaces": "user,pid,network,mount,ipc,uts,cgroup",
+            "network": "none",
+            "seccomp": seccomp.program_digest(),
+            "rung": f"bwrap+seccomp+{held}" + ("+gpu" if self.gpu else ""),
+            "gpu": "bound" if self.gpu else ("absent" if self.spec.gpu == "auto" else "off"),
+            "plaintext_on_disk": bool(self.berth.inputs_on_disk),
+            "hash_seed": environment(self.spec)["PYTHONHASHSEED"],
+            "uid": os.getuid(),
+            **limits.facts(self.group),
+        }
+
+
+def _folder(stack: ExitStack, name: str, root: int) -> int:
+    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=root)
+    stack.callback(os.close, fd)
+    return fd
