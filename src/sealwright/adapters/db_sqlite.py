@@ -8,6 +8,7 @@ number of processes may append and a crash leaves either all of a batch or none 
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -48,6 +49,7 @@ class SqliteLog:
         self._signer = signer
         self._former = former
         self._db = schema.connect(path, busy_s)
+        weakref.finalize(self, self._db.close)
         self._lock = threading.RLock()
         self._queue: list[_Batch] = []
         self._queue_lock = threading.Lock()
