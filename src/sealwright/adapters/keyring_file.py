@@ -115,14 +115,21 @@ class Keyring:
                 f"there is no signing key for {role}", why=f"looked in {self._dir}"
             ) from error
         try:
+            found = msgspec.json.decode(data, type=_Stamp).format
+            if found > FORMAT:
+                raise newer_format(f"the signing key of {role}", found)
             record = msgspec.json.decode(data, type=SignerRecord)
         except msgspec.DecodeError as error:
             raise _changed(path, str(error)) from error
-        if record.format > FORMAT:
-            raise newer_format(f"the signing key of {role}", record.format)
+        if record.format != FORMAT or msgspec.json.encode(record) != data:
+            raise _changed(path, "it is not written the one way it is written")
         if record.role != role:
             raise _changed(path, f"it holds the key of {record.role}")
         return record
+
+
+class _Stamp(msgspec.Struct, frozen=True):
+    format: int
 
 
 def _context(role: str, algorithm: str) -> bytes:

@@ -57,7 +57,8 @@ class FileKms:
         root, recover = wrapping.new_key(), recovery.generate()
         if (state_dir / "root.json").exists():
             raise _exists(state_dir)
-        record = _protect(state_dir, root, passphrase, recover, cost)
+        copy = rootkey.recovery_copy(root, recover)
+        record = _protect(state_dir, root, passphrase, copy, cost)
         try:
             private.create(state_dir / "root.json", msgspec.json.encode(record))
         except FileExistsError as error:
@@ -95,7 +96,8 @@ class FileKms:
         private.check_dir(state_dir)
         record = _read_root(state_dir)
         root, recover = rootkey.open_by_recovery(record, recovery_key), recovery.generate()
-        fresh = _protect(state_dir, root, passphrase, recover, cost)
+        copy = rootkey.recovery_copy(root, recover)
+        fresh = _protect(state_dir, root, passphrase, copy, cost)
         _install(state_dir, fresh)
         return cls(state_dir, root, fresh.custody), recover
 
@@ -110,8 +112,7 @@ class FileKms:
         Raises: BadInput (an empty passphrase), Unavailable (disk full).
         """
         old = _read_root(self._dir)
-        fresh = _protect(self._dir, self._root, passphrase, recovery.generate(), cost)
-        fresh = msgspec.structs.replace(fresh, recovery=old.recovery)
+        fresh = _protect(self._dir, self._root, passphrase, old.recovery, cost)
         _install(self._dir, fresh)
         self._custody = fresh.custody
 
@@ -175,9 +176,9 @@ class FileKms:
         except FileNotFoundError:
             return None
         record = _decode(data, KeyRecord, f"the key {key}")
-        if record.name != key:
+        if record.format != KEY_FORMAT or record.name != key:
             raise VerifyError(
-                f"the key file of {key} holds the key {record.name}",
+                f"the key file of {key} holds the key {record.name}, format {record.format}",
                 where=str(self._path(key)),
                 rule="keys.record-malformed",
             )
@@ -222,11 +223,11 @@ def _key_context(key: str, generation: int) -> bytes:
 
 
 def _protect(
-    state_dir: Path, root: bytes, passphrase: str | None, recover: str, cost: Cost | None
+    state_dir: Path, root: bytes, passphrase: str | None, copy: bytes, cost: Cost | None
 ) -> RootRecord:
     if passphrase is None:
-        return rootkey.protect_by_key_file(root, _make_key_file(state_dir), recover)
-    return rootkey.protect_by_passphrase(root, passphrase, recover, cost or Cost())
+        return rootkey.protect_by_key_file(root, _make_key_file(state_dir), copy)
+    return rootkey.protect_by_passphrase(root, passphrase, copy, cost or Cost())
 
 
 def _install(state_dir: Path, record: RootRecord) -> None:
@@ -272,11 +273,16 @@ def _decode(data: bytes, kind: type[_Record], what: str) -> _Record:
         found = msgspec.json.decode(data, type=_Stamp).format
         if found > rootkey.FORMAT:
             raise rootkey.newer_format(what, found)
-        return msgspec.json.decode(data, type=kind)
+        record = msgspec.json.decode(data, type=kind)
     except msgspec.DecodeError as error:
-        raise VerifyError(
-            f"{what} is malformed", why=str(error), rule="keys.record-malformed"
-        ) from error
+        raise _malformed(what, str(error)) from error
+    if msgspec.json.encode(record) != data:
+        raise _malformed(what, "it is not written the one way it is written")
+    return record
+
+
+def _malformed(what: str, why: str) -> VerifyError:
+    return VerifyError(f"{what} is malformed", why=why, rule="keys.record-malformed")
 
 
 class _Stamp(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from sealwright.core.errors import BadInput, Refused, Unavailable, VerifyError
 from sealwright.vault import recovery, wrapping
 
 FORMAT = 1
+SALT_BYTES = 16
 Custody = Literal["passphrase", "key-file"]
 _MIB_KIB = 1024
 
@@ -46,18 +47,23 @@ class RootRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     recovery: bytes
 
 
-def protect_by_passphrase(root: bytes, passphrase: str, recover: str, cost: Cost) -> RootRecord:
-    """Wrap ``root`` under a passphrase and under a recovery key. Raises: BadInput (empty)."""
+def recovery_copy(root: bytes, recover: str) -> bytes:
+    """``root`` wrapped under a recovery key, for the two functions below."""
+    return wrapping.wrap(_from_recovery(recover), root, _RECOVERY_CONTEXT)
+
+
+def protect_by_passphrase(root: bytes, passphrase: str, copy: bytes, cost: Cost) -> RootRecord:
+    """Wrap ``root`` under a passphrase, beside its recovery copy. Raises: BadInput (empty)."""
     if not passphrase:
         raise BadInput("an empty passphrase protects nothing", hint="set SEAL_PASSPHRASE")
-    salt = os.urandom(16)
-    return _record("passphrase", root, _stretch(passphrase, salt, cost), recover, cost, salt)
+    bare = RootRecord(FORMAT, "passphrase", cost, os.urandom(SALT_BYTES), b"", copy)
+    return _wrapped(bare, _stretch(passphrase, bare.salt, cost), root)
 
 
-def protect_by_key_file(root: bytes, key_file: bytes, recover: str) -> RootRecord:
-    """Wrap ``root`` under the 32 bytes of a key file and under a recovery key."""
-    salt = os.urandom(16)
-    return _record("key-file", root, _from_file(key_file, salt), recover, None, salt)
+def protect_by_key_file(root: bytes, key_file: bytes, copy: bytes) -> RootRecord:
+    """Wrap ``root`` under the 32 bytes of a key file, beside its recovery copy."""
+    bare = RootRecord(FORMAT, "key-file", None, os.urandom(SALT_BYTES), b"", copy)
+    return _wrapped(bare, _from_file(key_file, bare.salt), root)
 
 
 def open_by_passphrase(record: RootRecord, passphrase: str) -> bytes:
@@ -97,7 +103,7 @@ def check(record: RootRecord) -> RootRecord:
     """Return ``record`` if this version can read it safely. Raises: Unavailable, VerifyError."""
     if record.format > FORMAT:
         raise newer_format("the root record", record.format)
-    if record.format != FORMAT or len(record.salt) != 16:
+    if record.format != FORMAT or len(record.salt) != SALT_BYTES:
         raise VerifyError("the root record is malformed", rule="keys.record-malformed")
     if (record.custody == "passphrase") != (record.cost is not None):
         raise VerifyError("the root record's custody and cost differ", rule="keys.record-malformed")
@@ -122,22 +128,15 @@ def newer_format(what: str, found: int) -> Unavailable:
 _RECOVERY_CONTEXT = b"sealwright root v1 recovery"
 
 
-def _record(
-    custody: Custody, root: bytes, key: bytes, recover: str, cost: Cost | None, salt: bytes
-) -> RootRecord:
-    bare = RootRecord(FORMAT, custody, cost, salt, b"", b"")
-    return RootRecord(
-        format=FORMAT,
-        custody=custody,
-        cost=cost,
-        salt=salt,
-        wrapped=wrapping.wrap(key, root, _context(bare)),
-        recovery=wrapping.wrap(_from_recovery(recover), root, _RECOVERY_CONTEXT),
-    )
+def _wrapped(bare: RootRecord, key: bytes, root: bytes) -> RootRecord:
+    return msgspec.structs.replace(bare, wrapped=wrapping.wrap(key, root, _context(bare)))
 
 
 def _context(record: RootRecord) -> bytes:
-    return f"sealwright root v{record.format} {record.custody}".encode()
+    """Everything else in the record, so that a damaged recovery copy shows on every opening."""
+    return b"sealwright root v1 " + msgspec.json.encode(
+        msgspec.structs.replace(record, wrapped=b"")
+    )
 
 
 def _bounded(cost: Cost) -> bool:
