@@ -47,9 +47,7 @@ def test_a_forbid_that_errors_is_not_skipped() -> None:
 
 
 def test_an_error_in_a_rule_that_only_warns_denies_too() -> None:
-    text = PERMIT + forbid("context.inputs + 9223372036854775807 < 0").replace(
-        '"gate"', '"warn"'
-    )
+    text = PERMIT + forbid("context.inputs + 9223372036854775807 < 0").replace('"gate"', '"warn"')
     assert not judged(text, inputs=1).allowed
 
 

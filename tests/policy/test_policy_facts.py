@@ -19,7 +19,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "spec" / "facts-v1.md"
 
 
 def test_the_page_has_one_row_for_each_fact_and_no_other() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (\S+) \| (.+?) \| (.+?) \| (.+?) \|$", PAGE.read_text(), re.M)
+    rows = re.findall(
+        r"^\| `(\w+)` \| (\S+) \| (.+?) \| (.+?) \| (.+?) \|$", PAGE.read_text(), re.M
+    )
     told = {name: (kind, source, meaning, unknown) for name, kind, source, meaning, unknown in rows}
     assert len(rows) == len(told)
     assert told == {

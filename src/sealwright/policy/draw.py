@@ -141,26 +141,24 @@ class _Ledger:
         subjects = [self.graph.artifact(d) or Artifact("model", d) for d in digests]
         out.update({a.digest: a for a in subjects if self._rank_of(a.digest) < rank})
         for run in made:
-            if self._run_rank(run) < rank:
-                digest = self._first_output(run)
-                out.setdefault(digest.digest, digest)
+            if run.index >= 0 and self._run_rank(run) < rank:
+                output = self.history.entries[run.index].statement.subjects[0]
+                out.setdefault(output.digest, output)
         return list(out.values())
 
     def _rank_of(self, digest: Digest) -> int:
-        """The profile under which the artifact was taken in or registered; 0 if never."""
+        """The profile under which the artifact was taken in or registered.
+
+        What never was has no evidence to be loose: ``inputs_unknown`` and ``missing`` say so.
+        """
         kinds = (DATASET_VERSION, MODEL_VERSION)
         entries = [e for e in self.history.about(digest) if e.statement.predicate_type in kinds]
-        return self.timeline.rank_at(entries[-1].index) if entries else 0
+        return self.timeline.rank_at(entries[-1].index) if entries else NEVER
 
     def _run_rank(self, run: Run) -> int:
-        if run.index < 0 or run.profile not in facts.PROFILES:
-            return 0
-        return min(facts.PROFILES.index(run.profile), self.timeline.rank_at(run.index))
-
-    def _first_output(self, run: Run) -> Artifact:
-        if run.index < 0:
-            return Artifact(f"run:{run.step.run}", "0" * 64)
-        return self.history.entries[run.index].statement.subjects[0]
+        """The looser of the profile the run names and the one in force when it was recorded."""
+        said = facts.PROFILES.index(run.profile) if run.profile in facts.PROFILES else 0
+        return min(said, self.timeline.rank_at(run.index))
 
     def readmitted(self, looser: Iterable[Artifact]) -> int:
         """The fewest people who readmitted one of ``looser`` since the profile is as strict."""

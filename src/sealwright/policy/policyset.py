@@ -88,6 +88,12 @@ def load(directory: Path, profile: str) -> PolicySet:
             hint=f"seal policy write --only {SCHEMA_FILE}",
         )
     texts = {path.name: _text(path) for path in sorted(directory.glob("*.cedar"))}
+    if other := sorted(texts.keys() & {f"{p}.cedar" for p in facts.PROFILES if p != profile}):
+        raise BadInput(
+            f"{directory / other[0]} belongs to another profile than {profile}",
+            why="seal.toml and the policies must name one profile",
+            hint="seal policy write",
+        )
     return of_texts(texts, schema, profile)
 
 
@@ -107,10 +113,25 @@ def shipped_files(profile: str) -> dict[str, str]:
 
 
 def write(directory: Path, profile: str, only: str = "") -> list[Path]:
-    """Write the shipped files that are not there yet; ``only`` names one to overwrite."""
+    """Write the shipped files that are not there yet; ``only`` names one to write anew.
+
+    The files of another profile go, unless somebody edited them. Raises: BadInput.
+    """
+    wanted = shipped_files(profile)
+    if only and only not in wanted:
+        raise BadInput(f"no shipped policy file {only!r}", why=f"known: {', '.join(wanted)}")
     directory.mkdir(exist_ok=True)
+    for other in facts.PROFILES:
+        path = directory / f"{other}.cedar"
+        if other != profile and path.exists():
+            if _text(path) != shipped_files(other)[path.name]:
+                raise BadInput(
+                    f"{path} was edited and belongs to the profile {other}",
+                    hint=f"move what you added into another file of {directory.name}/",
+                )
+            path.unlink()
     written = []
-    for name, text in shipped_files(profile).items():
+    for name, text in wanted.items():
         path = directory / name
         if (only == name) or (not only and not path.exists()):
             path.write_text(text, "utf-8")
