@@ -7,14 +7,12 @@ moment, there is either a whole version or none; segments nobody names are left 
 from __future__ import annotations
 
 import io
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
 import msgspec
-import pyarrow as pa
 
 from sealwright.core import clock, predicates
 from sealwright.core.errors import BadInput, Refused, SealError
@@ -22,7 +20,6 @@ from sealwright.core.ports import Clock, Kms, Progress, Recorder, Store
 from sealwright.core.records import Artifact, Statement
 from sealwright.evidence.history import History
 from sealwright.intake import change, ingest, location, sources
-from sealwright.intake.change import Side
 from sealwright.intake.ingest import Survey, Taken, Taking
 from sealwright.intake.locking import exclusive
 from sealwright.intake.manifest import FORMAT, MEDIA_TYPE, TABLES, FileRecord, Manifest, encode
@@ -276,43 +273,21 @@ def _change(
         gone = before.dataset.rows if before.dataset else 0
         return Change(manifest.rows, gone, 0), before.notes
     memory = Memory(before.manifest, terms.store, terms.scope, terms.secret, terms.scratch)
-    old_files, new_files = differing(before.manifest.files, taken)
+    known_first = sorted(taken, key=lambda each: each.leaves is not None)
+    left_old, left_new = change.unmatched(
+        [(file.rows, file.root) for file in before.manifest.files],
+        [(each.record.rows, each.record.root) for each in known_first],
+    )
+    files = [before.manifest.files[index] for index in left_old]
+    fresh = [known_first[index] for index in left_new]
     try:
-        old = [leaves_of(memory, file, terms.key, terms.tally) for file in old_files]
+        old = [leaves_of(memory, file, terms.key, terms.tally) for file in files]
     except Refused as error:
         note = f"{before.dataset.ref} cannot be compared ({error.what}); its files count as gone"
-        added = sum(each.record.rows for each in new_files)
-        return Change(added, sum(file.rows for file in old_files), 0), (note,)
-    new = [(each.leaves, each.keys) for each in new_files]
-    return change.count(_side(old), _side(new)), ()
-
-
-def differing(
-    old: Iterable[FileRecord], new: Iterable[Taken]
-) -> tuple[list[FileRecord], list[Taken]]:
-    """The files left over once files with equal rows were matched, known ones first."""
-    spare = Counter((file.rows, file.root) for file in old)
-    left_new = []
-    for each in sorted(new, key=lambda each: each.leaves is not None):
-        content = (each.record.rows, each.record.root)
-        if spare[content] > 0:
-            spare[content] -= 1
-        else:
-            left_new.append(each)
-    left_old = []
-    for file in old:
-        if spare[(file.rows, file.root)] > 0:
-            spare[(file.rows, file.root)] -= 1
-            left_old.append(file)
-    return left_old, left_new
-
-
-def _side(pairs: Sequence[tuple[pa.Array, pa.Array | None]]) -> Side:
-    keys = [keys for _, keys in pairs if keys is not None]
-    complete = len(keys) == len(pairs)
-    return Side(
-        change.chunked([leaves for leaves, _ in pairs]), change.chunked(keys) if complete else None
-    )
+        added, gone = sum(each.record.rows for each in fresh), sum(file.rows for file in files)
+        return Change(added, gone, 0), (note,)
+    new = [(each.leaves, each.keys) for each in fresh]
+    return change.count(change.side_of([], old), change.side_of([], new)), ()
 
 
 @contextmanager

@@ -49,6 +49,42 @@ def chunked(arrays: Sequence[pa.Array]) -> pa.ChunkedArray:
     return pa.chunked_array(list(arrays), HASHES)
 
 
+def unmatched(
+    old: Sequence[tuple[int, str]], new: Sequence[tuple[int, str]]
+) -> tuple[list[int], list[int]]:
+    """Indices of the files left over once files of equal (rows, root) cancel out, in order."""
+    spare = Counter(old)
+    left_new = []
+    for index, content in enumerate(new):
+        if spare[content] > 0:
+            spare[content] -= 1
+        else:
+            left_new.append(index)
+    left_old = []
+    for index, content in enumerate(old):
+        if spare[content] > 0:
+            spare[content] -= 1
+            left_old.append(index)
+    return left_old, left_new
+
+
+def side_of(
+    files: Sequence[tuple[str, int]], hashes: Sequence[tuple[pa.Array, pa.Array | None]]
+) -> Side:
+    """A side from files' (path, rows) and their leaves and key hashes; keys count only if all
+    files have them."""
+    keys = [keys for _, keys in hashes if keys is not None]
+    first, places = 0, []
+    for path, rows in files:
+        places.append((path, first, rows))
+        first += rows
+    return Side(
+        chunked([leaves for leaves, _ in hashes]),
+        chunked(keys) if len(keys) == len(hashes) else None,
+        tuple(places),
+    )
+
+
 def count(old: Side, new: Side) -> Change:
     """How many records were added, removed and edited."""
     gone, come = _surplus(old.leaves, new.leaves), _surplus(new.leaves, old.leaves)

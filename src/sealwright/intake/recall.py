@@ -67,9 +67,14 @@ def _of_tree(memory: Memory, file: FileRecord) -> tuple[pa.Array, pa.Array]:
 
 
 def _of_external(memory: Memory, file: FileRecord, key: str) -> tuple[pa.Array, pa.Array | None]:
-    assert file.leaves is not None  # noqa: S101  external tables always keep them
     kept_keys = file.keys if memory.manifest.key == key else None
-    return _hashes(memory, file.leaves), _hashes(memory, kept_keys) if kept_keys else None
+    return kept_leaves(memory, file), _hashes(memory, kept_keys) if kept_keys else None
+
+
+def kept_leaves(memory: Memory, file: FileRecord) -> pa.Array:
+    """The leaves of an external table's file, as they were when it was signed."""
+    assert file.leaves is not None  # noqa: S101  external tables always keep them
+    return _hashes(memory, file.leaves)
 
 
 def _hashes(memory: Memory, kept: StoredFile) -> pa.Array:
