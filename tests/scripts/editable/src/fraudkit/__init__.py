@@ -1,0 +1,1 @@
+"""Features and fitting, installed in editable mode."""
