@@ -100,18 +100,20 @@ class House:
             target.write_bytes(body)
         return source
 
-    def model(
-        self, source: Path, *inputs: Artifact, run: str = "r1", name: str = "fraud"
-    ) -> Model:
+    def model(self, source: Path, *inputs: Artifact, run: str = "r1", name: str = "fraud") -> Model:
         digest, _ = register.digest_of(source)
         self.run(run, inputs, digest)
         decision = self.decide("register", Artifact(f"model:{name}", digest))
         wanted = register.Registration(
             name, source, digest, run, "train", inputs, "ana", "first model"
         )
-        ports = register.Ports(self.store, self.model_key, self.recorder, self.clock)
-        made = register.register(wanted, self.models(), decision, ports)
+        made = register.register(wanted, decision, self.ports())
         return next(m for m in self.models().all() if m.ref == made.ref)
+
+    def ports(self) -> register.Ports:
+        return register.Ports(
+            self.history, self.store, self.model_key, self.recorder, self.clock, self.root / "tmp"
+        )
 
     def mover(self) -> aliases.Mover:
         return aliases.Mover("ana", "it is better", self.recorder, self.clock)

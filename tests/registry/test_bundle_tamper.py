@@ -213,9 +213,7 @@ def test_without_a_pin_a_sound_bundle_is_of_an_unknown_signer(exported: Exported
     assert exported.pin in caught.value.why
 
 
-def test_without_a_pin_a_spoilt_bundle_is_still_refused(
-    exported: Exported, tmp_path: Path
-) -> None:
+def test_without_a_pin_a_spoilt_bundle_is_still_refused(exported: Exported, tmp_path: Path) -> None:
     shutil.copytree(exported.path, tmp_path / "copy")
     (tmp_path / "copy/model/a").write_bytes(b"else")
     with pytest.raises(VerifyError, match="model/a"):

@@ -51,6 +51,11 @@ class ModelManifest(
         """The model digest (see ``core.digest.of_tree``)."""
         return of_tree((file.path, file.sha256) for file in self.files)
 
+    def segments(self) -> frozenset[str]:
+        """Every segment the version needs, but for those of the manifest itself."""
+        kept = {segment for file in self.files for segment in file.segments}
+        return frozenset(kept.union(self.signature.segments))
+
     def encode(self) -> bytes:
         """Canonical JSON; its SHA-256 is what the model-version statement names."""
         return jcs.canonical(msgspec.to_builtins(self))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,10 +13,11 @@ from sealwright.core.digest import Digest, of_bytes, of_tree
 from sealwright.core.errors import GateDenied, VerifyError
 from sealwright.core.ports import Clock, Progress, Recorder, Signer, Store
 from sealwright.core.records import Artifact, Decision
-from sealwright.core.refs import check_name
+from sealwright.evidence.history import History
 from sealwright.registry import manifest as manifests
 from sealwright.registry import signature
 from sealwright.registry.files import ModelFile, hash_files, open_plain, paths_of
+from sealwright.registry.locking import exclusive
 from sealwright.registry.manifest import ModelManifest, StoredModelFile
 from sealwright.registry.versions import Model, Models, statement_of
 
@@ -40,12 +41,18 @@ class Registration(msgspec.Struct, frozen=True):
 
 
 class Ports(msgspec.Struct, frozen=True):
-    """What registration needs from outside: the store, the model key, the log, the time."""
+    """What registration needs from outside.
 
+    ``history`` reads the log as it is now, ``signer`` is the model key, ``scratch`` a directory
+    for the lock that keeps two registrations of one model apart.
+    """
+
+    history: Callable[[], History]
     store: Store
     signer: Signer
     recorder: Recorder
     clock: Clock
+    scratch: Path
 
 
 def digest_of(source: Path) -> tuple[Digest, tuple[ModelFile, ...]]:
@@ -56,19 +63,29 @@ def digest_of(source: Path) -> tuple[Digest, tuple[ModelFile, ...]]:
 
 def register(
     registration: Registration,
-    models: Models,
     decision: Decision,
     ports: Ports,
     progress: Progress | None = None,
 ) -> Model:
     """Store, sign and record the next version. The model is read as bytes and nothing else.
 
-    The caller holds the workspace's lock from reading ``models`` on. Raises: GateDenied,
-    VerifyError (rule ``model.changed``: the files are no longer those decided on), BadInput.
+    Raises: GateDenied, BadInput, VerifyError (rule ``model.changed``: the files are no longer
+    those decided on).
     """
     allow(decision, "register", registration.name)
-    name = check_name(registration.name)
-    version = models.next_version(name)
+    with exclusive(ports.scratch, registration.name):
+        version = Models(ports.history()).next_version(registration.name)
+        return _register(registration, version, decision, ports, progress)
+
+
+def _register(
+    registration: Registration,
+    version: int,
+    decision: Decision,
+    ports: Ports,
+    progress: Progress | None,
+) -> Model:
+    name = registration.name
     stored = _stored(ports.store, name, paths_of(registration.source), progress)
     found = of_tree((file.path, file.sha256) for file in stored)
     if found != registration.digest:
@@ -105,19 +122,6 @@ def register(
     return msgspec.structs.replace(model, index=receipt.index)
 
 
-def allow(decision: Decision, gate: str, what: str) -> Decision:
-    """Return ``decision`` if it is ``gate``'s and says yes. Raises: GateDenied."""
-    if decision.gate != gate or not decision.allowed:
-        raise GateDenied(
-            f"{what}: the {gate} gate did not allow it",
-            why="; ".join(decision.reasons),
-            hint=next(iter(decision.mends), f"seal policy explain {decision.id[:12]}"),
-            rule=next(iter(decision.failed), f"gate.{gate}"),
-            decision=decision.id,
-        )
-    return decision
-
-
 def _stored(
     store: Store, name: str, files: Sequence[tuple[str, Path]], progress: Progress | None
 ) -> tuple[StoredModelFile, ...]:
@@ -129,3 +133,16 @@ def _stored(
             kept = store.put(scope, stream)
         out.append(StoredModelFile(path, kept.size, kept.sha256, kept.segments))
     return tuple(out)
+
+
+def allow(decision: Decision, gate: str, what: str) -> Decision:
+    """Return ``decision`` if it is ``gate``'s and says yes. Raises: GateDenied."""
+    if decision.gate != gate or not decision.allowed:
+        raise GateDenied(
+            f"{what}: the {gate} gate did not allow it",
+            why="; ".join(decision.reasons),
+            hint=next(iter(decision.mends), f"seal policy explain {decision.id[:12]}"),
+            rule=next(iter(decision.failed), f"gate.{gate}"),
+            decision=decision.id,
+        )
+    return decision

@@ -192,9 +192,7 @@ class _Predicate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inputs: tuple[dict[str, str], ...]
     files: int
     size_bytes: int
-    manifest: str
-    manifest_size: int
-    manifest_segments: tuple[str, ...]
+    manifest: StoredFile
     signature: str
     signer: str
     decision: str
@@ -228,7 +226,7 @@ def model_of(entry: Recorded) -> Model:
         inputs=inputs,
         files=told.files,
         size_bytes=told.size_bytes,
-        manifest=StoredFile(told.manifest, told.manifest_size, told.manifest_segments),
+        manifest=told.manifest,
         signature=told.signature,
         signer=told.signer,
         decision=told.decision,
@@ -249,9 +247,11 @@ def statement_of(model: Model) -> Statement:
         "inputs": [{"name": item.name, "digest": item.digest} for item in model.inputs],
         "files": model.files,
         "size_bytes": model.size_bytes,
-        "manifest": model.manifest.sha256,
-        "manifest_size": model.manifest.size,
-        "manifest_segments": list(model.manifest.segments),
+        "manifest": {
+            "sha256": model.manifest.sha256,
+            "size": model.manifest.size,
+            "segments": list(model.manifest.segments),
+        },
         "signature": model.signature,
         "signer": model.signer,
         "decision": model.decision,
