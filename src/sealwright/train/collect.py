@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import io
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -22,7 +21,8 @@ from sealwright.core.records import Finding
 from sealwright.train import kernel
 from sealwright.train.fill import Laid
 from sealwright.train.mounts import InputMount
-from sealwright.train.spec import Left, OutputFile
+from sealwright.train.partial import nameless
+from sealwright.train.spec import Change, Left, OutputFile
 
 IGNORED_FOLDERS = frozenset({"__pycache__", ".git", ".seal"})
 _KINDS = {
@@ -91,7 +91,7 @@ class WorkTree:
         fd = kernel.open_beneath(self._work, prefix.rstrip("/") or ".", _FOLDER)
         below = []
         try:
-            for name in os.listdir(fd):
+            for name in sorted(entry.name for entry in os.scandir(fd)):
                 relpath = prefix + name
                 status = os.stat(name, dir_fd=fd, follow_symlinks=False)
                 if relpath in self._covered or status.st_ino in self._laid.placeholders:
@@ -120,11 +120,11 @@ class WorkTree:
             self._find("room.output-unreadable", relpath, "cannot be read")
             return None
         with open(fd, "rb", buffering=0) as stream:
-            sha256 = digest.of_stream(stream)  # type: ignore[arg-type]
+            sha256 = digest.of_stream(stream)
         before = self._laid.code.get(relpath)
         if before == sha256:
             return None
-        change = "changed" if before is not None else "new"
+        change: Change = "changed" if before is not None else "new"
         return OutputFile(relpath, status.st_size, sha256, bool(status.st_mode & 0o100), change)
 
     def _is_known_link(self, relpath: str) -> bool:
@@ -143,26 +143,20 @@ class WorkTree:
 
     def _copy(self, output: OutputFile, folder: int) -> None:
         name = output.relpath.rpartition("/")[2]
-        partial = f".{name[:200]}.{os.getpid()}.partial"
-        fd = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
-        try:
-            with open(fd, "wb", buffering=0) as target, self.open(output) as source:
-                _copy_checked(source, target, output)
-                os.fchmod(fd, 0o755 if output.executable else 0o644)
-                os.fsync(fd)
-            os.rename(partial, name, src_dir_fd=folder, dst_dir_fd=folder)
-        except BaseException:
-            os.unlink(partial, dir_fd=folder)
-            raise
+        with nameless(folder) as partial, self.open(output) as source:
+            _copy_checked(source, partial.fd, output)
+            os.fchmod(partial.fd, 0o755 if output.executable else 0o644)
+            os.fsync(partial.fd)
+            partial.name_it(name)
 
 
-def _copy_checked(source: BinaryIO, target: io.RawIOBase, output: OutputFile) -> None:
+def _copy_checked(source: BinaryIO, target: int, output: OutputFile) -> None:
     state = hashlib.sha256()
     while chunk := source.read(digest.CHUNK_BYTES):
         state.update(chunk)
         view = memoryview(chunk)
         while view:
-            view = view[target.write(view) :]
+            view = view[os.write(target, view) :]
     if state.hexdigest() != output.sha256:
         raise VerifyError(
             f"{output.relpath} changed while it was collected",

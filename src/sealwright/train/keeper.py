@@ -18,6 +18,7 @@ import socket
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import msgspec
 
@@ -117,9 +118,7 @@ def _failure(message: bytes) -> Failed:
     return failed
 
 
-def _be(
-    channel: socket.socket, berth: Berth, mounts: Sequence[InputMount], launch: Launch
-) -> None:
+def _be(channel: socket.socket, berth: Berth, mounts: Sequence[InputMount], launch: Launch) -> None:
     step = ["start"]
     try:
         _become(channel, berth, mounts, launch, step)
@@ -161,7 +160,7 @@ def _become(
     step[0] = "exec"
     _arrange_descriptors(launch)
     os.chdir("/")
-    os.execve(launch.program, launch.argv, {})
+    os.execve(launch.program, launch.argv, {})  # noqa: S606  (no shell is the point)
 
 
 def _await(channel: socket.socket, word: bytes) -> None:
@@ -199,12 +198,14 @@ def _leave_namespaces() -> None:
 
 def _mount_memory(berth: Berth) -> None:
     _tmpfs(berth.point, berth.size_bytes, berth.files)
+    top = Path(berth.point)
     for name in _FOLDERS:
-        os.mkdir(f"{berth.point}/{name}", 0o700)
+        (top / name).mkdir(0o700)
     _tmpfs(f"{berth.point}/scratch", berth.scratch_bytes, berth.files)
     for name in _WRITABLE:
-        os.mkdir(f"{berth.point}/scratch/{name}", 0o700)
-        os.chmod(f"{berth.point}/scratch/{name}", 0o1777 if name != "home" else 0o700)
+        folder = top / "scratch" / name
+        folder.mkdir(0o700)
+        folder.chmod(0o700 if name == "home" else 0o1777)
 
 
 def _tmpfs(point: str, size_bytes: int, files: int) -> None:

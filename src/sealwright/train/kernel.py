@@ -10,6 +10,8 @@ import ctypes
 import functools
 import os
 import platform
+import sys
+from pathlib import Path
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
@@ -77,8 +79,8 @@ def close_on_exec_from(first: int) -> None:
     """Mark every descriptor from ``first`` on close-on-exec. Raises: OSError."""
     if libc().syscall(ctypes.c_long(_CLOSE_RANGE), first, 0xFFFFFFFF, _CLOSE_RANGE_CLOEXEC) == 0:
         return
-    for name in os.listdir("/proc/self/fd"):
-        fd = int(name)
+    for path in Path("/proc/self/fd").iterdir():
+        fd = int(path.name)
         if fd >= first:
             try:
                 os.set_inheritable(fd, False)
@@ -100,6 +102,8 @@ def open_beneath(directory: int, relpath: str, flags: int) -> int:
     openat2(2), or, where the kernel lacks it, one O_NOFOLLOW step per component.
     Raises: OSError (ELOOP for a link, EXDEV for a way out).
     """
+    if sys.platform != "linux":
+        return _open_by_steps(directory, relpath, flags)
     resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV
     how = _OpenHow(flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0, resolve)
     fd = libc().syscall(
@@ -127,7 +131,7 @@ def _open_by_steps(directory: int, relpath: str, flags: int) -> int:
     try:
         for name in parents:
             _refuse_way_out(name, relpath)
-            below = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
+            below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
             os.close(here)
             here = below
         _refuse_way_out(last, relpath)

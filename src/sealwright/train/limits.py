@@ -62,6 +62,14 @@ class Cgroup:
         """How often a new process was refused."""
         return _field(self.directories["pids"] / "pids.events", "max")
 
+    def cpu_ms(self) -> int:
+        """CPU time of everything that ever ran inside; 0 when unknown."""
+        if self.version == "v2":
+            return _field(self.directories["pids"] / "cpu.stat", "usage_usec") // 1000
+        if "cpuacct" not in self.directories:
+            return 0
+        return int((self.directories["cpuacct"] / "cpuacct.usage").read_text()) // 1_000_000
+
     def peak_bytes(self) -> int:
         """The most memory ever held, the room's files included; 0 when unknown."""
         name = "memory.peak" if self.version == "v2" else "memory.max_usage_in_bytes"
@@ -129,7 +137,8 @@ def _candidates() -> Iterator[tuple[str, dict[str, Path]]]:
             yield "v2", dict.fromkeys(_KINDS, unified)
         unified = unified.parent
     if all(kind in own for kind in _KINDS):
-        yield "v1", {kind: own[kind] for kind in _KINDS}
+        counted = [*_KINDS, "cpuacct"] if "cpuacct" in own else _KINDS
+        yield "v1", {kind: own[kind] for kind in counted}
 
 
 def _own_groups() -> dict[str, Path]:
@@ -149,16 +158,17 @@ def _own_groups() -> dict[str, Path]:
         _, controllers, path = line.split(":", 2)
         for controller in controllers.split(","):
             if controller in mounts:
-                root, point = mounts[controller]
-                found[controller] = point / os.path.relpath(path, root)
+                top, where = mounts[controller]
+                found[controller] = where / os.path.relpath(path, top)
     return found
 
 
 def _sweep(parent: Path) -> None:
     """Remove groups whose run is gone (its process was killed before it could tidy up)."""
-    for name in os.listdir(parent):
+    for child in parent.iterdir():
+        name = child.name
         if name.startswith(_PREFIX) and not leftovers.is_alive(name.removeprefix(_PREFIX)):
-            _kill_and_remove(parent / name)
+            _kill_and_remove(child)
 
 
 def _kill_and_remove(directory: Path) -> bool:

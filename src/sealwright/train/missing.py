@@ -40,7 +40,7 @@ def missing_opens(
     seen = set(visible)
     found: dict[str, None] = {}
     for name in [*_named(stderr), *_arguments(argv)]:
-        path = Path(os.path.normpath(project / os.path.expanduser(name)))
+        path = Path(os.path.normpath(project / name))
         if not os.path.lexists(path):
             continue
         shown = str(path.relative_to(project)) if path.is_relative_to(project) else str(path)

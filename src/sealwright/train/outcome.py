@@ -20,6 +20,7 @@ Fact = int | str | bool
 
 _FULL = re.compile(r"No space left on device|\[Errno 28\]|\[Errno 27\]|File too large")
 _SHELL_SIGNAL = 128
+_KILLED = _SHELL_SIGNAL + int(signal.SIGKILL)
 
 
 class RoomResult(msgspec.Struct, frozen=True):
@@ -84,9 +85,12 @@ class Pressure(msgspec.Struct, frozen=True):
 
 def how_it_ended(watched: Watched, pressure: Pressure, stderr: str) -> Exit:
     """One word for it, and the code."""
-    code = watched.exit_code if watched.exit_code is not None else _SHELL_SIGNAL + signal.SIGKILL
-    if watched.ended != "by-itself":
-        return Exit(watched.ended, _SHELL_SIGNAL + signal.SIGKILL, int(signal.SIGKILL))
+    code = watched.exit_code if watched.exit_code is not None else _KILLED
+    if watched.ended in ("timeout", "interrupted"):
+        return Exit(watched.ended, _KILLED, int(signal.SIGKILL))
+    if watched.ended == "over-limit":
+        over: Status = "out-of-memory" if pressure.oom_kills else "too-many-processes"
+        return Exit(over, _KILLED, int(signal.SIGKILL))
     if code == 0:
         return Exit("ok", 0)
     number = code - _SHELL_SIGNAL if _SHELL_SIGNAL < code <= _SHELL_SIGNAL + 64 else 0

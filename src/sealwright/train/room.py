@@ -17,8 +17,6 @@ import socket
 from contextlib import ExitStack
 from pathlib import Path
 
-import msgspec
-
 from sealwright.core.errors import BadInput
 from sealwright.train import (
     fill,
@@ -33,11 +31,12 @@ from sealwright.train import (
     unisolated,
 )
 from sealwright.train.capture import Capture
+from sealwright.train.census import Census
 from sealwright.train.collect import WorkTree
 from sealwright.train.outcome import Fact, Pressure, RoomResult
 from sealwright.train.pipes import Pipes, memory_file
-from sealwright.train.spec import Channel, Limits, Listener, RoomSpec, Usage
-from sealwright.train.watch import Watch, end
+from sealwright.train.spec import Channel, Listener, RoomSpec, Usage
+from sealwright.train.watch import Process, Watched, follow
 
 _SLACK_BYTES = 1 << 20
 _SLACK_FILES = 64
@@ -86,9 +85,7 @@ def environment(spec: RoomSpec) -> dict[str, str]:
 class _Room:
     """One run. Everything it holds is on ``stack``, but for the work tree it hands on."""
 
-    def __init__(
-        self, spec: RoomSpec, program: primitives.Bubblewrap, stack: ExitStack
-    ) -> None:
+    def __init__(self, spec: RoomSpec, program: primitives.Bubblewrap, stack: ExitStack) -> None:
         self.spec = spec
         self.program = program
         self.stack = stack
@@ -108,17 +105,15 @@ class _Room:
             pid, channel = keeper.start(self.berth, self.plan, self._launch(), self._joined)
         except keeper.Failed as failed:
             raise primitives.refusal(failed) from failed
-        try:
-            work, laid = self._fill(channel)
-            keeper.go(channel)
-        except BaseException as error:
-            end(pid)
-            if isinstance(error, keeper.Failed):
-                raise primitives.refusal(error) from error
-            raise
-        finally:
-            channel.close()
-        return self._follow(pid, work, laid, listener)
+        process = Process(pid)
+        self.stack.callback(process.end)
+        with channel:
+            try:
+                work, laid = self._fill(channel)
+                keeper.go(channel)
+            except keeper.Failed as failed:
+                raise primitives.refusal(failed) from failed
+        return self._follow(process, work, laid, listener)
 
     def _berth(self) -> keeper.Berth:
         inputs = sum(fill.pages(item.size) for item in self.spec.inputs)
@@ -152,7 +147,8 @@ class _Room:
         args_fd = memory_file(self.stack, b"".join(os.fsencode(arg) + b"\0" for arg in args))
         filter_fd = memory_file(self.stack, seccomp.program())
         pipes = self.pipes
-        options = ("--args", args_fd, "--seccomp", filter_fd, "--json-status-fd", pipes.status_write)
+        options = ["--args", args_fd, "--seccomp", filter_fd]
+        options += ["--json-status-fd", pipes.status_write]
         return keeper.Launch(
             program=self.program.path,
             argv=("bwrap", *map(str, options), "--", *self.spec.argv),
@@ -180,46 +176,58 @@ class _Room:
         return work, laid
 
     def _follow(
-        self, pid: int, work: int, laid: fill.Laid, listener: Listener
+        self, process: Process, work: int, laid: fill.Laid, listener: Listener
     ) -> RoomResult:
         """Wait for the end, and take stock."""
         self.pipes.close_writing_ends()
+        cap, logs = self.bounds.log_bytes, self.spec.logs
         captures = {
-            channel: Capture(channel, fd, self.bounds.log_bytes, listener, self.spec.logs.get(channel))
+            channel: Capture(channel, fd, cap, listener, logs.get(channel))
             for channel, fd in self.pipes.reading_ends()
         }
-        watched = Watch(pid, self.pipes.status, list(captures.values())).run(self.bounds.wall_s)
+        census = None if self.group else Census(process.pid, self.bounds)
+        watched = follow(
+            process, self.pipes.status, list(captures.values()), self.bounds.wall_s, census
+        )
         stderr = captures["stderr"].tail()
         if watched.ended == "by-itself" and watched.exit_code is None and not watched.signal:
             raise primitives.setup_refusal(stderr.strip())
-        pressure = self._pressure(work)
+        pressure = self._pressure(work, census)
         ended = outcome.how_it_ended(watched, pressure, stderr)
         tree = WorkTree(os.dup(work), laid, self.plan)
-        logs = {channel: capture.facts() for channel, capture in captures.items()}
+        kept = {channel: capture.facts() for channel, capture in captures.items()}
         return RoomResult(
             exit=ended,
             outputs=tree.left.outputs,
             removed=tree.left.removed,
-            findings=tree.left.findings + outcome.limit_findings(pressure, logs),
+            findings=tree.left.findings + outcome.limit_findings(pressure, kept),
             missing_opens=self._missing(stderr) if ended.status == "failed" else (),
-            usage=Usage(watched.wall_ms, watched.cpu_ms, watched.max_rss_bytes),
+            usage=self._usage(watched, census),
             limits=self.bounds,
-            logs=logs,
+            logs=kept,
             facts=self._facts(),
             tree=tree,
         )
 
     def _missing(self, stderr: str) -> tuple[str, ...]:
-        visible = [item.relpath for item in (*self.spec.code, *self.spec.inputs)]
-        return missing.missing_opens(stderr, self.spec.argv, self.spec.project, visible)
+        spec = self.spec
+        return missing.missing_opens(stderr, spec.argv, spec.project, spec.visible())
 
-    def _pressure(self, work: int) -> Pressure:
+    def _pressure(self, work: int, census: Census | None) -> Pressure:
         room = os.fstatvfs(work)
         full = room.f_bavail * room.f_frsize < _FULL_BELOW_BYTES or room.f_ffree == 0
-        group = self.group
-        if group is None:
-            return Pressure(0, 0, full)
-        return Pressure(group.oom_kills(), group.denied_forks(), full)
+        if self.group is not None:
+            return Pressure(self.group.oom_kills(), self.group.denied_forks(), full)
+        if census is not None:
+            return Pressure(census.over_memory, census.over_processes, full)
+        return Pressure(0, 0, full)
+
+    def _usage(self, watched: Watched, census: Census | None) -> Usage:
+        counted = census.cpu_ms if census is not None else 0
+        peak = 0
+        if self.group is not None:
+            counted, peak = self.group.cpu_ms(), self.group.peak_bytes()
+        return Usage(watched.wall_ms, max(counted, watched.cpu_ms), watched.max_rss_bytes, peak)
 
     def _facts(self) -> dict[str, Fact]:
         held = "cgroup" if self.group is not None else "rlimits"
@@ -233,9 +241,17 @@ class _Room:
             "gpu": "bound" if self.gpu else ("absent" if self.spec.gpu == "auto" else "off"),
             "plaintext_on_disk": bool(self.berth.inputs_on_disk),
             "hash_seed": environment(self.spec)["PYTHONHASHSEED"],
+            "swap": _swap(),
             "uid": os.getuid(),
             **limits.facts(self.group),
         }
+
+
+def _swap() -> str:
+    """Could the room's memory reach a swap device? ``noswap`` needs root and Linux 6.4."""
+    swaps = Path("/proc/swaps")
+    lines = swaps.read_text().splitlines()[1:] if swaps.exists() else []
+    return "possible" if lines else "none"
 
 
 def _folder(stack: ExitStack, name: str, root: int) -> int:

@@ -31,6 +31,7 @@ Status = Literal[
     "killed",  # ended by a signal that the room did not send
     "timeout",  # Limits.wall_s was up
     "interrupted",  # Ctrl-C to the caller
+    "too-many-processes",  # Limits.processes was hit where only a count could hold it
     "out-of-memory",  # Limits.memory_bytes was hit and the kernel killed something
     "output-full",  # failed with the room's writable space or file count used up
 ]
@@ -93,6 +94,13 @@ class RoomSpec(msgspec.Struct, frozen=True):
     gpu: Literal["off", "auto"] = "off"
     logs: Mapping[Channel, BinaryIO] = msgspec.field(default_factory=dict)
 
+    def visible(self) -> frozenset[str]:
+        """The relative paths that are in the room when it starts."""
+        return frozenset(f.relpath for f in self.code) | {i.relpath for i in self.inputs}
+
+
+Change = Literal["new", "changed"]
+
 
 class OutputFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A regular file the script left in the project: ``new``, or ``changed`` code."""
@@ -101,7 +109,7 @@ class OutputFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     size: int
     sha256: Digest
     executable: bool
-    change: Literal["new", "changed"]
+    change: Change
 
 
 class LogFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,11 +121,14 @@ class LogFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Usage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the run used. ``max_rss_bytes`` is the largest single process."""
+    """What the run used. ``max_rss_bytes`` is the largest single process; ``peak_bytes`` the
+    whole room at once, its files included, where a cgroup counted that (else 0).
+    """
 
     wall_ms: int
     cpu_ms: int
     max_rss_bytes: int
+    peak_bytes: int = 0
 
 
 class Exit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

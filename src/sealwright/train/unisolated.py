@@ -22,7 +22,7 @@ from sealwright.train.mounts import InputMount
 from sealwright.train.outcome import Fact, Pressure, RoomResult
 from sealwright.train.pipes import Pipes
 from sealwright.train.spec import Listener, RoomSpec, Usage
-from sealwright.train.watch import Ended, Watched, drain, pump
+from sealwright.train.watch import Watched, drain, interruptible_pump
 
 FACTS: dict[str, Fact] = {
     "backend": "none",
@@ -58,7 +58,7 @@ def run(spec: RoomSpec, env: Mapping[str, str], listener: Listener) -> RoomResul
         ended = outcome.how_it_ended(watched, nothing, stderr)
         tree = WorkTree(os.dup(work), laid, masks)
         logs = {channel: capture.facts() for channel, capture in captures.items()}
-        visible = [item.relpath for item in (*spec.code, *spec.inputs)]
+        visible = spec.visible()
         lost = missing.missing_opens(stderr, spec.argv, spec.project, visible)
         return RoomResult(
             exit=ended,
@@ -102,16 +102,11 @@ def _watch(
         start_new_session=True,
     )
     pipes.close_writing_ends()
-    try:
-        wall_s = spec.limits.wall_s
-        ended = pump(child.pid, captures, began + wall_s if wall_s else None)
-    except KeyboardInterrupt:
-        ended: Ended = "interrupted"
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
+    ended = interruptible_pump(child.pid, captures, spec.limits.wall_s)
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
     drain(captures)
     number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
     return Watched(

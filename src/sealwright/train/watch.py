@@ -8,13 +8,15 @@ import selectors
 import signal
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from sealwright.train.capture import Capture
 
-Ended = Literal["by-itself", "timeout", "interrupted", "over-memory"]
+Ended = Literal["by-itself", "timeout", "interrupted", "over-limit"]
+OverLimit = Callable[[], str]
+"""Asked twice a second; anything but the empty string ends the room."""
 _TICK_S = 0.5
 
 
@@ -31,70 +33,97 @@ class Watched(msgspec.Struct, frozen=True):
     max_rss_bytes: int
 
 
-class Watch:
-    """Over the room's outermost process ``pid``; its JSON status comes over ``status_fd``."""
+class Reaped(NamedTuple):
+    """What wait4(2) says of a process."""
 
-    def __init__(self, pid: int, status_fd: int, captures: Sequence[Capture]) -> None:
-        self._pid = pid
-        self._status_fd = status_fd
-        self._captures = captures
+    status: int
+    usage: resource.struct_rusage
 
-    def run(self, wall_s: int, over_memory: Callable[[], bool] | None = None) -> Watched:
-        """Pump output until everything in the room is dead. ``wall_s`` 0 is for ever.
 
-        ``over_memory``, asked twice a second, ends the room when it says so.
-        """
-        began = time.monotonic()
-        try:
-            ended = pump(self._pid, self._captures, began + wall_s if wall_s else None, over_memory)
-        except KeyboardInterrupt:
-            ended = "interrupted"
-        finally:
-            wait_status, usage = end(self._pid)
-        drain(self._captures)
-        return Watched(
-            ended=ended,
-            exit_code=self._exit_code(),
-            signal=os.WTERMSIG(wait_status) if os.WIFSIGNALED(wait_status) else 0,
-            wall_ms=int((time.monotonic() - began) * 1000),
-            cpu_ms=int((usage.ru_utime + usage.ru_stime) * 1000),
-            max_rss_bytes=usage.ru_maxrss * 1024,
-        )
+class Process:
+    """The room's outermost process.
 
-    def _exit_code(self) -> int | None:
-        with open(self._status_fd, "rb", closefd=False) as stream:
-            for line in stream:
-                document = msgspec.json.decode(line)
-                if "exit-code" in document:
-                    return int(document["exit-code"])
-        return None
+    It is the first of its process namespace, so its end is the end of every process in the
+    room, and waiting for it waits for them all (man 7 pid_namespaces).
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._reaped: Reaped | None = None
+
+    def end(self) -> Reaped:
+        """Kill it if it still runs, and wait for it; again is harmless."""
+        if self._reaped is None:
+            os.kill(self.pid, signal.SIGKILL)
+            _, status, usage = os.wait4(self.pid, 0)
+            self._reaped = Reaped(status, usage)
+        return self._reaped
+
+
+def follow(
+    process: Process,
+    status_fd: int,
+    captures: Sequence[Capture],
+    wall_s: int,
+    over_limit: OverLimit | None = None,
+) -> Watched:
+    """Pump output until everything in the room is dead. ``wall_s`` 0 is for ever.
+
+    bubblewrap's JSON status comes over ``status_fd``.
+    """
+    began = time.monotonic()
+    ended = interruptible_pump(process.pid, captures, wall_s, over_limit)
+    status, usage = process.end()
+    drain(captures)
+    return Watched(
+        ended=ended,
+        exit_code=_exit_code(status_fd),
+        signal=os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
+        wall_ms=int((time.monotonic() - began) * 1000),
+        cpu_ms=int((usage.ru_utime + usage.ru_stime) * 1000),
+        max_rss_bytes=usage.ru_maxrss * 1024,
+    )
+
+
+def interruptible_pump(
+    pid: int, captures: Sequence[Capture], wall_s: int, over_limit: OverLimit | None = None
+) -> Ended:
+    """:func:`pump`, where Ctrl-C is one more way to end."""
+    deadline = time.monotonic() + wall_s if wall_s else None
+    try:
+        return pump(pid, captures, deadline, over_limit)
+    except KeyboardInterrupt:
+        return "interrupted"
 
 
 def pump(
     pid: int,
     captures: Sequence[Capture],
     deadline: float | None,
-    over_memory: Callable[[], bool] | None = None,
+    over_limit: OverLimit | None = None,
 ) -> Ended:
     """Hand output on until process ``pid`` ends or something else is up."""
     ending = os.pidfd_open(pid)
+    asked = time.monotonic()
     try:
         with selectors.DefaultSelector() as ready:
             ready.register(ending, selectors.EVENT_READ)
             for capture in captures:
                 ready.register(capture.fd, selectors.EVENT_READ, capture.pump)
             while True:
-                left = _TICK_S if deadline is None else deadline - time.monotonic()
-                if left <= 0:
+                now = time.monotonic()
+                if deadline is not None and now >= deadline:
                     return "timeout"
-                events = ready.select(min(left, _TICK_S))
-                for key, _ in events:
+                if over_limit is not None and now - asked >= _TICK_S:
+                    asked = now
+                    if over_limit():
+                        return "over-limit"
+                wait_s = _TICK_S if deadline is None else min(deadline - now, _TICK_S)
+                for key, _ in ready.select(wait_s):
                     if key.data is None:
                         return "by-itself"
                     if not key.data():
                         ready.unregister(key.fd)
-                if over_memory is not None and over_memory():
-                    return "over-memory"
     finally:
         os.close(ending)
 
@@ -106,12 +135,10 @@ def drain(captures: Sequence[Capture]) -> None:
             pass
 
 
-def end(pid: int) -> tuple[int, resource.struct_rusage]:
-    """Kill the room's outermost process and wait for it.
-
-    It is the first of its process namespace, so its end is the end of every process in the
-    room, and waiting for it waits for them all (man 7 pid_namespaces).
-    """
-    os.kill(pid, signal.SIGKILL)
-    _, wait_status, usage = os.wait4(pid, 0)
-    return wait_status, usage
+def _exit_code(status_fd: int) -> int | None:
+    with open(status_fd, "rb", closefd=False) as stream:
+        for line in stream:
+            document = msgspec.json.decode(line)
+            if "exit-code" in document:
+                return int(document["exit-code"])
+    return None
