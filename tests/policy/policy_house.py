@@ -122,7 +122,7 @@ class House:
         self.say(predicates.INTENT, subjects, run=run, stage="train", actor=who.account.name)
         made = artifact(f"{model}#{run}")
         names = [*inputs, artifact("code"), *([artifact("diff")] if dirty else [])]
-        facts = {"rung": 3, "network": "none", "plaintext_on_disk": False}
+        facts = {"rung": "bwrap+seccomp+cgroup", "network": "none", "plaintext_on_disk": False}
         self.say(
             predicates.SLSA_PROVENANCE,
             [Artifact(model, made.digest)],

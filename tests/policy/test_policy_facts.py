@@ -74,10 +74,10 @@ def test_what_is_not_known_of_the_room_counts_as_no_room() -> None:
     "room",
     [
         {},
-        {"rung": "9", "network": "none"},
+        {"rung": "S3", "network": "none"},
         {"rung": True, "network": "none"},
         {"rung": -1},
-        {"rung": 7},
+        {"rung": 3},
         {"rung": None},
     ],
 )
@@ -85,6 +85,22 @@ def test_provenance_that_does_not_say_what_the_room_was_is_unisolated(room: dict
     house = House()
     model = house.train(house.data(), room=room)
     assert house.decide("register", [model], run="r1").drawn.facts.values["unisolated"]
+
+
+@pytest.mark.parametrize(
+    ("rung", "value"),
+    [
+        ("bwrap+seccomp+cgroup", 3),
+        ("bwrap+seccomp+cgroup+gpu", 2),
+        ("bwrap+seccomp+rlimits", 2),
+        ("bwrap+seccomp+rlimits+gpu", 1),
+    ],
+)
+def test_the_rooms_there_are_have_their_rungs(rung: str, value: int) -> None:
+    house = House()
+    model = house.train(house.data(), room={"rung": rung, "network": "none"})
+    drawn = house.decide("register", [model], run="r1").drawn.facts.values
+    assert (drawn["isolation_rung"], drawn["unisolated"]) == (value, False)
 
 
 def test_a_run_that_made_other_bytes_is_no_provenance() -> None:
@@ -159,7 +175,12 @@ def test_a_revoked_model_is_blocked() -> None:
 def test_the_weakest_room_behind_a_model_is_the_one_that_counts() -> None:
     house = House()
     raw = house.data("data:raw@1")
-    house.train(raw, model="clean.csv", run="r0", room={"rung": 1, "network": "host"})
+    house.train(
+        raw,
+        model="clean.csv",
+        run="r0",
+        room={"rung": "bwrap+seccomp+rlimits+gpu", "network": "host"},
+    )
     clean = house.data("data:clean@1", run="r0", inputs=[{"name": raw.name, "digest": raw.digest}])
     model = house.train(clean, run="r1")
     drawn = house.decide("register", [model], run="r1").drawn.facts.values

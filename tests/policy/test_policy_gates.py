@@ -133,7 +133,7 @@ def test_regulated_wants_a_remote_witness_two_others_a_reason_and_no_key_file() 
 def test_regulated_wants_a_strong_room_and_refuses_loose_ends() -> None:
     house = House("regulated")
     data = house.data(external=True)
-    weak = RoomFacts(isolation="standard", rung=2, network_none=True, missing=())
+    weak = RoomFacts(isolation="standard", rung=1, network_none=True, missing=())
     assert set(house.decide("train", [data], room=weak).decision.failed) == {
         "data.external",
         "data.plaintext-on-disk",

@@ -84,8 +84,8 @@ ROWS: tuple[Row, ...] = (
         "isolation_rung",
         "Long",
         _BOTH,
-        "the weakest room of the runs: 0 none, 1 Landlock, seccomp"
-        " and limits, 2 namespaces and seccomp, 3 also cgroup limits, 4 a virtual machine",
+        "the weakest room of the runs: 0 none, 1 namespaces, seccomp and limits with a GPU bound,"
+        " 2 the same without one, or cgroup limits with one, 3 cgroup limits and no GPU",
         0,
     ),
     Row("key_custody", "Long", "request", "0 unknown, 1 key file, 2 passphrase, 3 external KMS", 0),

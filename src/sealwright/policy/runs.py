@@ -26,7 +26,14 @@ from sealwright.evidence.lineage import inputs_of
 
 NO_ROOM = frozenset({"", "none", "unisolated", "unknown"})
 NO_NETWORK = frozenset({"none", "loopback"})
-RUNGS = {"S0": 0, "S1": 1, "S2": 2, "S3": 3, "S4": 4}
+RUNGS = {
+    "unisolated": 0,
+    "bwrap+seccomp+rlimits+gpu": 1,
+    "bwrap+seccomp+rlimits": 2,
+    "bwrap+seccomp+cgroup+gpu": 2,
+    "bwrap+seccomp+cgroup": 3,
+}
+"""The rooms there are, as provenance names them; a bound GPU costs a rung."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -55,6 +62,11 @@ class Run(msgspec.Struct, frozen=True):
     def unisolated(self) -> bool:
         """No room, or none that is known."""
         return self.isolation in NO_ROOM or self.rung < 1
+
+
+def rung_of(value: object) -> int:
+    """The fact ``isolation_rung`` of a room by its name; a room nobody knows is none."""
+    return RUNGS.get(value, 0) if isinstance(value, str) else 0
 
 
 def makers(history: History, digest: Digest, named: str = "") -> Step:
@@ -100,7 +112,7 @@ def read(step: Step, history: History, makes: Iterable[Digest]) -> Run:
         index=provenance.index,
         profile=str(internal.get("profile", "")),
         isolation=str(internal.get("isolation", "")),
-        rung=_rung(room.get("rung")),
+        rung=rung_of(room.get("rung")),
         network_none=room.get("network") in NO_NETWORK,
         plaintext_on_disk=room.get("plaintext_on_disk") is not False,
         code_dirty=any(used.name == "diff" for used in inputs_of(provenance)),
@@ -152,13 +164,6 @@ def _internal(provenance: Recorded) -> tuple[Mapping[str, Any], Mapping[str, Any
     definition = _object(provenance.statement.predicate.get("buildDefinition"))
     internal = _object(definition.get("internalParameters"))
     return internal, _object(internal.get("room"))
-
-
-def _rung(value: object) -> int:
-    """0 to 4, or ``S0`` to ``S4``; anything else is no room at all."""
-    if isinstance(value, str):
-        return RUNGS.get(value, 0)
-    return value if isinstance(value, int) and value in RUNGS.values() else 0
 
 
 def _id(text: object) -> str:
