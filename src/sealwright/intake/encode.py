@@ -10,6 +10,7 @@ import struct
 import sys
 from array import array
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -32,16 +33,21 @@ def rows(batch: pa.RecordBatch, schema: RecordSchema) -> Iterator[memoryview]:
     """Each row's fields, encoded. Raises: BadInput, naming the column."""
     columns = []
     for each, values in zip(schema.fields, batch.columns, strict=True):
-        try:
+        with in_column(each.name):
             columns.append(column(values, each.type))
-        except BadInput as error:
-            raise BadInput(
-                f"column {each.name!r}: {error.what}", why=error.why, hint=error.hint
-            ) from error
     if not columns:
         yield from (memoryview(b"") for _ in range(batch.num_rows))
         return
     yield from _slices(_join(columns))
+
+
+@contextmanager
+def in_column(name: str) -> Iterator[None]:
+    """Names the column in whatever is refused."""
+    try:
+        yield
+    except BadInput as error:
+        raise BadInput(f"column {name!r}: {error.what}", why=error.why, hint=error.hint) from error
 
 
 def column(values: pa.Array, kind: FieldType) -> pa.Array:

@@ -41,13 +41,18 @@ class Kernel:
         self.engine = engine
 
     def leaves(
-        self, batch: pa.RecordBatch, schema: RecordSchema, key: bytes, prefix: bytes
+        self,
+        batch: pa.RecordBatch,
+        schema: RecordSchema,
+        key: bytes,
+        prefix: bytes,
+        first_row: int = 0,
     ) -> bytearray:
         """Leaf hashes of a batch; ``key`` is the nonce key, ``prefix`` a leaf's first block.
 
-        Raises: BadInput, naming the row of the batch.
+        Raises: BadInput, naming the row; ``first_row`` is the number of the batch's first.
         """
-        described = Described(batch.columns, [each.type for each in schema.fields])
+        described = Described(batch, schema)
         out, bad_row = bytearray(batch.num_rows * 32), ctypes.c_int64()
         fault = self._library.seal_leaves(
             described.columns,
@@ -60,7 +65,7 @@ class Kernel:
         )
         if fault:
             what, why = _FAULTS[fault]
-            raise BadInput(f"row {bad_row.value}: {what}", why=why)
+            raise BadInput(f"row {first_row + bad_row.value}: {what}", why=why)
         return out
 
     def reduce(self, leaves: bytes | bytearray | memoryview) -> bytes:

@@ -14,7 +14,7 @@ from pyarrow import types
 
 from sealwright.core.errors import BadInput
 from sealwright.intake import encode
-from sealwright.intake.schema import FieldType
+from sealwright.intake.schema import FieldType, RecordSchema
 
 
 class Column(ctypes.Structure):
@@ -44,10 +44,13 @@ _TEMPORAL = frozenset({"timestamp", "timestamp-utc", "time", "duration"})
 class Described:
     """Columns for the kernel, and everything that must outlive the call."""
 
-    def __init__(self, arrays: list[pa.Array], kinds: list[FieldType]) -> None:
+    def __init__(self, batch: pa.RecordBatch, schema: RecordSchema) -> None:
         self._alive: list[Any] = []
-        self.columns = self._many(arrays, kinds)
-        self.count = len(arrays)
+        self.count = len(schema.fields)
+        self.columns = (Column * max(self.count, 1))()
+        for at, each in enumerate(schema.fields):
+            with encode.in_column(each.name):
+                self._fill(self.columns[at], batch.column(at), each.type)
 
     def _many(self, arrays: list[pa.Array], kinds: list[FieldType]) -> ctypes.Array[Column]:
         block = (Column * max(len(arrays), 1))()

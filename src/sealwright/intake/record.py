@@ -83,15 +83,18 @@ def fast_leaves(
 ) -> bytes:
     """:func:`leaves` by the compiled kernel. Many threads may call it at once."""
     secret, prefix = nonce_key(schema, key), LEAF_PREFIX + schema.hash
-    return b"".join(fast.leaves(piece, schema, secret, prefix) for piece in steps(batch))
+    return b"".join(
+        fast.leaves(piece, schema, secret, prefix, first) for first, piece in steps(batch)
+    )
 
 
 def plain_leaves(batch: pa.RecordBatch, schema: RecordSchema, key: bytes) -> bytes:
     """:func:`leaves` by pyarrow and hashlib alone."""
+    _well_formed(batch)
     secret = nonce_key(schema, key)
     start = hashlib.sha256(LEAF_PREFIX + schema.hash)
     out = []
-    for piece in steps(batch):
+    for _, piece in steps(batch):
         for fields in encode.rows(piece, schema):
             state = start.copy()
             state.update(hmac.digest(secret, fields, "sha256")[:NONCE_BYTES])
@@ -105,6 +108,7 @@ def reveal(batch: pa.RecordBatch, row: int, schema: RecordSchema, key: bytes) ->
     check_schema(batch, schema)
     if not 0 <= row < batch.num_rows:
         raise BadInput(f"no row {row}", why=f"rows run from 0 to {batch.num_rows - 1}")
+    _well_formed(batch)
     (fields,) = encode.rows(batch.slice(row, 1), schema)
     nonce = hmac.digest(nonce_key(schema, key), fields, "sha256")[:NONCE_BYTES]
     return Preimage(LEAF_PREFIX + schema.hash + nonce + bytes(fields))
@@ -132,8 +136,16 @@ def check_schema(batch: pa.RecordBatch, schema: RecordSchema) -> None:
     raise BadInput("these rows are not of the schema they should have", why=why)
 
 
-def steps(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """The batch in slices of about 32 MiB, so that memory stays flat. Changes no leaf."""
+def _well_formed(batch: pa.RecordBatch) -> None:
+    """Offsets and buffer sizes, checked before pyarrow's own kernels follow them."""
+    try:
+        batch.validate()
+    except pa.ArrowInvalid as error:
+        raise BadInput("these rows point outside their buffers", why=str(error)) from error
+
+
+def steps(batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """The batch in slices of about 32 MiB, each with its first row's number; memory stays flat."""
     count = max(1, min(1 << 16, batch.num_rows * _STEP_BYTES // max(batch.nbytes, 1)))
     for start in range(0, batch.num_rows, count):
-        yield batch.slice(start, count)
+        yield start, batch.slice(start, count)

@@ -9,16 +9,27 @@ from __future__ import annotations
 
 import base64
 import binascii
+from functools import cache
 from typing import Literal
 
 import msgspec
 
 from sealwright.core.digest import Digest, check
 from sealwright.core.errors import BadInput, VerifyError
+from sealwright.core.records import Json
 from sealwright.evidence import merkle
+from sealwright.intake.decode import values_of
 from sealwright.intake.record import Preimage
 from sealwright.intake.schema import RecordSchema
-from sealwright.intake.tree import FileEntry, LeavesAt, record_path, sorted_files, version_path
+from sealwright.intake.tree import (
+    BLOCK_ROWS,
+    FileEntry,
+    LeavesAt,
+    record_path,
+    sorted_files,
+    version_path,
+    version_root,
+)
 
 _RULE = "record.inclusion"
 
@@ -51,6 +62,13 @@ class VerifiedRecord(msgspec.Struct, frozen=True):
     leaf: Digest
 
 
+class ShownRecord(msgspec.Struct, frozen=True):
+    """A verified record and what it says. Only :func:`verify_reveal` makes it."""
+
+    record: VerifiedRecord
+    values: dict[str, Json]
+
+
 class Reveal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one record says: its schema, and its leaf's preimage in base64. Not for publication."""
 
@@ -64,17 +82,20 @@ def prove(
 ) -> RecordProof:
     """Prove row ``row`` of the file at ``path``; ``stems`` and ``leaves_at`` are that file's.
 
-    Raises: BadInput (no such file or row).
+    The proof is checked before it is handed out.
+    Raises: BadInput (no such file or row), VerifyError (the file is not what it was).
     """
     ordered = sorted_files(files)
     index = next((at for at, each in enumerate(ordered) if each.path == path), None)
     if index is None:
         raise BadInput(f"no file {path!r} in this version")
-    entry = ordered[index]
-    row_path = record_path(row, entry.rows, stems, leaves_at)
-    return RecordProof(
+    entry, read = ordered[index], cache(leaves_at)
+    row_path = record_path(row, entry.rows, stems, read)
+    base = row - row % BLOCK_ROWS
+    block = read(base, min(base + BLOCK_ROWS, entry.rows))
+    proof = RecordProof(
         format="sealwright record-proof v1",
-        leaf=leaves_at(row, row + 1).hex(),
+        leaf=block[(row - base) * 32 : (row - base + 1) * 32].hex(),
         row=row,
         rows=entry.rows,
         row_path=_text(row_path),
@@ -84,6 +105,8 @@ def prove(
         files=len(ordered),
         file_path=_text(version_path(index, ordered)),
     )
+    verify_record(proof, version_root(ordered))
+    return proof
 
 
 def verify_record(proof: RecordProof, version: Digest) -> VerifiedRecord:
@@ -116,8 +139,11 @@ def reveal_of(preimage: Preimage, schema: RecordSchema) -> Reveal:
     return Reveal("sealwright record-reveal v1", schema, text)
 
 
-def verify_reveal(reveal: Reveal, record: VerifiedRecord) -> Preimage:
-    """The preimage, once it is shown to be that record's. Raises: VerifyError."""
+def verify_reveal(reveal: Reveal, record: VerifiedRecord) -> ShownRecord:
+    """The record's values, once the preimage is shown to be its own.
+
+    Raises: VerifyError (rule ``record.preimage-changed`` or ``record.preimage-malformed``).
+    """
     where = f"{record.path} row {record.row}"
     try:
         preimage = Preimage(base64.b64decode(reveal.preimage, validate=True))
@@ -127,7 +153,7 @@ def verify_reveal(reveal: Reveal, record: VerifiedRecord) -> Preimage:
         raise _changed("the preimage is bound to another schema", where)
     if preimage.leaf.hex() != record.leaf:
         raise _changed("the preimage hashes to another leaf", where)
-    return preimage
+    return ShownRecord(record, values_of(preimage.fields, reveal.schema))
 
 
 def _changed(why: str, where: str) -> VerifyError:
