@@ -23,7 +23,7 @@ from typing import BinaryIO
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from sealwright.core.errors import BadInput, Refused, Unavailable, VerifyError
-from sealwright.core.ports import Kms, Readable, StoredFile
+from sealwright.core.ports import Kms, StoredFile
 from sealwright.vault import container, private, wrapping
 
 SLICE_BYTES = container.MOST_BYTES
@@ -58,13 +58,13 @@ class LocalStore:
             size += content.nbytes
             segment = namer.name(content)
             if not self._holds(scope, segment):
-                self._write(scope, segment, content)
+                self.write_segment(scope, segment, content)
             segments.append(segment)
             if content.nbytes < SLICE_BYTES:
                 break
         return StoredFile(whole.hexdigest(), size, tuple(segments))
 
-    def open(self, scope: str, file: StoredFile) -> Readable:
+    def open(self, scope: str, file: StoredFile) -> StoredReader:
         """See ``core.ports.Store``. What is missing shows now, what was changed when it is read."""
         for segment in file.segments:
             if not self._path(scope, segment).exists():
@@ -117,7 +117,8 @@ class LocalStore:
         found.close()
         return True
 
-    def _write(self, scope: str, segment: str, content: memoryview) -> None:
+    def write_segment(self, scope: str, segment: str, content: memoryview) -> None:
+        """Encrypt one slice under a fresh key; whole on disk on return. Raises: Unavailable."""
         key = wrapping.new_key()
         wrapped = self._kms.wrap(scope, key, _context(scope, segment))
         header = container.new_header(scope, bytes.fromhex(segment), wrapped, content.nbytes)
