@@ -29,13 +29,24 @@ from sealwright.policy.facts import Gate as GateName
 class StageFailed(SealError):
     """A stage ran and did not succeed; its outputs stay in quarantine.
 
-    ``status`` is one of failed, timeout, killed, interrupted, refused.
+    ``status`` is one of failed, timeout, killed, interrupted, refused. ``details`` goes
+    into the closing statement: where its logs and its quarantined outputs lie.
     """
 
-    def __init__(self, what: str, *, status: str, exit_code: int, why: str = "", hint: str = ""):
+    def __init__(
+        self,
+        what: str,
+        *,
+        status: str,
+        exit_code: int,
+        why: str = "",
+        hint: str = "",
+        details: Mapping[str, Json] | None = None,
+    ) -> None:
         super().__init__(what, why=why, hint=hint)
         self.status = status
         self.stage_exit_code = exit_code
+        self.details = dict(details or {})
 
 
 class Gate(Protocol):
@@ -59,13 +70,17 @@ class Ports(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """One stage, pinned: what it is given, and the digest of the whole plan it belongs to."""
+    """One stage, pinned: what it is given, and the digest of the whole plan it belongs to.
+
+    ``subjects`` are what the gate decides on: the inputs and the code.
+    """
 
     run: str
     stage: Stage
     predicate_type: str
     plan: Digest
     inputs: Mapping[str, Artifact]
+    subjects: tuple[Artifact, ...]
     request: Mapping[str, Json] = msgspec.field(default_factory=dict)
 
 
@@ -84,9 +99,8 @@ def new_run_id(moment: datetime) -> str:
 
 def execute(job: Job, ports: Ports) -> Done:
     """Walk one stage. Raises: GateDenied, StageFailed, VerifyError, what the stage raised."""
-    inputs = tuple(job.inputs.values())
     try:
-        decision = ports.gate("train", inputs, job.request)
+        decision = ports.gate("train", job.subjects, job.request)
     except GateDenied as denied:
         _close(job, ports, "refused", 0, denied.rule)
         raise
@@ -94,7 +108,7 @@ def execute(job: Job, ports: Ports) -> Done:
     try:
         outcome = job.stage.run(job.inputs, ports.store)
     except StageFailed as failed:
-        _close(job, ports, failed.status, failed.stage_exit_code, "run.failed")
+        _close(job, ports, failed.status, failed.stage_exit_code, "run.failed", failed.details)
         raise
     except Refused as refused:
         _close(job, ports, "refused", 0, refused.rule)
@@ -145,9 +159,17 @@ def _intent(job: Job, ports: Ports) -> Statement:
     return Statement(_subjects(job), p.INTENT, predicate)
 
 
-def _close(job: Job, ports: Ports, status: str, exit_code: int, rule: str) -> None:
+def _close(
+    job: Job,
+    ports: Ports,
+    status: str,
+    exit_code: int,
+    rule: str,
+    details: Mapping[str, Json] | None = None,
+) -> None:
     closing = _closing(job.run, job.stage.name, status, exit_code, rule, ports)
-    ports.recorder.record(Statement(_subjects(job), p.CLOSED, closing))
+    predicate = {**closing, **(details or {})}
+    ports.recorder.record(Statement(_subjects(job), p.CLOSED, predicate))
 
 
 def _closing(

@@ -26,6 +26,14 @@ BUILDER = "urn:sealwright:builder:local/v1"
 MOST_COMMAND_BYTES = 16 << 10
 
 
+class Byproduct(msgspec.Struct, frozen=True):
+    """A captured stream or a kept record, and where it lies in the store (scope ``run``)."""
+
+    name: str
+    digest: Digest
+    stored: StoredFile | None = None
+
+
 class Ran(msgspec.Struct, frozen=True):
     """The facts of one run that neither the code nor the environment knows.
 
@@ -45,7 +53,7 @@ class Ran(msgspec.Struct, frozen=True):
     config: Digest = ""
     room: Mapping[str, Json] = msgspec.field(default_factory=dict)
     limits: Mapping[str, Json] = msgspec.field(default_factory=dict)
-    byproducts: Sequence[Artifact] = ()
+    byproducts: Sequence[Byproduct] = ()
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -95,7 +103,9 @@ def predicate(
                 "startedOn": clock.stamp(ran.started),
                 "finishedOn": clock.stamp(ran.finished),
             },
-            "byproducts": [_descriptor(made.name, made.digest) for made in ran.byproducts],
+            "byproducts": [
+                _descriptor(made.name, made.digest, _stored(made.stored)) for made in ran.byproducts
+            ],
         },
     }
 

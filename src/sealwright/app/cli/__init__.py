@@ -75,16 +75,16 @@ def _run(name: str, words: list[str]) -> int:
     from sealwright.app.cli.out import Out
     from sealwright.core.errors import SealError
 
-    # --json is ours wherever it stands before a "--", also after a subcommand
-    ours = words[: words.index("--")] if "--" in words else words
-    as_json = "--json" in ours
-    if as_json:
-        words = [word for word in ours if word != "--json"] + words[len(ours) :]
     parser, module = parser_of(name)
+    # what follows a "--" is somebody else's command line; --json before it is ours
+    cut = words.index("--") if "--" in words and hasattr(module, "TAKES_COMMAND") else len(words)
+    ours, theirs = words[:cut], words[cut + 1 :]
+    as_json = "--json" in ours
     try:
-        args = parser.parse_args(words)
+        args = parser.parse_args([word for word in ours if word != "--json"])
     except SystemExit as stop:
         return int(stop.code or 0)
+    args.command_line = theirs
     out = Out(as_json=as_json)
     try:
         return int(module.run(args, out))

@@ -1,0 +1,146 @@
+"""Find the train script and the data; write seal.toml, policies/, a workspace and its keys.
+
+Nothing is run, nothing that is there is overwritten, and no data is read into the workspace:
+the next lines to type are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sealwright.app.cli.out import Out
+from sealwright.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from sealwright.app.wiring import Workspace
+    from sealwright.core.settings import Profile
+    from sealwright.train.guess import Guess
+
+PROFILES = ("solo", "team", "regulated")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    parser.add_argument("--profile", choices=PROFILES, default=None, help="default: solo")
+    parser.add_argument(
+        "--passphrase",
+        action="store_true",
+        help="ask for a passphrase (or take SEAL_PASSPHRASE); otherwise a 0600 key file",
+    )
+
+
+def run(args: argparse.Namespace, out: Out) -> int:
+    """Make the workspace."""
+    from sealwright.app import setup, wiring
+    from sealwright.core import settings
+    from sealwright.train import guess
+
+    root = Path.cwd().resolve()
+    if (root / wiring.SEAL_DIR).exists():
+        raise BadInput(f"{root} has a workspace already", hint="seal doctor says how it is")
+    toml = root / wiring.SETTINGS
+    found = guess.project(root)
+    if toml.exists():
+        chosen = settings.load(toml).profile
+        if args.profile not in (None, chosen):
+            raise BadInput(f"seal.toml says profile {chosen!r}", hint="edit seal.toml")
+    else:
+        chosen = args.profile or "solo"
+        settings.parse(guess.settings_text(found, chosen).encode())
+    passphrase = _passphrase(args)
+    workspace, recovery = setup.create_workspace(root, chosen, passphrase)
+    if not toml.exists():
+        toml.write_text(guess.settings_text(found, chosen), encoding="utf-8")
+    _activate(workspace, chosen)
+    workspace.settle()
+    report = _report(workspace, found, recovery)
+    out.emit(report, lambda: _text(workspace, found, recovery, out))
+    return 0
+
+
+def _activate(workspace: Workspace, profile: Profile) -> None:
+    """Write the shipped policies and put them in force: the first activation needs nobody else."""
+    from sealwright.app.gating import context_of, policies_of
+    from sealwright.policy import activation, policyset
+    from sealwright.policy.approvals import Book
+
+    policyset.write(workspace.root / "policies", profile)
+    history = workspace.history()
+    context = context_of(workspace)
+    statement = activation.activate(
+        policies_of(workspace),
+        history,
+        Book(history, workspace.trust),
+        context.account,
+        f"the policies that come with the {profile} profile",
+        context.now,
+    )
+    workspace.recorder.record(statement)
+
+
+def _passphrase(args: argparse.Namespace) -> str | None:
+    from sealwright.app import wiring
+
+    given = wiring.passphrase()
+    if given is not None or not args.passphrase:
+        return given
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise BadInput("nobody can be asked for a passphrase here", hint="set SEAL_PASSPHRASE")
+    first = getpass.getpass("new passphrase: ", stream=sys.stderr)
+    if first != getpass.getpass("once more: ", stream=sys.stderr):
+        raise BadInput("the two passphrases differ", why="nothing was changed")
+    return first
+
+
+def _report(workspace: Workspace, found: Guess, recovery: str) -> dict[str, Any]:
+    return {
+        "workspace": workspace.id,
+        "origin": workspace.origin,
+        "profile": workspace.profile,
+        "keys": str(workspace.state_dir),
+        "custody": workspace.kms.custody,
+        "recovery_key": recovery,
+        "trust": workspace.trust.fingerprint,
+        "script": found.script,
+        "frameworks": list(found.frameworks),
+        "data": [{"name": one.name, "path": one.path, "label": one.label} for one in found.data],
+        "next": _next(found),
+    }
+
+
+def _next(found: Guess) -> list[str]:
+    lines = []
+    for one in found.data:
+        label = f" --label {one.label}" if one.label else ""
+        lines.append(f"seal data add {one.path} --name {one.name}{label} --reason 'first delivery'")
+    return [*lines, "seal run" if found.command else "seal run -- python train.py"]
+
+
+def _text(workspace: Workspace, found: Guess, recovery: str, out: Out) -> str:
+    home = str(workspace.state_dir).replace(str(Path.home()), "~")
+    why = {
+        "key-file": "a key file only you can read",
+        "passphrase": "locked with your passphrase",
+    }[workspace.kms.custody]
+    lines = [
+        f"workspace {workspace.id}, profile {workspace.profile}",
+        f"  keys      {home} ({why}); none in the project",
+        f"  recovery  {out.paint(recovery, 'bold')}",
+        "            write it down now: it is shown this once, and opens the keys if they are lost",
+        f"  trust     {workspace.trust.fingerprint}",
+        f"  script    {found.script or 'none found'}"
+        + (f" ({', '.join(found.frameworks)})" if found.frameworks else ""),
+    ]
+    for one in found.data:
+        label = f", label {one.label}" if one.label else ""
+        lines.append(f"  data      {one.path} as {one.name}{label}")
+    lines += ["  wrote     seal.toml, policies/, .seal/ (not for git)", "next:"]
+    lines += [f"  {line}" for line in _next(found)]
+    if os.environ.get("SEAL_PASSPHRASE"):
+        lines.append("  (SEAL_PASSPHRASE is the passphrase from now on)")
+    return "\n".join(lines)

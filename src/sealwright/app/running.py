@@ -1,0 +1,227 @@
+"""``seal run`` and ``seal reproduce`` over a workspace: prepare, walk, and only then let out."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from sealwright.app.gating import WorkspaceGate
+from sealwright.app.wiring import Workspace
+from sealwright.core import predicates, refs, settings
+from sealwright.core.errors import BadInput, Refused
+from sealwright.core.records import Artifact
+from sealwright.core.refs import Ref
+from sealwright.core.settings import Gpu, Isolation
+from sealwright.intake.versions import Dataset, Datasets
+from sealwright.pipeline import engine
+from sealwright.pipeline.engine import Done, Job
+from sealwright.pipeline.spec import StageSpec
+from sealwright.pipeline.training import Around, Made, Prepared, RoomStage
+from sealwright.policy.context import RoomFacts
+from sealwright.train import environment, primitives, snapshot
+from sealwright.train.spec import Limits, Listener
+
+
+class Ran(msgspec.Struct, frozen=True):
+    """A stage that succeeded: what it was pinned to, its statement, and what it left."""
+
+    prepared: Prepared
+    done: Done
+    made: Made
+    warnings: tuple[str, ...]
+
+
+def around(
+    workspace: Workspace, isolation: Isolation | None = None, gpu: Gpu | None = None
+) -> Around:
+    """Where stages run, from the settings; the command line may say otherwise."""
+    room = workspace.settings.room
+    scratch = workspace.state_dir / "rooms"
+    scratch.mkdir(mode=0o700, exist_ok=True)
+    limits = Limits(
+        memory_bytes=0 if room.memory == "auto" else settings.size_bytes(room.memory),
+        processes=room.processes,
+        wall_s=settings.span_s(room.time),
+        output_bytes=settings.size_bytes(room.output),
+        output_files=room.files,
+        log_bytes=settings.size_bytes(room.log),
+    )
+    return Around(
+        project=workspace.root,
+        scratch=scratch,
+        profile=workspace.profile,
+        limits=limits,
+        isolation=isolation or room.isolation,
+        gpu=gpu or room.gpu,
+        variables={},
+    )
+
+
+def prepare(workspace: Workspace, spec: StageSpec, run: str, where: Around) -> Prepared:
+    """Resolve and pin everything a stage uses. Starts nothing. Raises: BadInput, Unavailable."""
+    history = workspace.history()
+    catalogue = Datasets(history, workspace.store)
+    wanted = spec.inputs or tuple(default_inputs(workspace, catalogue))
+    chosen = tuple(_resolve(workspace, catalogue, ref) for ref in wanted)
+    missing = [name for name in spec.env if name not in os.environ]
+    if missing:
+        raise BadInput(
+            f"stage {spec.name} wants {', '.join(missing)} from the environment",
+            why="it is not set",
+            hint=f"export {missing[0]}=..., or take it out of stage.{spec.name}.env",
+        )
+    named = msgspec.structs.replace(
+        spec,
+        inputs=tuple(Ref("data", one.name, one.version) for one in chosen),
+        model_name=spec.model_name or model_name(workspace.root),
+    )
+    variables = {name: os.environ[name] for name in spec.env}
+    return Prepared(
+        named,
+        run,
+        msgspec.structs.replace(where, variables=variables),
+        chosen,
+        snapshot.take(workspace.root, declared_paths(workspace, catalogue)),
+        environment.describe(spec.argv, workspace.root),
+    )
+
+
+def execute(workspace: Workspace, prepared: Prepared, listener: Listener, reason: str) -> Ran:
+    """Walk one stage; its outputs are still in the room. Raises: GateDenied, StageFailed, …"""
+    gate = WorkspaceGate(workspace, reason, room_facts(prepared.around))
+    stage = RoomStage(prepared, workspace.clock, listener)
+    pins = prepared.pins
+    job = Job(
+        run=prepared.run,
+        stage=stage,
+        predicate_type=predicates.SLSA_PROVENANCE,
+        plan=pins.plan,
+        inputs=prepared.inputs,
+        request={"run": prepared.run, "stage": prepared.spec.name},
+        subjects=(*prepared.inputs.values(), Artifact("code", pins.code)),
+    )
+    done = engine.execute(job, ports(workspace, gate))
+    if stage.made is None:
+        raise Refused("the stage says it succeeded and made nothing", rule="run.failed")
+    return Ran(prepared, done, stage.made, tuple(gate.warnings))
+
+
+def ports(workspace: Workspace, gate: WorkspaceGate) -> engine.Ports:
+    """What the engine needs of a workspace."""
+    return engine.Ports(
+        workspace.recorder, workspace.store, workspace.clock, gate, workspace.principal.name
+    )
+
+
+def sweep(workspace: Workspace) -> list[str]:
+    """Close the runs that a crash cut off; returns their ids."""
+    gate = WorkspaceGate(workspace)
+
+    def alive(run: str) -> bool:
+        return _is_held(_lock_path(workspace, run))
+
+    return engine.close_interrupted(workspace.history(), ports(workspace, gate), alive)
+
+
+@contextmanager
+def running(workspace: Workspace, run: str) -> Iterator[None]:
+    """While the block runs, other commands can see that this run is alive."""
+    path = _lock_path(workspace, run)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(fd)
+
+
+def room_facts(where: Around) -> RoomFacts:
+    """The room this machine would make, for the gate before training."""
+    if where.isolation == "none":
+        return RoomFacts(isolation="none", rung=0, missing=())
+    try:
+        primitives.bubblewrap()
+    except Refused as refused:
+        return RoomFacts(isolation="standard", rung=0, missing=(refused.why or refused.what,))
+    return RoomFacts(
+        isolation="standard",
+        rung=1 if where.gpu == "auto" else 2,
+        network_none=True,
+        plaintext_on_disk=False,
+        missing=(),
+    )
+
+
+def default_inputs(workspace: Workspace, catalogue: Datasets) -> Iterator[Ref]:
+    """The datasets of seal.toml; without any, every one whose files lie in the project."""
+    declared = workspace.settings.data
+    for name in declared or [one.name for one in latest(catalogue) if is_inside(catalogue, one)]:
+        yield Ref("data", name)
+
+
+def latest(catalogue: Datasets) -> list[Dataset]:
+    """The newest version of every dataset."""
+    newest = {one.name: one for one in catalogue.all()}
+    return list(newest.values())
+
+
+def is_inside(catalogue: Datasets, dataset: Dataset) -> bool:
+    """Whether the dataset's files lie below the project."""
+    return not catalogue.manifest(dataset).outside
+
+
+def declared_paths(workspace: Workspace, catalogue: Datasets) -> set[str]:
+    """Every project path that is data: of seal.toml, of its stages' outputs, of the catalogue."""
+    paths = {os.path.normpath(data.path) for data in workspace.settings.data.values()}
+    for stage in workspace.settings.stage.values():
+        paths |= {os.path.normpath(path) for path in stage.outputs.values()}
+    for dataset in latest(catalogue):
+        manifest = catalogue.manifest(dataset)
+        if not manifest.outside:
+            paths.add(manifest.base)
+    return {path for path in paths if not Path(path).is_absolute()}
+
+
+def model_name(project: Path) -> str:
+    """What to call a model that nobody named: after the project's folder."""
+    words = "".join(c if c.isascii() and c.isalnum() else " " for c in project.name.lower()).split()
+    name = "-".join(words)[:64].strip("-") or "model"
+    return refs.check_name(name)
+
+
+def _resolve(workspace: Workspace, catalogue: Datasets, ref: Ref) -> Dataset:
+    if any(one.name == ref.name for one in catalogue.all()):
+        return catalogue.resolve(ref)
+    declared: Mapping[str, settings.Data] = workspace.settings.data
+    path = declared[ref.name].path if ref.name in declared else "PATH"
+    label = declared[ref.name].label if ref.name in declared else ""
+    labelled = f" --label {label}" if label else ""
+    raise BadInput(
+        f"there is no {ref} yet",
+        why="only signed data goes into the room",
+        hint=f"seal data add {path} --name {ref.name}{labelled} --reason 'first delivery'",
+    )
+
+
+def _lock_path(workspace: Workspace, run: str) -> Path:
+    return workspace.seal_dir / "tmp" / f"run-{refs.check_name(run)}.lock"
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False

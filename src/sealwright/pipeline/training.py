@@ -1,0 +1,221 @@
+"""One command in the room, as a stage: what it is given, what is kept, what it leaves.
+
+Prepared outside (``prepare``), run by the engine (``RoomStage``), and only then allowed to
+touch the project and the registry (``pipeline.finish``).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from sealwright.core import digest
+from sealwright.core.errors import VerifyError
+from sealwright.core.ports import Clock, Store
+from sealwright.core.records import Artifact, Json, Outcome
+from sealwright.intake.versions import Dataset, open_files, read_manifest
+from sealwright.pipeline import outputs, plan
+from sealwright.pipeline.failures import failure, wrote_nothing
+from sealwright.pipeline.plan import Pins
+from sealwright.pipeline.spec import StageSpec
+from sealwright.train import keep, provenance, snapshot
+from sealwright.train.environment import Environment
+from sealwright.train.keep import SCOPE
+from sealwright.train.outcome import RoomResult
+from sealwright.train.room import run_room
+from sealwright.train.snapshot import Snapshot
+from sealwright.train.spec import Channel, CodeFile, Limits, Listener, RoomInput, RoomSpec
+
+
+class Around(msgspec.Struct, frozen=True):
+    """Where and how every stage of a run is run."""
+
+    project: Path
+    scratch: Path
+    profile: str
+    limits: Limits
+    isolation: Literal["standard", "none"]
+    gpu: Literal["off", "auto"]
+    variables: Mapping[str, str]
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """A stage with everything it is pinned to; nothing of it was started yet."""
+
+    spec: StageSpec
+    run: str
+    around: Around
+    datasets: tuple[Dataset, ...]
+    code: Snapshot
+    environment: Environment
+
+    @property
+    def inputs(self) -> dict[str, Artifact]:
+        """The datasets, by name."""
+        return {one.name: Artifact(one.ref, one.digest) for one in self.datasets}
+
+    @property
+    def pins(self) -> Pins:
+        """What the stage may use, by digest."""
+        return Pins(
+            inputs=tuple(self.inputs.values()),
+            code=self.code.digest,
+            config=plan.config_digest(self.spec, msgspec.structs.asdict(self.around.limits)),
+            environment=self.environment.digest,
+            interpreter=self.environment.interpreter_digest,
+            packages=self.environment.packages_digest,
+            diff=self.code.diff,
+            lock=self.environment.lock_digest or "",
+        )
+
+
+class Made(msgspec.Struct, frozen=True):
+    """What a successful stage left: files still in the room, and which of them is the model."""
+
+    room: RoomResult
+    model: str
+    model_digest: str
+
+
+def refuse_changed_data(prepared: Prepared, store: Store) -> None:
+    """The script would train on the sealed version; say so before it does not see an edit.
+
+    Raises: VerifyError (``run.data-changed``) naming the file and the stage.
+    """
+    for dataset in prepared.datasets:
+        manifest = read_manifest(dataset, store)
+        if manifest.external:
+            continue
+        for file in manifest.files:
+            relpath = manifest.relative(file.path)
+            path = prepared.around.project / relpath
+            if not path.is_file():
+                continue
+            if path.stat().st_size != file.size or digest.of_file(path) != file.sha256:
+                raise VerifyError(
+                    f"stage {prepared.spec.name}: {relpath} is not what {dataset.ref} sealed",
+                    where=relpath,
+                    why="the file in the project was changed after it was signed",
+                    hint=f"seal data add {manifest.base} --name {dataset.name} --reason '...'"
+                    f" (a new version), or put the sealed file back",
+                    rule="run.data-changed",
+                )
+
+
+class RoomStage:
+    """The port ``Stage`` over one prepared command. ``made`` is there once it succeeded."""
+
+    def __init__(self, prepared: Prepared, clock: Clock, listener: Listener) -> None:
+        self._prepared = prepared
+        self._clock = clock
+        self._listener = listener
+        self.made: Made | None = None
+
+    @property
+    def name(self) -> str:
+        """The stage's name in seal.toml."""
+        return self._prepared.spec.name
+
+    def run(self, inputs: Mapping[str, Artifact], store: Store) -> Outcome:
+        """Raises: StageFailed (its logs and outputs are kept, in quarantine), VerifyError."""
+        prepared = self._prepared
+        refuse_changed_data(prepared, store)
+        kept = provenance.Kept(
+            keep.save_code(store, prepared.code),
+            keep.save_environment(store, prepared.environment),
+        )
+        code = snapshot.room_files(prepared.code.contents())
+        opened = tuple(_opened(prepared, inputs, store))
+        prepared.environment.recheck()
+        logs: dict[Channel, io.BytesIO] = {"stdout": io.BytesIO(), "stderr": io.BytesIO()}
+        started = self._clock()
+        result = run_room(_spec(prepared, code, opened, logs), self._listener)
+        finished = self._clock()
+        try:
+            byproducts = [_keep(store, name, log.getvalue()) for name, log in logs.items()]
+            if result.status != "ok":
+                raise failure(self.name, prepared.run, result, store, byproducts)
+            if not result.outputs:
+                raise wrote_nothing(self.name)
+            byproducts.append(_keep(store, "outputs", outputs.outputs_record(result.outputs)))
+            model = outputs.pick_model(prepared.spec, result.outputs)
+            model_digest = outputs.model_digest_of(model, result.outputs) if model else ""
+        except BaseException:
+            result.close()
+            raise
+        ran = provenance.Ran(
+            run=prepared.run,
+            stage=self.name,
+            project=prepared.around.project.name,
+            command=prepared.spec.argv,
+            isolation=prepared.around.isolation,
+            profile=prepared.around.profile,
+            started=started,
+            finished=finished,
+            inputs=tuple(inputs.values()),
+            config=prepared.pins.config,
+            room=room_facts(result),
+            limits=msgspec.structs.asdict(result.limits),
+            byproducts=byproducts,
+        )
+        details = provenance.predicate(ran, prepared.code, prepared.environment, kept)
+        self.made = Made(result, model, model_digest)
+        subjects = outputs.subjects_of(prepared.spec, result.outputs, model_digest)
+        return Outcome(subjects, result.findings, details)
+
+
+def room_facts(result: RoomResult) -> dict[str, Json]:
+    """The room's own facts; ``rung`` as facts/v1 counts it, the layers by name beside it."""
+    layers = str(result.facts.get("rung", ""))
+    rung = 0
+    if "bwrap" in layers:
+        rung = 3 if "cgroup" in layers else 2
+    if "gpu" in layers:
+        rung -= 1
+    usage: dict[str, Json] = msgspec.to_builtins(result.usage)
+    return {**result.facts, "layers": layers, "rung": rung, "usage": usage}
+
+
+def _opened(
+    prepared: Prepared, inputs: Mapping[str, Artifact], store: Store
+) -> Iterator[RoomInput]:
+    for dataset in prepared.datasets:
+        if inputs[dataset.name].digest != dataset.digest:
+            raise VerifyError(
+                f"stage {prepared.spec.name}: {dataset.ref} is not the version that was pinned",
+                where=dataset.ref,
+                rule="run.input-swapped",
+            )
+        for file in open_files(dataset, store, prepared.around.project):
+            yield RoomInput(file.relpath, file.size, file.readable, file.sha256)
+
+
+def _spec(
+    prepared: Prepared,
+    code: tuple[CodeFile, ...],
+    opened: tuple[RoomInput, ...],
+    logs: Mapping[Channel, io.BytesIO],
+) -> RoomSpec:
+    around, environment = prepared.around, prepared.environment
+    return RoomSpec(
+        argv=environment.argv,
+        project=around.project,
+        scratch=around.scratch,
+        code=code,
+        inputs=opened,
+        env={**around.variables, **environment.variables},
+        read_only=tuple(Path(path) for path in environment.binds),
+        limits=around.limits,
+        isolation=around.isolation,
+        gpu=around.gpu,
+        logs=logs,
+    )
+
+
+def _keep(store: Store, name: str, content: bytes) -> provenance.Byproduct:
+    stored = store.put(SCOPE, io.BytesIO(content))
+    return provenance.Byproduct(name, stored.sha256, stored)
