@@ -11,7 +11,7 @@ import msgspec
 
 from sealwright.core import predicates, refs
 from sealwright.core.digest import Digest
-from sealwright.core.errors import BadInput, VerifyError
+from sealwright.core.errors import BadInput, Refused, VerifyError
 from sealwright.core.ports import Readable, Store, StoredFile
 from sealwright.core.records import Artifact, Recorded
 from sealwright.evidence.history import History
@@ -146,7 +146,7 @@ class Datasets:
     def _chains(self) -> dict[str, list[Dataset]]:
         chains: dict[str, list[Dataset]] = {}
         for entry in self._history.of_type(predicates.DATASET_VERSION):
-            dataset = _read(entry)
+            dataset = dataset_of(entry)
             chain = chains.setdefault(dataset.name, [])
             _check_link(dataset, chain[-1] if chain else None)
             chain.append(dataset)
@@ -207,8 +207,12 @@ def read_manifest(dataset: Dataset, store: Store) -> Manifest:
     """A version's manifest. Raises: VerifyError (changed), Refused (shredded)."""
     where = dataset.signed.manifest
     stored = StoredFile(dataset.digest, where.size, where.segments)
-    data = store.open(dataset.scope, stored).pread(0, where.size)
-    manifest = decode(data, dataset.digest)
+    try:
+        data = store.open(dataset.scope, stored).pread(0, where.size)
+        manifest = decode(data, dataset.digest)
+    except Refused as error:
+        error.what = f"{dataset.ref}: the manifest cannot be used: {error.what}"
+        raise
     said = (dataset.root, dataset.rows, dataset.kind, dataset.external)
     if (manifest.root, manifest.rows, manifest.kind, manifest.external) != said:
         raise VerifyError(
@@ -247,7 +251,8 @@ def open_file(
     return External(place.open(file.path), relpath, file.size, file.sha256)
 
 
-def _read(entry: Recorded) -> Dataset:
+def dataset_of(entry: Recorded) -> Dataset:
+    """The version a verified log entry records. Raises: VerifyError (it records none)."""
     where = f"entry {entry.index}"
     try:
         signed = msgspec.convert(dict(entry.statement.predicate), Version)

@@ -1,0 +1,233 @@
+"""Datasets: add, list, show, verify, log, diff, prove, revoke.
+
+seal data add data/train.parquet --name train --label label --reason "first delivery"
+seal data add /mnt/big --name big --reference      signs in place, copies nothing
+seal data prove train@1 --row 41 --out row41.json  one record, shown to be in the version
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sealwright.app.cli.out import Out
+
+if TYPE_CHECKING:
+    from sealwright.app.wiring import Workspace
+    from sealwright.intake.add import Added, AddRequest
+
+HELP = "add, list, verify, compare and prove datasets"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    _configure_add(verbs.add_parser("add", help="sign data as the next version of a dataset"))
+    shown = verbs.add_parser("list", help="every dataset's newest version")
+    shown.add_argument("--all", action="store_true", help="every version")
+    shown = verbs.add_parser("show", help="one version: root, files, columns, parents")
+    shown.add_argument("ref", metavar="REF", help="data:NAME@N; the newest version if @N is left")
+    shown = verbs.add_parser("verify", help="read everything again, against what was signed")
+    shown.add_argument("ref", metavar="REF", nargs="*", help="all newest versions if left out")
+    shown = verbs.add_parser("log", help="a dataset's versions: who, when, why, what changed")
+    shown.add_argument("name", metavar="NAME")
+    shown = verbs.add_parser("diff", help="what changed between two versions")
+    shown.add_argument("old", metavar="REF")
+    shown.add_argument("new", metavar="REF", nargs="?", help="else REF against the one before it")
+    _configure_prove(verbs.add_parser("prove", help="show that a record is in a version"))
+    shown = verbs.add_parser("revoke", help="withdraw a version; what was made of it is blocked")
+    shown.add_argument("ref", metavar="REF")
+    shown.add_argument("--reason", required=True, help="why, for the log")
+    shown.add_argument("--dry-run", action="store_true", help="only list what it would block")
+
+
+def run(args: argparse.Namespace, out: Out) -> int:
+    """Run one verb."""
+    from sealwright.app.cli import data_views
+
+    if args.verb == "prove" and args.check:
+        return data_views.check(args, out)
+    from sealwright.app import wiring
+
+    workspace = wiring.open_workspace()
+    verbs: dict[str, Callable[[Workspace, argparse.Namespace, Out], int]] = {
+        "add": _add,
+        "list": data_views.list_,
+        "show": data_views.show,
+        "verify": data_views.verify,
+        "log": data_views.log,
+        "diff": data_views.diff,
+        "prove": data_views.prove,
+        "revoke": _revoke,
+    }
+    return verbs[args.verb](workspace, args, out)
+
+
+def _configure_add(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("path", metavar="PATH", nargs="?", help="a file or a folder")
+    parser.add_argument("--name", help="what to call it; else the file's name")
+    parser.add_argument("--label", metavar="COLUMN", help="the column a model is to predict")
+    parser.add_argument("--key", metavar="COLUMN", help="the column that tells records apart")
+    parser.add_argument("--reason", default="", help="why this version exists, for the log")
+    parser.add_argument("--reference", action="store_true", help="sign in place, copy nothing")
+    parser.add_argument("--kind", default="", help="csv, jsonl, parquet, images or files")
+    parser.add_argument("--from", dest="inputs", action="append", default=[], metavar="REF")
+    parser.add_argument("--reread", action="store_true", help="read unchanged-looking files too")
+    parser.add_argument(
+        "--force-version", action="store_true", help="record a new encoding of equal records"
+    )
+
+
+def _configure_prove(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("ref", metavar="REF", nargs="?")
+    parser.add_argument("--row", type=int, help="the record, counted from 0")
+    parser.add_argument("--file", default="", help="count within this file of the version")
+    parser.add_argument("--out", metavar="FILE", help="write the proof there")
+    parser.add_argument("--reveal", action="store_true", help="put the record's values in it")
+    parser.add_argument("--check", metavar="FILE", help="check a proof; needs no workspace")
+    parser.add_argument("--root", help="the version's root, from somebody you trust")
+    parser.add_argument("--trust", metavar="FILE|FINGERPRINT", help="whose signature to accept")
+
+
+def _add(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
+    from sealwright.app.datasets import ports_of
+    from sealwright.intake.add import add
+
+    ports = ports_of(workspace)
+    done: list[Added] = []
+    for request in _requests(workspace, args):
+        with out.progress(f"data:{request.name}") as progress:
+            added = add(request, ports, progress)
+        for note in added.notes:
+            out.note(note)
+        done.append(added)
+    for note in workspace.settle() if any(each.outcome == "added" for each in done) else []:
+        out.note(note)
+    shapes = [_added_json(each) for each in done]
+    shape = shapes[0] if args.path else {"datasets": shapes}
+    out.emit(shape, lambda: "\n".join(_added_text(each) for each in done))
+    return 0
+
+
+def _requests(workspace: Workspace, args: argparse.Namespace) -> list[AddRequest]:
+    """One request for PATH, or one for each ``[data.NAME]`` of seal.toml."""
+    from sealwright.core.errors import BadInput
+    from sealwright.intake.add import AddRequest
+    from sealwright.intake.versions import Datasets
+
+    declared = workspace.settings.data
+    if args.path:
+        name = args.name or _name_of(Path(args.path))
+        wanted = {name: (args.path, args.reference, "", "")}
+        if name in declared:
+            told = declared[name]
+            wanted[name] = (args.path, args.reference or told.reference, told.label, told.key)
+    else:
+        wanted = {
+            name: (str(workspace.root / each.path), each.reference, each.label, each.key)
+            for name, each in declared.items()
+            if args.name in (None, name)
+        }
+    if not wanted:
+        raise BadInput(
+            "there is nothing to add",
+            why="no PATH was given, and seal.toml declares no such dataset",
+            hint="seal data add PATH --name NAME",
+        )
+    datasets = Datasets(workspace.history(), workspace.store) if args.inputs else None
+    inputs = tuple(datasets.resolve(ref).artifact for ref in args.inputs) if datasets else ()
+    return [
+        AddRequest(
+            path=path,
+            name=name,
+            actor=workspace.principal.name,
+            reason=args.reason,
+            label=args.label if args.label is not None else label or None,
+            key=args.key if args.key is not None else key or None,
+            kind=args.kind,
+            reference=reference,
+            inputs=inputs,
+            reread=args.reread,
+            force_version=args.force_version,
+        )
+        for name, (path, reference, label, key) in wanted.items()
+    ]
+
+
+def _name_of(path: Path) -> str:
+    """A name from a file's: lower case, odd characters as ``-``. Raises: BadInput."""
+    from sealwright.core import refs
+
+    stem = path.stem if path.suffix else path.name
+    return refs.check_name(re.sub(r"[^a-z0-9_.-]+", "-", stem.lower()).strip("-_.")[:64])
+
+
+def _added_json(added: Added) -> dict[str, Any]:
+    from sealwright.app.cli.data_views import version_json
+
+    return {**version_json(added.dataset), "outcome": added.outcome, "notes": list(added.notes)}
+
+
+def _added_text(added: Added) -> str:
+    from sealwright.app.cli.data_views import change_words, count
+
+    dataset = added.dataset
+    if added.outcome == "unchanged":
+        return f"{dataset.ref} is unchanged ({count(dataset.rows, 'record')}); no new version"
+    if added.outcome == "same-records":
+        return (
+            f"{dataset.ref}: same records, new encoding; no new version\n"
+            "  --force-version records the new bytes"
+        )
+    where = "signed in place (external)" if dataset.external else "encrypted and signed"
+    return (
+        f"{dataset.ref}  {count(dataset.rows, 'record')} in {count(dataset.files, 'file')}, "
+        f"{where}\n  root    {dataset.root}\n  digest  {dataset.digest}\n"
+        f"  change  {change_words(dataset)}\n  entry   {dataset.index}"
+    )
+
+
+def _revoke(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
+    from sealwright.intake.versions import Datasets
+    from sealwright.registry.revoke import blast_radius, revoke
+
+    history = workspace.history()
+    artifact = Datasets(history, workspace.store).resolve(args.ref).artifact
+    if args.dry_run:
+        found = blast_radius(history, artifact)
+    else:
+        found = revoke(
+            history,
+            artifact,
+            actor=workspace.principal.name,
+            reason=args.reason,
+            recorder=workspace.recorder,
+            clock=workspace.clock,
+        )
+        for note in workspace.settle():
+            out.note(note)
+    shape = {
+        "ref": artifact.name,
+        "digest": artifact.digest,
+        "revoked": not args.dry_run,
+        "entry": found.index,
+        "blast": [{"ref": each.name, "digest": each.digest} for each in found.blast],
+        "models": list(found.models),
+        "aliases": list(found.aliases),
+    }
+    out.emit(shape, lambda: _revoked_text(shape))
+    return 0
+
+
+def _revoked_text(shape: dict[str, Any]) -> str:
+    head = f"{shape['ref']} {'is revoked' if shape['revoked'] else 'would be revoked'}"
+    blast = shape["blast"]
+    if not blast:
+        return f"{head}; nothing was made of it"
+    lines = [f"{head}; {len(blast)} made of it {'is' if len(blast) == 1 else 'are'} blocked:"]
+    lines += [f"  {each['ref']}" for each in blast]
+    lines += [f"  {alias} points at a blocked model" for alias in shape["aliases"]]
+    return "\n".join(lines)
