@@ -30,6 +30,16 @@ def test_the_published_vectors_are_those_of_the_cases():
     assert {name: vector(name, batch) for name, batch in CASES.items()} == PUBLISHED
 
 
+def test_the_example_on_the_page_is_the_published_one():
+    page = "".join(VECTORS.with_name("record-hash-v1.md").read_text().split())
+    example = PUBLISHED["the example on the page"]
+    for part in (example["schema_hash"], *example["nonces"], *example["leaves"]):
+        assert part in page
+    label = b"sealwright record-hash v1".ljust(31, b"\0").hex()
+    assert f"00{label}0x00andlabel" in page
+    assert f"{example['fields'][0]})fields" in page
+
+
 def test_the_vectors_show_every_kind_of_value():
     from sealwright.intake.schema import CODES
 

@@ -159,15 +159,15 @@ sha_ni(uint32_t *const state[LANES], const uint8_t *const from[LANES], size_t bl
 
 TARGET static void sha_ni_one(uint32_t *state, const uint8_t *data, size_t blocks) {
     uint32_t *const states[LANES] = {state, state};
-    const uint8_t *const datas[LANES] = {data, data};
-    sha_ni(states, datas, blocks, 1);
+    const uint8_t *const inputs[LANES] = {data, data};
+    sha_ni(states, inputs, blocks, 1);
 }
 
 TARGET static void sha_ni_two(uint32_t *one, const uint8_t *one_data, uint32_t *two,
                               const uint8_t *two_data, size_t blocks) {
     uint32_t *const states[LANES] = {one, two};
-    const uint8_t *const datas[LANES] = {one_data, two_data};
-    sha_ni(states, datas, blocks, 2);
+    const uint8_t *const inputs[LANES] = {one_data, two_data};
+    sha_ni(states, inputs, blocks, 2);
 }
 
 static int has_sha_ni(void) {
