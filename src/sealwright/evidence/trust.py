@@ -208,14 +208,13 @@ def _documents(chain: Sequence[bytes]) -> list[tuple[_Document, bytes]]:
 def _step(envelope: bytes, before: tuple[_Document, bytes] | None) -> tuple[_Document, bytes]:
     payload = dsse.parse(envelope).payload
     document = _document(payload)
-    known = _workspace_keys(document if before is None else before[0])
-    dsse.verify(envelope, known, PAYLOAD_TYPE)
-    problem = _problem(document, before[0] if before else None)
-    previous = of_bytes(before[1]) if before else ""
-    if document.previous != previous:
+    last = before[0] if before else None
+    problem = _problem(document, last)
+    if document.previous != (of_bytes(before[1]) if before else ""):
         problem = problem or "it does not name the version before by its digest"
     if problem:
         raise VerifyError("the chain of trust is broken", why=problem, rule="trust.broken")
+    dsse.verify(envelope, _workspace_keys(last or document), PAYLOAD_TYPE)
     return document, payload
 
 
