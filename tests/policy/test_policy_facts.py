@@ -77,7 +77,7 @@ def test_what_is_not_known_of_the_room_counts_as_no_room() -> None:
         {"rung": "S3", "network": "none"},
         {"rung": True, "network": "none"},
         {"rung": -1},
-        {"rung": 3},
+        {"rung": 4},
         {"rung": None},
     ],
 )
@@ -94,9 +94,10 @@ def test_provenance_that_does_not_say_what_the_room_was_is_unisolated(room: dict
         ("bwrap+seccomp+cgroup+gpu", 2),
         ("bwrap+seccomp+rlimits", 2),
         ("bwrap+seccomp+rlimits+gpu", 1),
+        (2, 2),
     ],
 )
-def test_the_rooms_there_are_have_their_rungs(rung: str, value: int) -> None:
+def test_the_rooms_there_are_have_their_rungs(rung: str | int, value: int) -> None:
     house = House()
     model = house.train(house.data(), room={"rung": rung, "network": "none"})
     drawn = house.decide("register", [model], run="r1").drawn.facts.values

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from sealwright.app.wiring import Workspace
 from sealwright.core.records import Artifact, Decision, Json
-from sealwright.policy import gates, policyset
+from sealwright.policy import gatekeeper, gates, policyset
 from sealwright.policy.context import Context, RoomFacts, Witnessed
 from sealwright.policy.facts import Gate as GateName
+from sealwright.policy.gatekeeper import Desk
 from sealwright.policy.gates import Judgement
 from sealwright.policy.policyset import PolicySet
+from sealwright.policy.principals import host_id
 
 
 class WorkspaceGate:
@@ -28,10 +29,15 @@ class WorkspaceGate:
     def __call__(
         self, gate: GateName, subjects: Sequence[Artifact], request: Mapping[str, Json]
     ) -> Decision:
-        """Raises: GateDenied, once the denial itself is in the log."""
-        judgement = self.judge(gate, subjects, request)
-        self._workspace.recorder.record(gates.statement_of(judgement))
-        decision = gates.enforce(judgement).decision
+        """Raises: GateDenied, once the denial (and a request for approval) is in the log."""
+        workspace = self._workspace
+        desk = Desk(
+            workspace.history,
+            workspace.recorder,
+            policies_of(workspace),
+            workspace.keyring.signer(f"principal:{workspace.principal.name}"),
+        )
+        decision = gatekeeper.require(gate, subjects, self._context(request), desk).decision
         self.warnings += [w for w in decision.warnings if w not in self.warnings]
         return decision
 
@@ -39,16 +45,19 @@ class WorkspaceGate:
         self, gate: GateName, subjects: Sequence[Artifact], request: Mapping[str, Json]
     ) -> Judgement:
         """The same decision, recorded nowhere (``seal policy check``)."""
+        workspace = self._workspace
+        return gates.decide(
+            gate, subjects, workspace.history(), self._context(request), policies_of(workspace)
+        )
+
+    def _context(self, request: Mapping[str, Json]) -> Context:
         asked = dict(request)
-        context = msgspec.structs.replace(
+        return msgspec.structs.replace(
             context_of(self._workspace),
             reason=self._reason,
             room=self._room,
             run=str(asked.pop("run", "")),
             params=asked,
-        )
-        return gates.decide(
-            gate, subjects, self._workspace.history(), context, policies_of(self._workspace)
         )
 
 
@@ -59,7 +68,7 @@ def context_of(workspace: Workspace) -> Context:
         principal=workspace.principal,
         profile=workspace.profile,
         trust=workspace.trust,
-        host=platform.node(),
+        host=host_id(),
         witnessed=witnessed_of(workspace),
         key_custody=workspace.kms.custody,
     )

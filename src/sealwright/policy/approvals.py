@@ -97,10 +97,38 @@ def requests(history: History) -> dict[Digest, Request]:
     for entry in history.of_type(REQUEST):
         try:
             request = _request(entry)
-        except (BadInput, msgspec.ValidationError, KeyError, TypeError):
+        except BadInput:
             continue  # a request nobody can read is a request nobody can approve
         out[request.digest] = request
     return out
+
+
+def request_of(predicate: Mapping[str, Any], index: int = 0) -> Request:
+    """A request from its predicate. Raises: BadInput (it is none)."""
+    try:
+        account = msgspec.convert(
+            {
+                "name": predicate["requester"],
+                "key_id": predicate["key_id"],
+                "uid": predicate["uid"],
+                "host": predicate["host"],
+            },
+            Account,
+        )
+        subjects = msgspec.convert(predicate["subjects"], tuple[Artifact, ...])
+        clock.parse(predicate["time"])
+        return Request(
+            digest_of(predicate),
+            str(predicate["action"]),
+            subjects,
+            dict(predicate["params"]),
+            account,
+            str(predicate["reason"]),
+            predicate["time"],
+            index,
+        )
+    except (KeyError, TypeError, ValueError, msgspec.ValidationError) as error:
+        raise BadInput("not a request", why=repr(error)[:200]) from error
 
 
 def find(history: History, text: str) -> Request:
@@ -147,8 +175,12 @@ def approve(
         "signed": base64.b64encode(signed).decode("ascii"),
         "signature": base64.b64encode(signature).decode("ascii"),
     }
-    subject = Artifact(f"request:{request.digest}", request.digest, MEDIA_TYPE)
-    return Statement((subject,), APPROVAL, predicate)
+    return Statement((subject_of(request),), APPROVAL, predicate)
+
+
+def subject_of(request: Request) -> Artifact:
+    """A request as approvals name it."""
+    return Artifact(f"request:{request.digest}", request.digest, MEDIA_TYPE)
 
 
 def verify(entry: Recorded, known: Mapping[Digest, Request], trust: Trust | None) -> Approval:
@@ -273,30 +305,10 @@ _REPEATED = ("request", "approver", "key_id", "uid", "host", "established", "rea
 
 
 def _request(entry: Recorded) -> Request:
-    predicate: Mapping[str, Any] = entry.statement.predicate
-    subjects = entry.statement.subjects
-    if predicate["subjects"] != _listed(subjects):
+    request = request_of(entry.statement.predicate, entry.index)
+    if _listed(request.subjects) != _listed(entry.statement.subjects):
         raise BadInput("a request is about other artifacts than it says")
-    account = msgspec.convert(
-        {
-            "name": predicate["requester"],
-            "key_id": predicate["key_id"],
-            "uid": predicate["uid"],
-            "host": predicate["host"],
-        },
-        Account,
-    )
-    clock.parse(predicate["time"])
-    return Request(
-        digest_of(predicate),
-        str(predicate["action"]),
-        subjects,
-        dict(predicate["params"]),
-        account,
-        str(predicate["reason"]),
-        predicate["time"],
-        entry.index,
-    )
+    return request
 
 
 def _approved(entry: Recorded, said: Any, known: Mapping[Digest, Request], where: str) -> Request:

@@ -65,8 +65,11 @@ class Run(msgspec.Struct, frozen=True):
 
 
 def rung_of(value: object) -> int:
-    """The fact ``isolation_rung`` of a room by its name; a room nobody knows is none."""
-    return RUNGS.get(value, 0) if isinstance(value, str) else 0
+    """The fact ``isolation_rung`` of a room, by number or name; one nobody knows is none."""
+    if isinstance(value, str):
+        return RUNGS.get(value, 0)
+    known = isinstance(value, int) and not isinstance(value, bool) and value in RUNGS.values()
+    return int(value) if known else 0  # type: ignore[call-overload]
 
 
 def makers(history: History, digest: Digest, named: str = "") -> Step:
