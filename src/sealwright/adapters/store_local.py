@@ -83,6 +83,18 @@ class LocalStore:
         names = (path.name for path in self._dir.iterdir() if path.is_dir())
         return tuple(sorted(name for name in names if name != self._tmp.name))
 
+    def facts(self, scope: str, segment: str) -> os.stat_result | None:
+        """Size and age of a stored segment, or None where it is not held."""
+        try:
+            return self._path(scope, segment).lstat()
+        except FileNotFoundError:
+            return None
+
+    def leftovers(self) -> tuple[Path, ...]:
+        """Temporary files of writers that are gone."""
+        found = self._tmp.glob(f"{private.TMP_PREFIX}*") if self._tmp.is_dir() else ()
+        return tuple(sorted(path for path in found if not private.is_writer_alive(path)))
+
     def shred(self, scope: str, segments: Sequence[str]) -> int:
         """See ``core.ports.Store``. The wrapped key is overwritten, then the file unlinked."""
         count = 0

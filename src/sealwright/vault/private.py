@@ -114,6 +114,20 @@ def tmp_name() -> str:
     return f"{TMP_PREFIX}{os.getpid()}-{secrets.token_hex(8)}"
 
 
+def is_writer_alive(tmp: Path) -> bool:
+    """Whether the process that made a temporary file (see :func:`tmp_name`) may still run."""
+    pid = tmp.name.removeprefix(TMP_PREFIX).partition("-")[0]
+    if not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
 @contextmanager
 def _written(path: Path, content: bytes) -> Iterator[Path]:
     tmp = path.parent / tmp_name()
