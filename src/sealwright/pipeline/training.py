@@ -129,11 +129,11 @@ class RoomStage:
             keep.save_environment(store, prepared.environment),
         )
         code = snapshot.room_files(prepared.code.contents())
-        opened = tuple(_opened(prepared, inputs, store))
+        opened = tuple(opened_inputs(prepared, inputs, store))
         prepared.environment.recheck()
         logs: dict[Channel, io.BytesIO] = {"stdout": io.BytesIO(), "stderr": io.BytesIO()}
         started = self._clock()
-        result = run_room(_spec(prepared, code, opened, logs), self._listener)
+        result = run_room(room_spec(prepared, code, opened, logs), self._listener)
         finished = self._clock()
         try:
             byproducts = [_keep(store, name, log.getvalue()) for name, log in logs.items()]
@@ -180,9 +180,13 @@ def room_facts(result: RoomResult) -> dict[str, Json]:
     return {**result.facts, "layers": layers, "rung": rung, "usage": usage}
 
 
-def _opened(
+def opened_inputs(
     prepared: Prepared, inputs: Mapping[str, Artifact], store: Store
 ) -> Iterator[RoomInput]:
+    """Every file of the pinned datasets, verified as the room reads it.
+
+    Raises: VerifyError (``run.input-swapped``, or the store's own rules).
+    """
     for dataset in prepared.datasets:
         if inputs[dataset.name].digest != dataset.digest:
             raise VerifyError(
@@ -194,12 +198,13 @@ def _opened(
             yield RoomInput(file.relpath, file.size, file.readable, file.sha256)
 
 
-def _spec(
+def room_spec(
     prepared: Prepared,
     code: tuple[CodeFile, ...],
     opened: tuple[RoomInput, ...],
     logs: Mapping[Channel, io.BytesIO],
 ) -> RoomSpec:
+    """What the room is asked for."""
     around, environment = prepared.around, prepared.environment
     return RoomSpec(
         argv=environment.argv,
