@@ -91,15 +91,17 @@ def fast_leaves(
 def plain_leaves(batch: pa.RecordBatch, schema: RecordSchema, key: bytes) -> bytes:
     """:func:`leaves` by pyarrow and hashlib alone."""
     _well_formed(batch)
-    secret = nonce_key(schema, key)
+    inner, outer = _hmac_states(nonce_key(schema, key))
     start = hashlib.sha256(LEAF_PREFIX + schema.hash)
     out = []
     for _, piece in steps(batch):
         for fields in encode.rows(piece, schema):
-            state = start.copy()
-            state.update(hmac.digest(secret, fields, "sha256")[:NONCE_BYTES])
-            state.update(fields)
-            out.append(state.digest())
+            within, nonce, leaf = inner.copy(), outer.copy(), start.copy()
+            within.update(fields)
+            nonce.update(within.digest())
+            leaf.update(nonce.digest()[:NONCE_BYTES])
+            leaf.update(fields)
+            out.append(leaf.digest())
     return b"".join(out)
 
 
@@ -119,6 +121,13 @@ def nonce_key(schema: RecordSchema, key: bytes) -> bytes:
     if len(key) != 32:
         raise BadInput("a record key is 32 bytes", why=f"this one is {len(key)}")
     return hmac.digest(key, NONCE_LABEL + schema.hash, "sha256")
+
+
+def _hmac_states(key: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
+    """HMAC-SHA256 (RFC 2104) after its two pads: half the time of ``hmac.digest`` a row."""
+    block = key.ljust(64, b"\x00")
+    inner = hashlib.sha256(bytes(each ^ 0x36 for each in block))
+    return inner, hashlib.sha256(bytes(each ^ 0x5C for each in block))
 
 
 def check_schema(batch: pa.RecordBatch, schema: RecordSchema) -> None:
