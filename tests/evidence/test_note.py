@@ -154,11 +154,7 @@ def test_an_empty_log_must_have_the_empty_root() -> None:
 def test_a_checkpoint_reads_back_as_written() -> None:
     assert Checkpoint.decode(HEAD.encode()) == HEAD
     assert read_checkpoint(NOTE) == HEAD
-    for bad in (
-        Checkpoint("", 1, HEAD.root),
-        Checkpoint("o", -1, HEAD.root),
-        Checkpoint("o", 1, b""),
-    ):
+    for origin, size, root in (("", 1, HEAD.root), ("o", -1, HEAD.root), ("o", 1, b"")):
         with pytest.raises(BadInput):
             Checkpoint(origin, size, root).encode()
 

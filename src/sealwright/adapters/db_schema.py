@@ -115,8 +115,22 @@ def check_head(db: sqlite3.Connection, head: Head, signed: Checkpoint, where: st
         raise _head_changed("size or tree edge differ from the signed checkpoint", where)
     (last,) = db.execute("SELECT max(idx) FROM entries").fetchone()
     rows = 0 if last is None else last + 1
-    if rows != head.size:
-        raise _head_changed(f"the last row is {rows - 1}, the signed size {head.size}", where)
+    if rows < head.size:
+        raise VerifyError(
+            f"entry {rows} is missing from the ledger",
+            where=f"entry {rows}",
+            why=f"{head.size} entries were signed, the last row is {rows - 1}",
+            hint="restore the ledger from a backup or a mirror",
+            rule="log.entry-missing",
+        )
+    if rows > head.size:
+        raise VerifyError(
+            f"entry {head.size} was added behind the log's back",
+            where=f"entry {head.size}",
+            why=f"{head.size} entries were signed, there are rows up to {last}",
+            hint="restore the ledger from a backup or a mirror",
+            rule="log.uncovered",
+        )
 
 
 def read_head(db: sqlite3.Connection, path: Path) -> Head:
@@ -196,6 +210,17 @@ def transaction(db: sqlite3.Connection, path: Path) -> Iterator[None]:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise
+
+
+@contextmanager
+def snapshot(db: sqlite3.Connection, path: Path) -> Iterator[None]:
+    """Reads that all see the same moment, whoever appends meanwhile."""
+    with translated(path):
+        db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            db.execute("ROLLBACK")
 
 
 @contextmanager

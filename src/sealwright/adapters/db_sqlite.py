@@ -53,7 +53,7 @@ class SqliteLog:
         self._lock = threading.RLock()
         self._queue: list[_Batch] = []
         self._queue_lock = threading.Lock()
-        self._ours = b""
+        self._ours: Head | None = None
 
     @classmethod
     def create(cls, path: Path, origin: str, signer: Signer) -> SqliteLog:
@@ -82,7 +82,7 @@ class SqliteLog:
         """
         log = cls(path, origin, signer, former, busy_s)
         try:
-            with log._lock, schema.translated(path):
+            with log._lock, schema.snapshot(log._db, path):
                 schema.check(log._db, path, origin)
                 log._checked(log._head())
         except BaseException:
@@ -178,6 +178,11 @@ class SqliteLog:
 
     def hash_at(self, level: int, index: int) -> bytes:
         """The stored hash of complete node ``(level, index)``. Raises: BadInput, VerifyError."""
+        if level == 0 and 0 <= index < self.size():
+            with self._lock, schema.translated(self.path):
+                found = schema.hashes(self._db, 0, index, index + 1)
+            if found:
+                return found[0]
         return tlog.TileHashes(self.size(), self.tile)(level, index)
 
     def _rows(self, start: int, end: int) -> list[Entry]:
@@ -203,7 +208,7 @@ class SqliteLog:
             if not isinstance(error, Exception):
                 raise
             return
-        self._ours = head.note
+        self._ours = head
         at = 0
         for batch in group:
             batch.receipts = receipts[at : at + len(batch.bodies)]
@@ -241,7 +246,7 @@ class SqliteLog:
 
     def _checked(self, head: Head) -> Head:
         """Refuse to build on a head that our key did not sign or that the rows contradict."""
-        if head.note == self._ours and self._ours:
+        if head == self._ours:
             return head
         where = f"{self.path.name}: head"
         if self._signer is None:

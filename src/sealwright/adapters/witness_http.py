@@ -17,10 +17,10 @@ from sealwright.evidence.checkpoint import Checkpoint, read_checkpoint
 from sealwright.evidence.merkle import consistency_proof
 from sealwright.evidence.note import Verifier
 from sealwright.evidence.tlog import Tile, TileHashes
-from sealwright.evidence.witness import SIZE_TYPE, Request
+from sealwright.evidence.witness import SIZE_TYPE, Request, origin_hash
 
 TIMEOUT_S = 5.0
-_MAX_ANSWER = 1 << 16
+_MAX_ANSWER = notes.MAX_NOTE_BYTES
 
 Separation = Literal["same-uid", "same-host", "remote"]
 
@@ -78,17 +78,44 @@ def submit(log: Cosignable, address: Address, witness: Verifier) -> Cosigned:
     return Cosigned(head, time, link.separation)
 
 
+def latest(address: Address, origin: str) -> bytes | None:
+    """The note the witness last cosigned for ``origin``, unverified; None if it has none.
+
+    Raises: Unavailable.
+    """
+    link = _Link(address)
+    status, _, body = link.get(f"/{origin_hash(origin)}/checkpoint")
+    if status == 404:
+        return None
+    if status != 200:
+        raise _fault(address, status, body)
+    return body
+
+
+def separation(address: Address) -> Separation:
+    """How far away the witness is, as this machine can tell. Raises: Unavailable."""
+    link = _Link(address)
+    link.get("/")
+    return link.separation
+
+
 class _Link:
     def __init__(self, address: Address) -> None:
         self._address = address
         self.separation: Separation = "same-uid" if address.local else "remote"
 
     def post(self, body: bytes) -> tuple[int, str, bytes]:
+        return self._exchange("POST", "/add-checkpoint", body)
+
+    def get(self, path: str) -> tuple[int, str, bytes]:
+        return self._exchange("GET", path, None)
+
+    def _exchange(self, method: str, path: str, body: bytes | None) -> tuple[int, str, bytes]:
         connection = self._connection()
         try:
             connection.connect()
             self._look(connection.sock)
-            connection.request("POST", "/add-checkpoint", body)
+            connection.request(method, path, body)
             response = connection.getresponse()
             found = response.read(_MAX_ANSWER)
         except (OSError, http.client.HTTPException) as error:
@@ -176,7 +203,12 @@ def _refused(
             hint="on the witness: seal log witness init NAME --log VKEY (seal log show prints it)",
             rule="witness.unknown-log",
         )
-    return Unavailable(f"the witness {witness.name} answered {status}", why=said)
+    return _fault(witness.name, status, body)
+
+
+def _fault(who: object, status: int, body: bytes) -> Unavailable:
+    said = body.decode("utf-8", "replace").strip()[:200]
+    return Unavailable(f"the witness {who} answered {status}", why=said)
 
 
 def _verified(body: bytes, text: bytes, witness: Verifier) -> tuple[bytes, int]:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sealwright.core.errors import BadInput, UnknownSigner, VerifyError
 from sealwright.core.ports import Signer
@@ -46,6 +47,14 @@ class Verifier(msgspec.Struct, frozen=True):
         """``name+hash+base64(type || key)``, as Go's ``sumdb/note`` takes it."""
         material = base64.b64encode(bytes([self.kind]) + self.public).decode()
         return f"{self.name}+{self.key_hash.hex()}+{material}"
+
+    def public_key(self) -> PublicKey:
+        """The key without its name."""
+        return load_public(
+            Ed25519PublicKey.from_public_bytes(self.public).public_bytes(
+                Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+            )
+        )
 
 
 class NoteSignature(msgspec.Struct, frozen=True):
