@@ -82,6 +82,31 @@ def test_facts_that_the_ledger_does_not_bear_out_are_named() -> None:
     assert "approvals" in caught.value.why
 
 
+def test_what_others_append_meanwhile_does_not_matter_unless_it_decides() -> None:
+    house = House("team")
+    data = house.data()
+    judged = house.decide("train", [data])
+    house.data("data:other@1")
+    entry = house.entries[house.add(gates.statement_of(judged))]
+    assert replay(entry, house.history, house.trust).decision == judged.decision
+    house.revoke(data)
+    late = house.entries[house.add(gates.statement_of(judged))]
+    with pytest.raises(VerifyError) as caught:
+        replay(late, house.history, house.trust)
+    assert caught.value.rule == "decision.stale"
+
+
+@pytest.mark.parametrize("size", [-1, 10_000, None, True, "3"])
+def test_a_decision_that_does_not_say_what_it_saw_is_malformed(size: Any) -> None:
+    house = busy_house("solo")
+    entry = house.history.of_type(DECISION)[0]
+    predicate = {**entry.statement.predicate, "log_size": size}
+    lied = msgspec.structs.replace(entry.statement, predicate=predicate)
+    with pytest.raises(VerifyError) as caught:
+        replay(msgspec.structs.replace(entry, statement=lied), house.history, house.trust)
+    assert caught.value.rule == "decision.malformed"
+
+
 def test_without_the_approvers_keys_an_allowed_export_does_not_replay() -> None:
     house = busy_house("team")
     entry = next(

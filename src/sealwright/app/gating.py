@@ -37,7 +37,9 @@ class WorkspaceGate:
             policies_of(workspace),
             workspace.keyring.signer(f"principal:{workspace.principal.name}"),
         )
-        decision = gatekeeper.require(gate, subjects, self._context(request), desk).decision
+        with workspace.lock():
+            judgement = gatekeeper.require(gate, subjects, self._context(request), desk)
+        decision = judgement.decision
         self.warnings += [w for w in decision.warnings if w not in self.warnings]
         return decision
 

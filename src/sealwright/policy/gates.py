@@ -32,13 +32,14 @@ _ACTIVATE = "seal policy activate --reason '...'"
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """A decision with everything it was made from."""
+    """A decision with everything it was made from; ``log_size`` entries were looked at."""
 
     decision: Decision
     subjects: tuple[Artifact, ...]
     context: Context
     active: PolicySet
     drawn: Drawn
+    log_size: int
 
 
 def decide(
@@ -57,7 +58,7 @@ def decide(
         drawn = Drawn(facts.of(facts.refusing()), None, (), None, ())
         fault = f"{error.what} ({error.why})"
     decision = judge(gate, subjects, context, active, drawn, fault)
-    return Judgement(decision, tuple(subjects), context, active, drawn)
+    return Judgement(decision, tuple(subjects), context, active, drawn, history.size)
 
 
 def judge(
@@ -126,6 +127,7 @@ def statement_of(judgement: Judgement) -> Statement:
         "facts_digest": drawn.facts.digest,
         "facts_version": facts.VERSION,
         "notes": list(drawn.notes),
+        "log_size": judgement.log_size,
         "given": judgement.context.jsonable(),
         "policy": judgement.active.digest,
         "schema": judgement.active.schema_digest,

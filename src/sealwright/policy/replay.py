@@ -1,6 +1,6 @@
 """Judging a recorded decision again, from the ledger alone.
 
-Facts that come from statements are drawn anew from the entries before the decision; what the
+Facts that come from statements are drawn anew from the entries the gate saw; what the
 gate was given (time, room, witness, custody) is read from the decision itself; the policies
 are those the activation in the log carries.
 """
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from sealwright.core.errors import BadInput, Unavailable, VerifyError
-from sealwright.core.predicates import DECISION, POLICY_ACTIVATION
+from sealwright.core.predicates import DECISION, POLICY_ACTIVATION, REVOCATION
 from sealwright.core.records import Recorded
 from sealwright.evidence.history import Head, History
 from sealwright.evidence.trust import Trust
@@ -36,7 +36,7 @@ def replay(entry: Recorded, history: History, trust: Trust | None) -> Judgement:
             f"{where} was decided over {predicate.get('facts_version')}",
             why=f"this version of Sealwright draws {facts.VERSION}",
         )
-    before = until(history, entry.index)
+    before = until(history, _size(entry, history))
     try:
         given = context.from_json(predicate["given"], trust)
         active = _policy(predicate, before)
@@ -64,7 +64,7 @@ def replay(entry: Recorded, history: History, trust: Trust | None) -> Judgement:
             f"{where} was judged by {engine}", why=f"{cedar.engine_version()} judges otherwise"
         )
     _compare("decision", {name: predicate.get(name) for name in said}, said, where)
-    return Judgement(decision, subjects, given, active, drawn)
+    return Judgement(decision, subjects, given, active, drawn, before.size)
 
 
 def find(history: History, text: str) -> Recorded:
@@ -87,6 +87,18 @@ def find(history: History, text: str) -> Recorded:
 def until(history: History, size: int) -> History:
     """The history as it was when it had ``size`` entries (its checkpoint is not known)."""
     return History(b"", Head(size, ""), history.entries[:size])
+
+
+def _size(entry: Recorded, history: History) -> int:
+    """How much of the log the gate saw. Others may append meanwhile, but not what decides."""
+    where, size = f"entry {entry.index}", entry.statement.predicate.get("log_size")
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= entry.index:
+        raise _not(where, "decision.malformed", "it does not say how much of the log it saw")
+    for unseen in history.entries[size : entry.index]:
+        if unseen.statement.predicate_type in (REVOCATION, POLICY_ACTIVATION):
+            why = f"entry {unseen.index} came before it and was not looked at"
+            raise _not(where, "decision.stale", why)
+    return size
 
 
 def _policy(predicate: Mapping[str, Any], before: History) -> PolicySet:
