@@ -1,0 +1,189 @@
+"""Models: list, show, promote, rollback, export, revoke.
+
+seal model list                                newest first
+seal model promote fraud@2 prod --reason "…"   point the alias prod at version 2
+seal model rollback fraud prod                 point it back
+seal model export fraud@prod fraud.tar         model, signature and all the evidence
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sealwright.app.cli.out import Out
+
+if TYPE_CHECKING:
+    from sealwright.app.gating import WorkspaceGate
+    from sealwright.app.wiring import Workspace
+    from sealwright.registry.aliases import Move
+    from sealwright.registry.revoke import Revocation
+
+HELP = "list, show, promote, roll back, export and revoke models"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments."""
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    shown = verbs.add_parser("list", help="every model version, newest first")
+    shown.add_argument("name", metavar="NAME", nargs="?", help="only this model")
+    shown = verbs.add_parser("show", help="one version: files, run, data, aliases, status")
+    shown.add_argument("ref", metavar="REF", help="model:NAME@N, NAME@ALIAS or NAME")
+    shown = verbs.add_parser("promote", help="point an alias at a version")
+    shown.add_argument("ref", metavar="REF")
+    shown.add_argument("alias", metavar="ALIAS", help="for example: prod")
+    shown.add_argument("--reason", default="", help="why, for the log")
+    shown = verbs.add_parser("rollback", help="point an alias back at the version before")
+    shown.add_argument("ref", metavar="NAME", help="the model; or NAME@ALIAS")
+    shown.add_argument("alias", metavar="ALIAS", nargs="?")
+    shown.add_argument("--reason", default="", help="why, for the log")
+    shown = verbs.add_parser("export", help="write a bundle that anybody can check offline")
+    shown.add_argument("ref", metavar="REF")
+    shown.add_argument("out", metavar="OUT", help="a directory, or one file where it ends in .tar")
+    shown.add_argument("--reason", default="", help="why, for the log")
+    shown = verbs.add_parser("revoke", help="withdraw a version; what was made of it is blocked")
+    shown.add_argument("ref", metavar="REF")
+    shown.add_argument("--reason", required=True, help="why, for the log")
+    shown.add_argument("--dry-run", action="store_true", help="only list what it would block")
+
+
+def run(args: argparse.Namespace, out: Out) -> int:
+    """Run one verb."""
+    from sealwright.app import wiring
+    from sealwright.app.cli import model_views
+
+    workspace = wiring.open_workspace()
+    verbs: dict[str, Callable[[Workspace, argparse.Namespace, Out], int]] = {
+        "list": model_views.list_,
+        "show": model_views.show,
+        "promote": _promote,
+        "rollback": _rollback,
+        "export": _export,
+        "revoke": _revoke,
+    }
+    return verbs[args.verb](workspace, args, out)
+
+
+def _promote(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
+    from sealwright.app import exporting
+    from sealwright.app.cli.model_views import resolved
+    from sealwright.app.gating import WorkspaceGate
+
+    gate = WorkspaceGate(workspace, args.reason)
+    model = resolved(workspace, args.ref)
+    move = exporting.promote(workspace, gate, model, args.alias, args.reason)
+    return _moved(workspace, move, gate, out)
+
+
+def _rollback(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
+    from sealwright.app import exporting
+    from sealwright.app.gating import WorkspaceGate
+    from sealwright.core import refs
+    from sealwright.core.errors import BadInput
+
+    ref = refs.parse(args.ref, "model")
+    alias = args.alias or ref.alias
+    if not alias or ref.version:
+        raise BadInput("which alias?", hint=f"seal model rollback {ref.name} ALIAS")
+    gate = WorkspaceGate(workspace, args.reason)
+    move = exporting.rollback(workspace, gate, ref.name, alias, args.reason)
+    return _moved(workspace, move, gate, out)
+
+
+def _moved(workspace: Workspace, move: Move, gate: WorkspaceGate, out: Out) -> int:
+    for note in (*gate.warnings, *workspace.settle()):
+        out.note(note)
+    shape = {
+        "alias": f"model:{move.model.name}@{move.alias}",
+        "ref": move.model.ref,
+        "digest": move.model.digest,
+        "previous": f"model:{move.model.name}@{move.previous}" if move.previous else None,
+        "action": move.action,
+        "entry": move.index,
+        "warnings": list(gate.warnings),
+    }
+    before = f" (it was {shape['previous']})" if move.previous else ""
+    out.emit(shape, f"{shape['alias']} is {move.model.ref}{before}\n  entry   {move.index}")
+    return 0
+
+
+def _export(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
+    from sealwright.app import exporting
+    from sealwright.app.cli.model_views import readable, resolved
+    from sealwright.app.gating import WorkspaceGate
+
+    gate = WorkspaceGate(workspace, args.reason)
+    model = resolved(workspace, args.ref)
+    with out.progress(f"exporting {model.ref}") as progress:
+        done = exporting.export_model(workspace, gate, model, Path(args.out), out.note, progress)
+    for note in gate.warnings:
+        out.note(note)
+    fingerprint = workspace.trust.fingerprint
+    shape = {
+        "ref": model.ref,
+        "digest": model.digest,
+        "out": str(done.path),
+        "members": done.files,
+        "size_bytes": done.size_bytes,
+        "log_size": done.size,
+        "entry": done.index,
+        "witnesses": [
+            {"name": c.witness, "separation": c.separation, "size": c.size}
+            for c in done.cosignatures
+        ],
+        "trust": fingerprint,
+        "warnings": list(gate.warnings),
+    }
+    seen = ", ".join(c.witness for c in done.cosignatures) or "no witness"
+    text = (
+        f"{model.ref} is in {done.path}: {done.files} files, {readable(done.size_bytes)}\n"
+        f"  log       {done.size:,} entries, cosigned by {seen}\n"
+        f"  check it  seal verify {done.path} --trust {fingerprint}"
+    )
+    out.emit(shape, text)
+    return 0
+
+
+def _revoke(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
+    from sealwright.app.cli.model_views import resolved
+    from sealwright.app.exporting import artifact_of
+    from sealwright.registry.revoke import blast_radius, revoke
+
+    artifact = artifact_of(resolved(workspace, args.ref))
+    if args.dry_run:
+        found = blast_radius(workspace.history(), artifact)
+    else:
+        found = revoke(
+            workspace.history(),
+            artifact,
+            actor=workspace.principal.name,
+            reason=args.reason,
+            recorder=workspace.recorder,
+            clock=workspace.clock,
+        )
+        for note in workspace.settle():
+            out.note(note)
+    out.emit(_revoked_json(found), lambda: _revoked_text(found))
+    return 0
+
+
+def _revoked_json(found: Revocation) -> dict[str, Any]:
+    return {
+        "ref": found.artifact.name,
+        "digest": found.artifact.digest,
+        "revoked": found.index >= 0,
+        "entry": found.index,
+        "blast": [{"ref": each.name, "digest": each.digest} for each in found.blast],
+        "models": list(found.models),
+        "aliases": list(found.aliases),
+    }
+
+
+def _revoked_text(found: Revocation) -> str:
+    done = "is revoked" if found.index >= 0 else "would be revoked"
+    lines = [f"{found.artifact.name} {done}"]
+    lines += [f"  blocked: {each.name}" for each in found.blast]
+    lines += [f"  {alias} points at a model that cannot be used" for alias in found.aliases]
+    return "\n".join(lines)
