@@ -1,13 +1,15 @@
-"""Training scripts as people write them, unmodified, each in a room of its own."""
+"""Training scripts as people write them, unmodified, through ``seal run`` from end to end."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,12 +50,9 @@ def make_project(folder: Path, script: str, data: bytes) -> Path:
     return folder
 
 
-def run_in_room(
-    project: Path, argv: list[str], data: bytes, path: str = ""
-) -> tuple[room.RoomResult, str]:
+def run_in_room(project: Path, argv: list[str], data: bytes) -> tuple[room.RoomResult, str]:
     """Seal and run ``argv``; returns the result, outputs written back, and what it printed."""
-    here = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    around = {"PATH": path or here}
+    around = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     code = snapshot.take(project, {"data"})
     found = environment.describe(argv, project, around)
     (project / "data/train.csv").unlink()
@@ -78,54 +77,100 @@ def run_in_room(
     return result, talk
 
 
-def made(result: room.RoomResult) -> set[str]:
-    return {output.relpath for output in result.outputs if output.change == "new"}
-
-
-def test_scikit_learn_with_joblib_workers(tmp_path: Path, digits: bytes) -> None:
+def test_the_room_alone_runs_what_snapshot_and_environment_describe(
+    tmp_path: Path, digits: bytes
+) -> None:
     project = make_project(tmp_path / "p", "sklearn_joblib", digits)
     result, talk = run_in_room(project, ["python", "train.py", "--trees", "5"], digits)
     assert "accuracy 0." in talk
-    assert made(result) == {"models/model.joblib"}
+    assert [output.relpath for output in result.outputs] == ["models/model.joblib"]
     assert (project / "models/model.joblib").stat().st_size > 1000
 
 
+class Sealed:
+    """A project with a workspace, and the command line over it."""
+
+    def __init__(self, project: Path, path: str = "") -> None:
+        self.project = project
+        self._environment = {
+            "PATH": path or f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "HOME": os.environ["HOME"],
+            "XDG_STATE_HOME": str(project.parent / "state"),
+        }
+
+    def seal(self, *words: str, ends: int = 0) -> Any:
+        """``seal --json``: the object it printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "sealwright", words[0], "--json", *words[1:]],
+            cwd=self.project,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == ends, f"{words}: {done.stdout}\n{done.stderr}"
+        self.talk = done.stderr
+        return json.loads(done.stdout)
+
+    def start(self) -> Sealed:
+        self.seal("init")
+        add = ("data", "add", "data/train.csv", "--name", "train", "--label", "label")
+        self.seal(*add, "--reason", "first delivery")
+        (self.project / "data/train.csv").unlink()
+        return self
+
+    def run(self, *command: str) -> tuple[set[str], Any]:
+        (run,) = self.seal("run", "--", *command)["runs"]
+        assert run["model"] is not None
+        return {output["path"] for output in run["outputs"]}, run
+
+
+def test_scikit_learn_with_joblib_workers_is_sealed_and_reproduced(
+    tmp_path: Path, digits: bytes
+) -> None:
+    sealed = Sealed(make_project(tmp_path / "p", "sklearn_joblib", digits)).start()
+    outputs, run = sealed.run("python", "train.py", "--trees", "5")
+    assert outputs == {"models/model.joblib"}
+    assert "accuracy 0." in sealed.talk
+    (sealed.project / "train.py").write_text("raise SystemExit('changed since')")
+    sealed.seal("reproduce", f"run:{run['run']}")
+
+
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
-def test_pytorch_with_dataloader_workers(tmp_path: Path, digits: bytes) -> None:
-    project = make_project(tmp_path / "p", "torch_loader", digits)
-    result, talk = run_in_room(project, ["python", "train.py"], digits)
-    assert "epoch 2 loss" in talk
-    assert made(result) == {"model.pt"}
+def test_pytorch_with_dataloader_workers_is_sealed(tmp_path: Path, digits: bytes) -> None:
+    sealed = Sealed(make_project(tmp_path / "p", "torch_loader", digits)).start()
+    outputs, _ = sealed.run("python", "train.py")
+    assert outputs == {"model.pt"}
+    assert "epoch 2 loss" in sealed.talk
 
 
-def test_a_notebook_through_nbconvert(tmp_path: Path, digits: bytes) -> None:
+def test_a_notebook_through_nbconvert_is_sealed(tmp_path: Path, digits: bytes) -> None:
     pytest.importorskip("nbconvert")
     pytest.importorskip("ipykernel")
-    project = make_project(tmp_path / "p", "notebook", digits)
-    result, _ = run_in_room(project, NOTEBOOK, digits)
-    assert made(result) == {"executed.ipynb", "model.joblib"}
-    assert "accuracy 0." in (project / "executed.ipynb").read_text()
+    sealed = Sealed(make_project(tmp_path / "p", "notebook", digits)).start()
+    outputs, _ = sealed.run(*NOTEBOOK)
+    assert outputs == {"executed.ipynb", "model.joblib"}
+    assert "accuracy 0." in (sealed.project / "executed.ipynb").read_text()
 
 
-def test_a_script_that_logs_to_mlflow(tmp_path: Path, digits: bytes) -> None:
+def test_a_script_that_logs_to_mlflow_is_sealed(tmp_path: Path, digits: bytes) -> None:
     pytest.importorskip("mlflow")
-    project = make_project(tmp_path / "p", "mlflow_local", digits)
-    result, talk = run_in_room(project, ["python", "train.py"], digits)
-    assert "logged" in talk
-    assert "model.joblib" in made(result)
-    assert [path.name for path in project.glob("mlruns/*/*/metrics/*")] == ["accuracy"]
+    sealed = Sealed(make_project(tmp_path / "p", "mlflow_local", digits)).start()
+    outputs, _ = sealed.run("python", "train.py")
+    assert "model.joblib" in outputs
+    assert [path.name for path in sealed.project.glob("mlruns/*/*/metrics/*")] == ["accuracy"]
 
 
-def test_worker_processes_and_shared_memory(tmp_path: Path, digits: bytes) -> None:
-    project = make_project(tmp_path / "p", "processes", digits)
-    result, talk = run_in_room(project, ["python", "train.py"], digits)
-    assert "best C" in talk
-    assert made(result) == {"model.pkl", "metrics.json"}
+def test_worker_processes_and_shared_memory_are_sealed(tmp_path: Path, digits: bytes) -> None:
+    sealed = Sealed(make_project(tmp_path / "p", "processes", digits)).start()
+    outputs, _ = sealed.run("python", "train.py")
+    assert outputs == {"model.pkl", "metrics.json"}
+    assert "best C" in sealed.talk
 
 
-def test_a_package_installed_in_editable_mode(tmp_path: Path, digits: bytes) -> None:
+def test_a_package_installed_in_editable_mode_is_sealed(tmp_path: Path, digits: bytes) -> None:
+    """In a virtual environment that lies in the project, as most do."""
     project = make_project(tmp_path / "p", "editable", digits)
-    venv = tmp_path / "venv"
+    venv = project / ".venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
     site = next(venv.glob("lib/python3.*/site-packages"))
     lent = Path(importlib.util.find_spec("sklearn").origin).parent.parent  # type: ignore[union-attr,arg-type]
@@ -135,7 +180,7 @@ def test_a_package_installed_in_editable_mode(tmp_path: Path, digits: bytes) -> 
         [sys.executable, "-m", *install, "--no-build-isolation", "-q", "-e", str(project)],
         check=True,
     )
-    path = f"{venv}/bin:/usr/bin:/bin"
-    result, talk = run_in_room(project, ["python", "train.py"], digits, path)
-    assert f"fraudkit 0.3.0 from {project}/src/fraudkit" in talk
-    assert made(result) == {"model.joblib"}
+    sealed = Sealed(project, "/usr/bin:/bin").start()
+    outputs, _ = sealed.run(".venv/bin/python", "train.py")
+    assert outputs == {"model.joblib"}
+    assert f"fraudkit 0.3.0 from {project}/src/fraudkit" in sealed.talk

@@ -127,6 +127,7 @@ class _Reader(ast.NodeVisitor):
                 text = self._text(one)
                 if text is not None and _is_model(text):
                     self.writes.append(text)
+        self._note(self._text(node))
         self.generic_visit(node)
 
     def visit_BinOp(self, node: ast.BinOp) -> None:
