@@ -50,6 +50,14 @@ def test_the_same_environment_is_available() -> None:
     assert reproduce.unavailable(HERE, msgspec.structs.replace(HERE)) is None
 
 
+def test_a_newer_sealwright_does_not_make_the_environment_unavailable() -> None:
+    then = (*HERE.packages, Package("sealwright", "0.1", A))
+    newer = (*HERE.packages, Package("sealwright", "0.2", B))
+    before = msgspec.structs.replace(HERE, packages=then)
+    assert reproduce.unavailable(before, msgspec.structs.replace(HERE, packages=newer)) is None
+    assert reproduce.unavailable(before, HERE) is None
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -69,8 +69,12 @@ def compare(original: Mapping[str, Digest], again: Mapping[str, Digest]) -> Comp
 
 
 def unavailable(recorded: Identity, now: Identity) -> Comparison | None:
-    """None when the run's environment is here; otherwise what it lacks, by name and version."""
-    if recorded.digest == now.digest:
+    """None when the run's environment is here; otherwise what it lacks, by name and version.
+
+    Sealwright itself may be newer than it was: it watches the run and is no part of it.
+    """
+    recorded, now = _without_us(recorded), _without_us(now)
+    if recorded == now:
         return None
     lacking = []
     for what, before, after in (
@@ -85,6 +89,11 @@ def unavailable(recorded: Identity, now: Identity) -> Comparison | None:
     if recorded.interpreter != now.interpreter and recorded.version == now.version:
         lacking.append(f"Python {now.version or 'none'} is another build of the interpreter")
     return Comparison("unavailable", lacking=(*lacking, *_packages(recorded, now)))
+
+
+def _without_us(identity: Identity) -> Identity:
+    others = tuple(package for package in identity.packages if package.name != "sealwright")
+    return msgspec.structs.replace(identity, packages=others)
 
 
 def _packages(recorded: Identity, now: Identity) -> list[str]:
