@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from sealwright.adapters.db_sqlite import SqliteLog
@@ -32,6 +32,7 @@ class Space:
         self.state = root / "state"
         self.kms, _ = FileKms.initialize(self.state, None)
         signers = {role: Ed25519Signer.generate() for role in ("workspace", "log")}
+        self.signers = signers
         keys = [
             TrustKey(each.key_id, role, role, each.public_pem().decode())
             for role, each in signers.items()
@@ -50,6 +51,12 @@ class Space:
             scratch=self.seal / "tmp",
             cache=self.state / "cache",
         )
+
+    def reopen(self) -> None:
+        """The ledger through a connection of its own, for a child process."""
+        self.log = SqliteLog.open(self.seal / "ledger.db", ORIGIN, self.signers["log"])
+        recorder = SigningRecorder(self.log, self.signers["workspace"])
+        self.ports = msgspec.structs.replace(self.ports, recorder=recorder)
 
     def history(self) -> History:
         return History.read(self.log, self.trust)
@@ -71,7 +78,7 @@ class Space:
         """Everything that is kept, to see that nothing changed; locks and SQLite's own aside."""
         kept = {}
         for path in sorted(self.seal.rglob("*")):
-            if path.is_file() and not path.name.startswith("ledger.db"):
+            if path.is_file() and not path.name.startswith("ledger.db") and path.suffix != ".lock":
                 kept[str(path.relative_to(self.seal))] = path.read_bytes()
         kept["size"] = str(self.log.size()).encode()
         return kept
@@ -82,9 +89,3 @@ def space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Space:
     made = Space(tmp_path)
     monkeypatch.chdir(made.project)
     return made
-
-
-def age(path: Path, seconds: int = 10) -> None:
-    """Make a file look settled. Its ctime cannot be set, so tests also wait where it matters."""
-    found = path.stat()
-    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns - seconds * 10**9))

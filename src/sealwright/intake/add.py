@@ -128,9 +128,9 @@ def add(request: AddRequest, ports: Ports, progress: Progress | None = None) -> 
             manifest = _manifest(found, taken, request.reference, label, key)
             outcome = _outcome(before.manifest, manifest, request.force_version)
             if before.dataset is not None and outcome != "added":
-                added = Added(before.dataset, outcome, before.notes)
+                added = Added(before.dataset, outcome, (*before.notes, *_notes(source)))
             else:
-                added = _record(request, ports, before, manifest, taken, terms)
+                added = _record(request, ports, before, manifest, taken, terms, source)
     _remember(cache, found, taken)
     return added
 
@@ -234,6 +234,7 @@ def _record(
     manifest: Manifest,
     taken: list[Taken],
     terms: Taking,
+    source: Source,
 ) -> Added:
     changed, notes = _change(before, manifest, taken, terms)
     stored = ports.store.put(terms.scope, cast("BinaryIO", io.BytesIO(encode(manifest))))
@@ -262,7 +263,23 @@ def _record(
     subject = Artifact(f"data:{request.name}@{signed.version}", stored.sha256, MEDIA_TYPE)
     predicate = msgspec.to_builtins(signed)
     receipt = ports.recorder.record(Statement((subject,), predicates.DATASET_VERSION, predicate))
+    notes = (*notes, *_notes(source))
     return Added(Dataset.of(signed, stored.sha256, receipt.index), "added", notes)
+
+
+def _notes(source: Source) -> tuple[str, ...]:
+    """What a person might not expect about how the data was read."""
+    notes = []
+    if source.skipped:
+        some = ", ".join(source.skipped[:3]) + (", …" if len(source.skipped) > 3 else "")
+        notes.append(f"left out, as names that start with '.' or '_' are: {some}")
+    mixed = sorted({suffix for suffix in source.suffixes if suffix in sources.TABLE_SUFFIXES})
+    if source.kind == "files" and mixed:
+        notes.append(
+            f"{source.place.base} is a mixed folder: each file is one record, rows inside "
+            f"{', '.join(mixed)} files are not told apart (--kind, or add those files alone)"
+        )
+    return tuple(notes)
 
 
 def _change(

@@ -53,11 +53,10 @@ def scan(open_file: Callable[[], BinaryIO], name: str, delimiter: str) -> tuple[
 
     Raises: BadInput (ragged, not UTF-8, duplicate or no columns), naming the line.
     """
-    masks: Masks = {}
+    header = _header(open_file, name, delimiter)
+    masks: Masks = dict.fromkeys(header, ANY)
     rows = 0
-    for batch in _batches(open_file, name, delimiter, None):
-        if not masks:
-            masks = dict.fromkeys(batch.schema.names, ANY)
+    for batch in _batches(open_file, name, delimiter, header):
         rows += batch.num_rows
         for column, values in zip(masks, batch.columns, strict=True):
             masks[column] = _narrow(masks[column], values)
@@ -78,18 +77,21 @@ def batches(
     open_file: Callable[[], BinaryIO], name: str, delimiter: str, schema: pa.Schema
 ) -> Iterator[pa.RecordBatch]:
     """The rows under a schema from :func:`join`. Raises: BadInput, naming the line."""
-    yield from _batches(open_file, name, delimiter, schema)
+    header = _header(open_file, name, delimiter)
+    if schema.names != header:
+        raise textfault.other_columns(name, header, schema.names)
+    yield from _batches(open_file, name, delimiter, header, schema)
 
 
 def _batches(
-    open_file: Callable[[], BinaryIO], name: str, delimiter: str, schema: pa.Schema | None
+    open_file: Callable[[], BinaryIO],
+    name: str,
+    delimiter: str,
+    header: list[str],
+    schema: pa.Schema | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    header = _header(open_file, name, delimiter)
-    types = {column: pa.string() for column in header}
-    if schema is not None:
-        if schema.names != header:
-            raise textfault.other_columns(name, header, schema.names)
-        types = {each.name: each.type for each in schema}
+    """The rows under ``schema``, or as text."""
+    types = {column: schema.field(column).type if schema else pa.string() for column in header}
     convert = pcsv.ConvertOptions(
         column_types=types,
         null_values=[""],
@@ -102,7 +104,9 @@ def _batches(
     for block in _BLOCKS:
         read = pcsv.ReadOptions(block_size=block, use_threads=False)
         try:
-            for batch in _after(done, pcsv.open_csv(open_file(), read, parse, convert)):
+            reader = pcsv.open_csv(open_file(), read, parse, convert)
+            _refuse_other_names(reader.schema, types, name)
+            for batch in _after(done, reader):
                 done += batch.num_rows
                 yield batch
             return
@@ -138,6 +142,15 @@ def _header(open_file: Callable[[], BinaryIO], name: str, delimiter: str) -> lis
         )
     textfault.check_columns(header, name)
     return header
+
+
+def _refuse_other_names(found: pa.Schema, wanted: dict[str, pa.DataType], name: str) -> None:
+    if found != pa.schema(list(wanted.items())):
+        raise BadInput(
+            f"{name}: the header can be read in two ways",
+            why=f"as {list(wanted)} and as {found.names}",
+            hint="give the columns plain names in line 1",
+        )
 
 
 def _narrow(mask: int, values: pa.Array) -> int:

@@ -154,30 +154,28 @@ def _refuse_no_rows(source: Source, rows: int) -> None:
 def _take_table(found: Survey, each: Look, terms: Taking, workers: Executor | None = None) -> Taken:
     shown = found.source.place.relative(each.name)
     expected = each.probe.rows if each.probe else each.known.rows if each.known else 0
-    with _reopened(found, each) as file:
+    fits = each.probe.fits if each.probe else each.known.fits if each.known else None
+    spool = Spool(terms.scratch) if terms.spools else None
+    keys = Spool(terms.scratch) if terms.spools and terms.key else None
+    with _reopened(found, each) as file, Hashed(spool, keys) as into:
         sha256, segments, kept = _keep(file, terms)
-        into = Hashed(
-            Spool(terms.scratch) if terms.spools else None,
-            Spool(terms.scratch) if terms.spools and terms.key else None,
-        )
         rows = tables.batches(found.source.how, kept, shown, found.schema, terms.tally)
         hash_rows(rows, found.schema, terms.secret, into, terms.key, workers)
         file.check()
-    if into.tree.rows != expected:
-        raise changed(shown)
-    fits = each.probe.fits if each.probe else each.known.fits if each.known else None
-    record = FileRecord(
-        each.name,
-        each.stamp.size,
-        sha256,
-        into.tree.rows,
-        into.tree.root,
-        segments,
-        fits,
-        _stored(into.spool, terms) if terms.external else None,
-        _stored(into.keys, terms) if terms.external else None,
-    )
-    return Taken(record, _array(into.spool), _array(into.keys))
+        if into.tree.rows != expected:
+            raise changed(shown)
+        record = FileRecord(
+            each.name,
+            each.stamp.size,
+            sha256,
+            into.tree.rows,
+            into.tree.root,
+            segments,
+            fits,
+            _stored(spool, terms) if terms.external else None,
+            _stored(keys, terms) if terms.external else None,
+        )
+        return Taken(record, _array(spool), _array(keys))
 
 
 def _take_tree(found: Survey, terms: Taking, reusable: bool) -> list[Taken]:

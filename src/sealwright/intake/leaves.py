@@ -38,7 +38,7 @@ class Spool:
         self.count += len(hashes) // LEAF_BYTES
 
     def array(self) -> pa.Array:
-        """All of them, as fixed-size binary."""
+        """All of them, as fixed-size binary; it outlives the spool."""
         if not self.count:
             return pa.array([], HASHES)
         self.file.flush()
@@ -58,6 +58,14 @@ class Hashed:
         self.tree = RecordTree(keep_stems=False)
         self.spool = spool
         self.keys = keys
+
+    def __enter__(self) -> Hashed:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for each in (self.spool, self.keys):
+            if each is not None:
+                each.file.close()
 
 
 def hash_rows(

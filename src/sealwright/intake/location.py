@@ -1,7 +1,7 @@
 """Where data lies, and how its files are opened: by descriptor, following no link.
 
-The path a person names is resolved once; from there every part is opened relative to the
-descriptor of the part above it with ``O_NOFOLLOW``, so that a link put there meanwhile is
+The path a person names is resolved once; after that every part of it is opened relative to
+the descriptor of the part above with ``O_NOFOLLOW``, so that a link put there meanwhile is
 refused instead of followed.
 """
 
@@ -17,7 +17,8 @@ import msgspec
 
 from sealwright.core.errors import BadInput
 
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEVER = frozenset({".git", ".seal"})
 
 
@@ -37,7 +38,7 @@ class Location(msgspec.Struct, frozen=True):
         """
         if not self.folder:
             return (check_text(self.path.name),)
-        found = [check_text(name) for name in _walk(self.path, "")]
+        found = [check_text(name) for name in _walk(self.path)]
         return tuple(sorted(found, key=str.encode))
 
     def at(self, name: str) -> Path:
@@ -52,8 +53,7 @@ class Location(msgspec.Struct, frozen=True):
 
     def open(self, name: str) -> int:
         """A descriptor on one of :meth:`files`. Raises: BadInput."""
-        parts = name.split("/") if self.folder else []
-        return open_below(self.path, parts, self.relative(name))
+        return open_file(self.at(name), self.relative(name))
 
 
 def locate(argument: str | Path, project: Path, *, reference: bool) -> Location:
@@ -88,19 +88,16 @@ def recorded(base: str, outside: bool, folder: bool, project: Path) -> Location:
     return Location(path, base, outside, folder)
 
 
-def open_below(root: Path, parts: list[str], shown: str) -> int:
-    """Open ``root/parts…`` one part at a time, following no link below ``root``.
+def open_file(path: Path, shown: str) -> int:
+    """Open a resolved path one part at a time, following no link anywhere.
 
     Returns a read-only descriptor of a regular file. Raises: BadInput naming ``shown``.
     """
     try:
-        fd = os.open(root, _OPEN)
-        for part in parts:
-            try:
-                inner = os.open(part, _OPEN, dir_fd=fd)
-            finally:
-                os.close(fd)
-            fd = inner
+        fd = os.open(path.anchor, _FOLDER)
+        for part in path.parts[1:-1]:
+            fd = _step(fd, part, _FOLDER)
+        fd = _step(fd, path.name, _FILE)
     except OSError as error:
         raise _cannot_open(shown, error) from error
     mode = os.fstat(fd).st_mode
@@ -108,6 +105,13 @@ def open_below(root: Path, parts: list[str], shown: str) -> int:
         os.close(fd)
         raise _special(shown, mode)
     return fd
+
+
+def _step(fd: int, part: str, flags: int) -> int:
+    try:
+        return os.open(part, flags, dir_fd=fd)
+    finally:
+        os.close(fd)
 
 
 def check_text(name: str) -> str:
@@ -123,22 +127,24 @@ def check_text(name: str) -> str:
     return name
 
 
-def _walk(folder: Path, prefix: str) -> Iterator[str]:
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        raise _cannot_open(str(folder), error) from error
-    for entry in entries:
-        name = prefix + entry.name
-        if entry.is_symlink():
-            raise _link(Path(entry.path))
-        if entry.is_dir(follow_symlinks=False):
-            if entry.name not in _NEVER:
-                yield from _walk(Path(entry.path), name + "/")
-        elif entry.is_file(follow_symlinks=False):
-            yield name
-        else:
-            raise _special(entry.path, entry.stat(follow_symlinks=False).st_mode)
+def _walk(folder: Path) -> Iterator[str]:
+    waiting = [""]
+    while waiting:
+        prefix = waiting.pop()
+        try:
+            entries = list(os.scandir(folder / prefix))
+        except OSError as error:
+            raise _cannot_open(str(folder / prefix), error) from error
+        for entry in entries:
+            if entry.is_symlink():
+                raise _link(Path(entry.path))
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name not in _NEVER:
+                    waiting.append(f"{prefix}{entry.name}/")
+            elif entry.is_file(follow_symlinks=False):
+                yield prefix + entry.name
+            else:
+                raise _special(entry.path, entry.stat(follow_symlinks=False).st_mode)
 
 
 def _resolve(wanted: Path, shown: str) -> Path:
@@ -213,9 +219,9 @@ def _special(shown: str, mode: int) -> BadInput:
 
 
 def _cannot_open(shown: str, error: OSError) -> BadInput:
-    if error.errno == errno.ELOOP:
+    if error.errno in (errno.ELOOP, errno.ENOTDIR):
         return BadInput(
-            f"{shown} is a symbolic link",
+            f"{shown} leads over a symbolic link",
             why="links are not followed below the path that was named",
             hint="put the file itself there",
         )

@@ -41,22 +41,22 @@ def leaves_of(
         return _of_external(memory, file, key)
     columns = [field.name for field in manifest.schema.fields]
     key = key if key in columns else ""
-    into = Hashed(Spool(memory.scratch), Spool(memory.scratch) if key else None)
     source = memory.store.open(memory.scope, file.stored())
     shown = manifest.relative(file.path)
     how = Format(manifest.kind, manifest.options)
     rows = tables.batches(how, source, shown, manifest.schema, tally)
-    hash_rows(rows, manifest.schema, memory.secret, into, key)
-    if into.tree.root != file.root:
-        raise VerifyError(
-            f"{shown}: the stored rows are not those that were signed",
-            where=shown,
-            why=f"their root is {into.tree.root}, {file.root} was signed",
-            hint="restore the store from a backup",
-            rule="data.root-changed",
-        )
-    assert into.spool is not None  # noqa: S101
-    return into.spool.array(), into.keys.array() if into.keys else None
+    spool = Spool(memory.scratch)
+    with Hashed(spool, Spool(memory.scratch) if key else None) as into:
+        hash_rows(rows, manifest.schema, memory.secret, into, key)
+        if into.tree.root != file.root:
+            raise VerifyError(
+                f"{shown}: the stored rows are not those that were signed",
+                where=shown,
+                why=f"their root is {into.tree.root}, {file.root} was signed",
+                hint="restore the store from a backup",
+                rule="data.root-changed",
+            )
+        return spool.array(), into.keys.array() if into.keys else None
 
 
 def _of_tree(memory: Memory, file: FileRecord) -> tuple[pa.Array, pa.Array]:

@@ -28,6 +28,7 @@ _BY_SUFFIX: dict[str, Kind] = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
+TABLE_SUFFIXES = frozenset(_BY_SUFFIX)
 KINDS: tuple[Kind, ...] = ("csv", "jsonl", "parquet", "images", "files")
 
 
@@ -43,6 +44,11 @@ class Source(msgspec.Struct, frozen=True):
     def kind(self) -> Kind:
         """The kind of source."""
         return self.how.kind
+
+    @property
+    def suffixes(self) -> frozenset[str]:
+        """The extensions of its files."""
+        return frozenset(PurePosixPath(name).suffix.lower() for name in self.files)
 
 
 def inspect(place: Location, wanted: str = "") -> Source:
@@ -60,14 +66,14 @@ def inspect(place: Location, wanted: str = "") -> Source:
             hint="name the folder that holds the data",
         )
     visible = tuple(name for name in every if not _hidden(name)) if place.folder else every
-    kind: Kind = next((each for each in KINDS if each == wanted), _kind_of(place, visible))
-    files = visible if kind != "files" else every
-    if not files:
+    if not visible and wanted != "files":
         raise BadInput(
             f"{place.base} has only hidden files in it",
             why="names that start with '.' or '_' are not read as records",
             hint="--kind files adds them as they are",
         )
+    kind: Kind = next((each for each in KINDS if each == wanted), None) or _kind_of(place, visible)
+    files = visible if kind != "files" else every
     skipped = tuple(name for name in every if name not in set(files))
     return Source(place, Format(kind, _options(place, kind, files)), files, skipped)
 
@@ -102,8 +108,6 @@ def _hidden(name: str) -> bool:
 
 def _kind_of(place: Location, names: tuple[str, ...]) -> Kind:
     suffixes = {PurePosixPath(name).suffix.lower() for name in names}
-    if not names:
-        return "files"
     if suffixes <= _IMAGES:
         return "images" if all("/" in name for name in names) else "files"
     first = _sniff(place, names[0])

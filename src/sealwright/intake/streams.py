@@ -51,8 +51,13 @@ class Watched:
         self.close()
 
     def close(self) -> None:
-        """Give the descriptor back."""
-        os.close(self.fd)
+        """Give the descriptor back; closing twice is fine."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def __del__(self) -> None:
+        self.close()
 
     @property
     def size(self) -> int:
@@ -206,7 +211,7 @@ class External:
         self._settle(digest_of(self._file))
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Give the descriptor back; closing twice is fine."""
         self._file.close()
 
     def _settle(self, found: Digest) -> None:

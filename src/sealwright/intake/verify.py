@@ -119,8 +119,9 @@ def _file(dataset: Dataset, memory: Memory, file: FileRecord, project: Path, tal
             hint="put the signed file back, or sign this one: seal data add --reference",
             rule="data.external-changed",
         ) from error
-    if into.tree.root != file.root:
-        raise _external_differs(memory, file, shown, into)
+    with into:
+        if into.tree.root != file.root:
+            raise _external_differs(memory, file, shown, into)
     return not same
 
 
@@ -142,7 +143,11 @@ def _rows(
     how = Format(manifest.kind, manifest.options)
     shown = manifest.relative(file.path)
     rows = tables.batches(how, source, shown, manifest.schema, tally)
-    return hash_rows(rows, manifest.schema, memory.secret, into)
+    try:
+        return hash_rows(rows, manifest.schema, memory.secret, into)
+    except BaseException:
+        into.__exit__()
+        raise
 
 
 def _refuse_digest(shown: str, found: Digest, signed: Digest) -> None:
