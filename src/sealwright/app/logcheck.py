@@ -42,10 +42,13 @@ def verify(workspace: Workspace, progress: Progress) -> Iterator[Check]:
 
     Raises: VerifyError naming the first entry that was changed, or what was rewound or forked.
     """
-    history = History.read(workspace.log, workspace.trust)
-    yield Check("signatures", "ok", f"{history.size} entries, every one signed by a trusted key")
-    head = read_checkpoint(history.checkpoint)
-    audit(workspace.log.tile, head, "ledger", progress)
+    try:
+        history = History.read(workspace.log, workspace.trust)
+        yield Check("signatures", "ok", f"{history.size} entries, all signed by a trusted key")
+        head = read_checkpoint(history.checkpoint)
+        audit(workspace.log.tile, head, "ledger", progress)
+    except VerifyError as error:
+        raise _named(workspace, error) from error
     yield Check("ledger", "ok", f"every leaf and node hashes to the signed root of {head.size}")
     workspace.history()
     yield Check("anchor", "ok", "nothing this machine saw before was rewound or rewritten")
@@ -53,6 +56,27 @@ def verify(workspace: Workspace, progress: Progress) -> Iterator[Check]:
     yield _mirror(workspace, progress)
     yield _stored_cosignatures(workspace)
     yield _asked_witness(workspace)
+
+
+def _named(workspace: Workspace, error: VerifyError) -> VerifyError:
+    """Where the rows alone cannot tell which entry is wrong, a copy can."""
+    if error.rule not in ("log.root-changed", "log.tile-changed"):
+        return error
+    for directory in (publishing.tiles(workspace), publishing.mirror_of(workspace)):
+        try:
+            copy = TileLog(directory) if directory else None
+            first = copy and tiles_dir.first_difference(copy, workspace.log, copy.size())
+        except (BadInput, VerifyError):
+            continue
+        if copy is not None and first is not None and first < copy.size():
+            return VerifyError(
+                f"entry {first} was changed",
+                where=f"entry {first}",
+                why=f"{error.what}; the copy at {directory} has another entry {first}",
+                hint="restore the ledger from a backup or that copy",
+                rule="log.entry-changed",
+            )
+    return error
 
 
 def _copy(workspace: Workspace, what: str, directory: Path, progress: Progress) -> Check:

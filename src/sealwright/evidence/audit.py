@@ -52,14 +52,6 @@ def audit(
     return leaves
 
 
-def first_difference(ours: list[bytes], theirs: list[bytes]) -> int | None:
-    """The first index at which two logs' leaf hashes differ, over what both have."""
-    for index, pair in enumerate(zip(ours, theirs, strict=False)):
-        if pair[0] != pair[1]:
-            return index
-    return None
-
-
 def _block(read: ReadTile, start: int, width: int, where: str) -> list[bytes]:
     n = start // TILE_WIDTH
     bundle, tile = Tile(ENTRIES, n, width), Tile(0, n, width)
