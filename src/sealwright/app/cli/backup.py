@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sealwright.app.cli.out import Out
 
-HELP = "write the workspace to one file"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of ``seal backup``."""

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sealwright.app.cli.out import Out
 
-HELP = "remove what no live version uses"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of ``seal gc``."""

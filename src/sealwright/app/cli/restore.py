@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sealwright.app.cli.out import Out
 
-HELP = "bring a backup back, under a new log origin"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The options of ``seal restore``."""
@@ -38,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, out: Out) -> int:
     """Check the backup, restore it, and say where the log goes on."""
     from sealwright.app import restoring
+    from sealwright.app.cli.keys import ask
 
     with out.progress("checking") as progress:
         plan = restoring.check(args.file, args.trust or None, progress)
@@ -63,7 +62,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
             plan,
             args.into.resolve(),
             reason=args.reason,
-            recovery=_ask if args.recovery_key else None,
+            recovery=(lambda: ask("recovery key")) if args.recovery_key else None,
             progress=progress,
         )
     ws = done.workspace
@@ -89,12 +88,3 @@ def run(args: argparse.Namespace, out: Out) -> int:
         f"the log goes on as {ws.origin}; entry {done.continuation} says where it came from",
     )
     return 0
-
-
-def _ask() -> str:
-    import getpass
-    import sys
-
-    if sys.stdin.isatty():
-        return getpass.getpass("recovery key: ", stream=sys.stderr)
-    return sys.stdin.readline().strip()
