@@ -62,13 +62,13 @@ def _named(workspace: Workspace, error: VerifyError) -> VerifyError:
     """Where the rows alone cannot tell which entry is wrong, a copy can."""
     if error.rule not in ("log.root-changed", "log.tile-changed"):
         return error
-    for directory in (publishing.tiles(workspace), publishing.mirror_of(workspace)):
+    for directory in filter(None, (publishing.tiles(workspace), publishing.mirror_of(workspace))):
         try:
-            copy = TileLog(directory) if directory else None
-            first = copy and tiles_dir.first_difference(copy, workspace.log, copy.size())
+            copy = TileLog(directory)
+            first = tiles_dir.first_difference(copy, workspace.log, copy.size())
         except (BadInput, VerifyError):
             continue
-        if copy is not None and first is not None and first < copy.size():
+        if first < copy.size():
             return VerifyError(
                 f"entry {first} was changed",
                 where=f"entry {first}",
