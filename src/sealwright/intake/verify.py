@@ -26,7 +26,7 @@ from sealwright.intake.record import leaves
 from sealwright.intake.streams import Silent, Tally, Watched, digest_of
 from sealwright.intake.tables import Format
 from sealwright.intake.tree import version_root
-from sealwright.intake.versions import Dataset
+from sealwright.intake.versions import Dataset, about
 
 WORKERS = 4
 
@@ -175,7 +175,7 @@ def _refuse_root(memory: Memory, file: FileRecord, found: Digest) -> None:
 
 def _in_store(dataset: Dataset, shown: str, error: Refused) -> Refused:
     """The store's own error, with the file it happened in."""
-    error.what = f"{dataset.ref}: {shown}: {error.what}"
+    about(error, f"{dataset.ref}: {shown}")
     error.evidence = (shown, *(each for each in error.evidence if each != shown))
     error.hint = error.hint or "restore the store from a backup, or add the data again"
     return error

@@ -211,8 +211,7 @@ def read_manifest(dataset: Dataset, store: Store) -> Manifest:
         data = store.open(dataset.scope, stored).pread(0, where.size)
         manifest = decode(data, dataset.digest)
     except Refused as error:
-        error.what = f"{dataset.ref}: the manifest cannot be used: {error.what}"
-        raise
+        raise about(error, f"{dataset.ref}: the manifest cannot be used") from None
     said = (dataset.root, dataset.rows, dataset.kind, dataset.external)
     if (manifest.root, manifest.rows, manifest.kind, manifest.external) != said:
         raise VerifyError(
@@ -222,6 +221,13 @@ def read_manifest(dataset: Dataset, store: Store) -> Manifest:
             rule="data.manifest-malformed",
         )
     return manifest
+
+
+def about(error: Refused, what: str) -> Refused:
+    """The same error, saying first what it happened to."""
+    error.what = f"{what}: {error.what}"
+    error.args = (error.what,)
+    return error
 
 
 def open_files(dataset: Dataset, store: Store, project: Path) -> Iterator[InputFile]:
