@@ -185,6 +185,14 @@ def test_a_script_is_described_by_the_interpreter_its_first_line_names(
         assert found.argv == (f"{project}/{name}",)
 
 
+def test_a_first_line_with_an_open_quote_is_no_obstacle(own: Path, tmp_path: Path) -> None:
+    project = write(tmp_path / "p", {"odd": f'#!{own}/bin/python "-u\n'})
+    (project / "odd").chmod(0o755)
+    found = environment.describe(["./odd"], project, {"PATH": "/usr/bin"})
+    assert found.interpreter is not None
+    assert found.interpreter.prefix == str(own)
+
+
 def test_a_shell_script_is_described_with_the_python_it_would_find(
     own: Path, tmp_path: Path
 ) -> None:

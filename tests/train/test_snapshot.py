@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 from pathlib import Path
@@ -163,8 +164,23 @@ def test_sockets_and_pipes_are_withheld_without_hanging(tmp_path: Path) -> None:
     assert rules(taken) == {"pipe": "snapshot.special", "sock": "snapshot.special"}
 
 
+def test_a_tree_deeper_than_a_path_may_be_long_is_withheld_where_it_ends(tmp_path: Path) -> None:
+    write(tmp_path, {"train.py": "a"})
+    top = os.open(tmp_path, os.O_RDONLY)
+    fd = top
+    for _ in range(60):
+        os.mkdir("d" * 80, dir_fd=fd)
+        below = os.open("d" * 80, os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = below
+    os.close(fd)
+    taken = snapshot.take(tmp_path)
+    assert paths(taken) == ["train.py"]
+    shutil.rmtree(tmp_path)
+
+
 def test_a_name_that_is_not_utf8_is_withheld(tmp_path: Path) -> None:
-    (Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.py"))).write_text("x")
+    (Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xe9.py"))).write_text("x")
     write(tmp_path, {"train.py": "a"})
     taken = snapshot.take(tmp_path)
     assert paths(taken) == ["train.py"]
@@ -228,6 +244,29 @@ def test_git_configuration_of_the_project_starts_no_program(tmp_path: Path) -> N
     assert (tmp_path / "sprung").exists(), control
     (tmp_path / "sprung").unlink()
     assert snapshot.take(project).dirty
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_partial_clone_fetches_nothing(tmp_path: Path) -> None:
+    project = commit(write(tmp_path / "p", {"pkg/train.py": "a"}))
+    trap = tmp_path / "trap"
+    trap.write_text(f"#!/bin/sh\ntouch {tmp_path}/sprung\n")
+    trap.chmod(0o755)
+    for key, value in (
+        ("core.repositoryFormatVersion", "1"),
+        ("extensions.partialClone", "origin"),
+        ("remote.origin.promisor", "true"),
+        ("remote.origin.url", f"ext::{trap}"),
+        ("protocol.ext.allow", "always"),
+    ):
+        git(project, "config", key, value)
+    folder = git(project, "rev-parse", "HEAD:pkg").strip()
+    (project / ".git/objects" / folder[:2] / folder[2:]).unlink()
+    subprocess.run(["git", "-C", str(project), "ls-tree", "-r", "HEAD"], capture_output=True)
+    assert (tmp_path / "sprung").exists()
+    (tmp_path / "sprung").unlink()
+    with pytest.raises(Unavailable):
+        snapshot.take(project)
     assert not (tmp_path / "sprung").exists()
 
 

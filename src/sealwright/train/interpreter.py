@@ -70,8 +70,16 @@ def find(argv: Sequence[str], project: Path, variables: Mapping[str, str]) -> Pr
     """
     if not argv:
         raise BadInput("no command", hint="seal run -- python train.py")
-    path = _through_shim(_locate(argv[0], project, variables), variables)
-    found = _digest(path)
+    path = _locate(argv[0], project, variables)
+    try:
+        path = _through_shim(path, variables)
+        found = _digest(path)
+    except PermissionError as error:
+        raise BadInput(
+            f"{path} cannot be read, so nobody could say later what ran",
+            why=str(error),
+            hint=f"ls -l {path}",
+        ) from error
     if _is_python(path):
         return Program(str(path), found, str(path))
     behind = _shebang(path, project, variables)
@@ -157,16 +165,23 @@ def _shebang(path: Path, project: Path, variables: Mapping[str, str]) -> Path | 
         lines = stream.read(4096).split(b"\n")
     if not lines[0].startswith(b"#!"):
         return None
-    words = shlex.split(os.fsdecode(lines[0][2:]).strip())
+    words = _words(os.fsdecode(lines[0][2:]))
     if len(words) == 1 and words[0] == "/bin/sh" and len(lines) > 1:
         second = os.fsdecode(lines[1])
         if second.startswith("'''exec' "):
-            words = shlex.split(second[len("'''exec' ") :])
+            words = _words(second[len("'''exec' ") :])
     if words and Path(words[0]).name == "env":
         words = [word for word in words[1:] if not word.startswith("-") and "=" not in word]
     if not words or not _PYTHON_NAME.fullmatch(Path(words[0]).name):
         return None
     return _through_shim(_locate(words[0], project, variables), variables)
+
+
+def _words(line: str) -> list[str]:
+    try:
+        return shlex.split(line)
+    except ValueError:
+        return line.split()
 
 
 def _through_shim(path: Path, variables: Mapping[str, str]) -> Path:

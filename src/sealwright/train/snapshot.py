@@ -212,6 +212,10 @@ class _Sorting:
             facts = (self._root / path).lstat()
         except FileNotFoundError:
             return
+        except OSError as error:
+            why = f"it cannot be read: {error.strerror}"
+            self.withheld.append(Withheld(path, "snapshot.unreadable", why))
+            return
         try:
             refused = self._take(path, facts)
         except OSError as error:

@@ -80,23 +80,31 @@ def walked(project: Path) -> Iterator[bytes]:
         yield os.fsencode(entry.relative_to(project))
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    try:
-        entries = sorted(folder.iterdir())
-    except PermissionError:
-        yield folder
-        return
-    for entry in entries:
-        if entry.is_symlink() or not entry.is_dir():
-            if entry.suffix not in (".pyc", ".pyo"):
-                yield entry
-        elif entry.name not in _SKIPPED_DIRS and not is_environment(entry):
-            yield from _below(entry)
+def _below(top: Path) -> Iterator[Path]:
+    waiting = [top]
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError:
+            yield folder
+            continue
+        for entry in entries:
+            here = Path(entry.path)
+            if not entry.is_dir(follow_symlinks=False):
+                if here.suffix not in (".pyc", ".pyo"):
+                    yield here
+            elif entry.name not in _SKIPPED_DIRS and not is_environment(here):
+                waiting.append(here)
 
 
 def is_environment(folder: Path) -> bool:
     """Is ``folder`` a virtual or conda environment? Those are described, not copied."""
-    return (folder / "pyvenv.cfg").is_file() or (folder / "conda-meta").is_dir()
+    try:
+        return (folder / "pyvenv.cfg").is_file() or (folder / "conda-meta").is_dir()
+    except OSError:
+        return False
 
 
 def _in_environment(path: Path, project: Path, known: dict[Path, bool]) -> bool:
@@ -132,6 +140,7 @@ def _git(project: Path, *arguments: str, check: bool = True) -> subprocess.Compl
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_NO_LAZY_FETCH": "1",
+        "GIT_ALLOW_PROTOCOL": "none",
         "LC_ALL": "C",
     }
     try:

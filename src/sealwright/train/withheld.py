@@ -29,8 +29,9 @@ _KEY_PATTERNS = (
 
 DATA_SUFFIXES = frozenset(
     {
+        ".sav",  # codespell:ignore sav
         ".csv", ".tsv", ".parquet", ".pq", ".jsonl", ".ndjson", ".npy", ".npz", ".arrow",
-        ".feather", ".orc", ".avro", ".h5", ".hdf5", ".mat", ".sas7bdat", ".sav", ".dta", ".xls",
+        ".feather", ".orc", ".avro", ".h5", ".hdf5", ".mat", ".sas7bdat", ".dta", ".xls",
         ".xlsx", ".tfrecord", ".tfrecords", ".lmdb", ".mdb", ".sqlite", ".sqlite3", ".db",
         ".duckdb", ".rds", ".rdata", ".wav", ".flac", ".mp3", ".ogg", ".mp4", ".avi", ".mkv",
         ".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z",
