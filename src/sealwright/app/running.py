@@ -12,11 +12,14 @@ import msgspec
 
 from sealwright.app.gating import WorkspaceGate
 from sealwright.app.wiring import Workspace
+from sealwright.core import digest as digests
 from sealwright.core import predicates, refs, settings
+from sealwright.core.digest import Digest
 from sealwright.core.errors import BadInput, Refused
 from sealwright.core.records import Artifact
 from sealwright.core.refs import Ref
 from sealwright.core.settings import Gpu, Isolation
+from sealwright.evidence.history import History
 from sealwright.intake.versions import Dataset, Datasets
 from sealwright.pipeline import engine
 from sealwright.pipeline.engine import Done, Job
@@ -86,7 +89,7 @@ def prepare(workspace: Workspace, spec: StageSpec, run: str, where: Around) -> P
         run,
         msgspec.structs.replace(where, variables=variables),
         chosen,
-        snapshot.take(workspace.root, declared_paths(workspace, catalogue)),
+        snapshot.take(workspace.root, not_code(workspace, catalogue, history, spec)),
         environment.describe(spec.argv, workspace.root),
     )
 
@@ -176,6 +179,24 @@ def is_inside(catalogue: Datasets, dataset: Dataset) -> bool:
     return not catalogue.manifest(dataset).outside
 
 
+def not_code(
+    workspace: Workspace, catalogue: Datasets, history: History, spec: StageSpec
+) -> set[str]:
+    """Project paths that are data, or that an earlier run wrote and nobody changed since."""
+    paths = declared_paths(workspace, catalogue) | earlier_outputs(workspace.root, history)
+    return paths | ({os.path.normpath(spec.model)} if spec.model else set())
+
+
+def earlier_outputs(project: Path, history: History) -> set[str]:
+    """Files that still are what a run in the log left: they would make each run differ."""
+    written: dict[str, set[Digest]] = {}
+    for entry in history.of_type(predicates.SLSA_PROVENANCE):
+        for subject in entry.statement.subjects:
+            if not subject.name.startswith("model:"):
+                written.setdefault(subject.name, set()).add(subject.digest)
+    return {path for path, made in written.items() if _digest(project / path) in made}
+
+
 def declared_paths(workspace: Workspace, catalogue: Datasets) -> set[str]:
     """Every project path that is data: of seal.toml, of its stages' outputs, of the catalogue."""
     paths = {os.path.normpath(data.path) for data in workspace.settings.data.values()}
@@ -207,6 +228,13 @@ def _resolve(workspace: Workspace, catalogue: Datasets, ref: Ref) -> Dataset:
         why="only signed data goes into the room",
         hint=f"seal data add {path} --name {ref.name}{labelled} --reason 'first delivery'",
     )
+
+
+def _digest(path: Path) -> Digest:
+    try:
+        return digests.of_file(path) if path.is_file() else ""
+    except OSError:
+        return ""
 
 
 def _lock_path(workspace: Workspace, run: str) -> Path:
