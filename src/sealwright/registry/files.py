@@ -19,7 +19,7 @@ LEFT_OUT = frozenset({".git", ".gitattributes", ".github", ".gitignore"})
 """Top-level names that OpenSSF model signing never covers, so a model does not contain them."""
 
 MAX_FILES = 100_000
-CHUNK_BYTES = 1 << 18
+CHUNK_BYTES = 1 << 19
 """Read size: small enough to stay in a core's cache between the read and the hash."""
 
 
