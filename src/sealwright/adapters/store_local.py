@@ -48,7 +48,7 @@ class LocalStore:
         Raises: Unavailable (disk full; nothing half-written is left), BadInput (scope name).
         """
         self._prepare(scope)
-        namer = _Namer(self._kms, scope)
+        namer = Namer(self._kms, scope)
         whole, size = hashlib.sha256(), 0
         segments: list[str] = []
         while True:
@@ -281,7 +281,7 @@ class StoredReader:
         return found
 
 
-class _Namer:
+class Namer:
     """Names slices: HMAC-SHA256 over a keyed fingerprint, both keys derived from the scope's.
 
     The fingerprint is a GMAC: ten times as fast as a second SHA-256 beside the file's own,
@@ -293,6 +293,7 @@ class _Namer:
         self._fingerprint = AESGCM(kms.derive(scope, b"segment-fingerprint"))
 
     def name(self, content: memoryview) -> str:
+        """The slice's segment id."""
         tag = self._fingerprint.encrypt(bytes(12), b"", content)
         message = content.nbytes.to_bytes(8, "big") + tag
         return hmac.new(self._name_key, message, hashlib.sha256).hexdigest()
