@@ -13,7 +13,7 @@ from conftest import Space
 
 from sealwright.core import predicates
 from sealwright.core.digest import of_file
-from sealwright.core.errors import BadInput, VerifyError
+from sealwright.core.errors import BadInput, SealError, VerifyError
 from sealwright.core.records import Artifact, Statement
 from sealwright.evidence import jcs
 from sealwright.intake import manifest as manifests
@@ -376,3 +376,30 @@ def test_killed_at_any_moment_there_is_a_whole_version_or_none(space: Space, at:
     for dataset in datasets.all():
         assert len(list(open_files(dataset, space.store, space.project))) == 4
     assert space.add("t").dataset.version == 2
+
+
+def test_a_version_of_many_files_keeps_few_of_them_open(space: Space) -> None:
+    for number in range(80):
+        space.write(f"t/{number}.bin", str(number))
+    for name, reference in (("stored", False), ("external", True)):
+        dataset = space.add("t", name, reference=reference).dataset
+        files = list(open_files(dataset, space.store, space.project))
+        before = len(os.listdir("/dev/fd"))
+        for each in files:
+            assert each.readable.pread(0, 100) == (space.project / each.relpath).read_bytes()
+        assert len(os.listdir("/dev/fd")) < before + 10
+
+
+def test_a_store_that_was_cleared_meanwhile_is_noticed(space: Space) -> None:
+    space.write("t/0.csv", "a\n1\n")
+    space.write("t/1.csv", "a\n2\n")
+
+    class Clearer:
+        def advance(self, done: int, total: int, what: str) -> None:
+            if done == total:
+                held = space.store.segments("data:d")
+                space.store.shred("data:d", sorted(held)[:1])
+
+    with pytest.raises(SealError):
+        add(AddRequest("t", "d", "ann"), space.ports, Clearer())
+    assert space.datasets.all() == ()

@@ -12,7 +12,7 @@ from conftest import Space
 from sealwright.core.errors import Refused, VerifyError
 from sealwright.intake.add import RECORD_KEY_LABEL
 from sealwright.intake.recall import Memory
-from sealwright.intake.verify import VerifiedDataset, verify
+from sealwright.intake.verify import VerifiedDataset, lies_unchanged, verify
 from sealwright.intake.versions import Dataset, read_manifest
 
 TABLE = "id,x\n" + "".join(f"{i},{i / 7}\n" for i in range(500))
@@ -174,3 +174,16 @@ def test_a_shredded_version_is_refused_not_passed(space: Space) -> None:
     with pytest.raises(Refused) as caught:
         checked(space, dataset)
     assert caught.value.rule == "store.segment-missing"
+
+
+def test_a_project_file_written_again_with_equal_rows_lies_unchanged(space: Space) -> None:
+    path = space.project / "d" / "0.parquet"
+    shard(path, list(range(1000)))
+    memory = memory_of(space, space.add("d").dataset)
+    (file,) = memory.manifest.files
+    shard(path, list(range(1000)), compression="gzip")
+    assert lies_unchanged(memory, file, space.project)
+    shard(path, [*range(999), 7])
+    assert not lies_unchanged(memory, file, space.project)
+    path.unlink()
+    assert not lies_unchanged(memory, file, space.project)

@@ -15,7 +15,7 @@ from typing import BinaryIO, Literal, cast
 import msgspec
 
 from sealwright.core import clock, predicates
-from sealwright.core.errors import BadInput, Refused, SealError
+from sealwright.core.errors import BadInput, Refused, SealError, Unavailable
 from sealwright.core.ports import Clock, Kms, Progress, Recorder, Store
 from sealwright.core.records import Artifact, Statement
 from sealwright.evidence.history import History
@@ -238,6 +238,7 @@ def _record(
 ) -> Added:
     changed, notes = _change(before, manifest, taken, terms)
     stored = ports.store.put(terms.scope, cast("BinaryIO", io.BytesIO(encode(manifest))))
+    _refuse_lost(ports.store.segments(terms.scope), manifest)
     old = before.dataset
     signed = Version(
         name=request.name,
@@ -265,6 +266,15 @@ def _record(
     receipt = ports.recorder.record(Statement((subject,), predicates.DATASET_VERSION, predicate))
     notes = (*notes, *_notes(source))
     return Added(Dataset.of(signed, stored.sha256, receipt.index), "added", notes)
+
+
+def _refuse_lost(held: frozenset[str], manifest: Manifest) -> None:
+    if not held.issuperset(manifest.segments()):
+        raise Unavailable(
+            f"{manifest.base} was stored, but parts of it are gone again",
+            why="something cleared the store while the data was being read",
+            hint="run the same command again",
+        )
 
 
 def _notes(source: Source) -> tuple[str, ...]:

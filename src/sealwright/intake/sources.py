@@ -72,7 +72,8 @@ def inspect(place: Location, wanted: str = "") -> Source:
             why="names that start with '.' or '_' are not read as records",
             hint="--kind files adds them as they are",
         )
-    kind: Kind = next((each for each in KINDS if each == wanted), None) or _kind_of(place, visible)
+    asked = [kind for kind in KINDS if kind == wanted]
+    kind = asked[0] if asked else _kind_of(place, visible)
     files = visible if kind != "files" else every
     skipped = tuple(name for name in every if name not in set(files))
     return Source(place, Format(kind, _options(place, kind, files)), files, skipped)

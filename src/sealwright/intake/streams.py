@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from collections.abc import Callable
 from typing import Any
 
 from sealwright.core.digest import CHUNK_BYTES, Digest
@@ -169,6 +170,32 @@ def digest_of(source: Readable, tally: Tally | None = None) -> Digest:
     return state.hexdigest()
 
 
+class OnDemand:
+    """A readable that is opened by the first read and let go of by the one that reaches its end.
+
+    So a version of many files can be handed out at once without as many open descriptors.
+    """
+
+    def __init__(self, opened: Callable[[], Readable], size: int) -> None:
+        self._opened = opened
+        self._size = size
+        self._source: Readable | None = None
+
+    @property
+    def size(self) -> int:
+        """Length in bytes, as signed."""
+        return self._size
+
+    def pread(self, offset: int, count: int) -> bytes:
+        """Up to ``count`` bytes. Raises: whatever opening and reading raise."""
+        if self._source is None:
+            self._source = self._opened()
+        data = self._source.pread(offset, count)
+        if offset + len(data) >= self._size:
+            self._source = None
+        return data
+
+
 class External:
     """A file read where it lies, checked against what was signed.
 
@@ -209,10 +236,6 @@ class External:
     def verify(self) -> None:
         """Hash the whole file now. Raises: VerifyError."""
         self._settle(digest_of(self._file))
-
-    def close(self) -> None:
-        """Give the descriptor back; closing twice is fine."""
-        self._file.close()
 
     def _settle(self, found: Digest) -> None:
         if found != self._sha256:

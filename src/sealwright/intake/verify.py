@@ -77,6 +77,23 @@ def verify(
     )
 
 
+def lies_unchanged(memory: Memory, file: FileRecord, project: Path) -> bool:
+    """Whether what lies in the project now, where a file was added from, holds its records.
+
+    True for other bytes with equal rows; false if the file is gone or cannot be read.
+    """
+    manifest = memory.manifest
+    place = location.recorded(manifest.base, manifest.outside, manifest.folder, project)
+    try:
+        with Watched(place.open(file.path), manifest.relative(file.path)) as found:
+            tally = Tally(Silent(), 0, "")
+            into = _rows(memory, file, found, digest_of(found), tally)
+            found.check()
+    except BadInput:
+        return False
+    return into.tree.root == file.root
+
+
 def _first(faults: list[Refused], manifest: Manifest, results: Iterable[bool | Refused]) -> Refused:
     """The first fault, which also names the other files at fault."""
     names = [

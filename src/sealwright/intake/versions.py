@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import msgspec
@@ -17,7 +17,7 @@ from sealwright.core.records import Artifact, Recorded
 from sealwright.evidence.history import History
 from sealwright.intake import location
 from sealwright.intake.manifest import MEDIA_TYPE, FileRecord, Kind, Manifest, decode
-from sealwright.intake.streams import External
+from sealwright.intake.streams import External, OnDemand
 
 
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -231,19 +231,19 @@ def about(error: Refused, what: str) -> Refused:
 
 
 def open_files(dataset: Dataset, store: Store, project: Path) -> Iterator[InputFile]:
-    """Every file of a version, verified as it is read.
+    """Every file of a version, verified as it is read; read each from its start to its end.
 
     Stored files come out of the encrypted store; external ones are opened where they lie
-    (following no link) and hashed from that descriptor. Raises: VerifyError, BadInput.
+    (following no link) and hashed from that descriptor. An external file that is not there,
+    or has another length, is refused at once. Raises: VerifyError, BadInput.
     """
     manifest = read_manifest(dataset, store)
     for file in manifest.files:
-        yield InputFile(
-            manifest.relative(file.path),
-            file.size,
-            file.sha256,
-            open_file(dataset, manifest, file, store, project),
-        )
+        opened = partial(open_file, dataset, manifest, file, store, project)
+        if manifest.external:
+            opened()
+        source = OnDemand(opened, file.size)
+        yield InputFile(manifest.relative(file.path), file.size, file.sha256, source)
 
 
 def open_file(
