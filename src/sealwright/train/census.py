@@ -18,12 +18,13 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Census:
-    """The descendants of process ``pid``. ``cpu_ms`` is the most ever seen."""
+    """The descendants of process ``pid``. ``cpu_ms`` and ``peak_bytes`` are the most ever seen."""
 
     def __init__(self, pid: int, limits: Limits) -> None:
         self._pid = pid
         self._limits = limits
         self.cpu_ms = 0
+        self.peak_bytes = 0
         self.over_memory = 0
         self.over_processes = 0
 
@@ -37,6 +38,7 @@ class Census:
                 ticks += sum(int(field) for field in fields[11:15])
                 rss += int(fields[21]) * _PAGE
         self.cpu_ms = max(self.cpu_ms, ticks * 1000 // _TICKS_PER_S)
+        self.peak_bytes = max(self.peak_bytes, rss)
         if len(pids) > self._limits.processes + 2:
             self.over_processes += 1
             return "processes"

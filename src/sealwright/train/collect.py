@@ -11,12 +11,12 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from sealwright.core import digest
-from sealwright.core.errors import Refused, VerifyError
+from sealwright.core.errors import Refused, Unavailable, VerifyError
 from sealwright.core.records import Finding
 from sealwright.train import kernel
 from sealwright.train.fill import Laid
@@ -40,8 +40,15 @@ _LEFT_BEHIND = digest.of_bytes(b"")
 class WorkTree:
     """The project copy after a run. Holds the room's memory until ``close``."""
 
-    def __init__(self, work: int, laid: Laid, mounts: Sequence[InputMount]) -> None:
+    def __init__(
+        self,
+        work: int,
+        laid: Laid,
+        mounts: Sequence[InputMount],
+        release: Callable[[], None] | None = None,
+    ) -> None:
         self._work = work
+        self._release = release
         self._laid = laid
         self._covered = frozenset(mount.relpath for mount in mounts)
         self._findings: list[Finding] = []
@@ -55,11 +62,13 @@ class WorkTree:
         """Copy outputs (all, by default) into ``project``, each whole or not at all.
 
         Folders are made as needed; a link in the way is never followed: a linked folder
-        refuses, a linked file is replaced. Raises: Refused, VerifyError, OSError.
+        refuses, a linked file is replaced. Raises: Refused, Unavailable (the disk is too
+        full; nothing was written), VerifyError, OSError.
         """
         chosen = self.left.outputs if outputs is None else outputs
         top = os.open(project, _FOLDER | os.O_CLOEXEC)
         try:
+            _check_space(top, chosen)
             for output in chosen:
                 folder = _make_folders(top, output.relpath)
                 try:
@@ -70,15 +79,17 @@ class WorkTree:
             os.close(top)
 
     def close(self) -> None:
-        """Let go of the room's memory; the kernel frees it."""
+        """Let go of the room's memory, which the kernel frees, or of what ``release`` frees."""
         if self._work >= 0:
             os.close(self._work)
             self._work = -1
+            if self._release is not None:
+                self._release()
 
     def _survey(self) -> Left:
         seen: set[str] = set()
         outputs = []
-        for relpath, status in sorted(self._walk("")):
+        for relpath, status in sorted(self._walk()):
             seen.add(relpath)
             output = self._judge(relpath, status)
             if output is not None:
@@ -87,26 +98,37 @@ class WorkTree:
         removed = sorted(path for path in known if not self._is_covered(path))
         return Left(tuple(outputs), tuple(removed), tuple(self._findings))
 
-    def _walk(self, prefix: str) -> Iterator[tuple[str, os.stat_result]]:
-        fd = kernel.open_beneath(self._work, prefix.rstrip("/") or ".", _FOLDER)
-        below = []
-        try:
-            for name in sorted(entry.name for entry in os.scandir(fd)):
-                relpath = prefix + name
-                status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+    def _walk(self) -> Iterator[tuple[str, os.stat_result]]:
+        """Everything below that is no folder; a stack, because a script may nest deeply."""
+        waiting = [""]
+        while waiting:
+            folder = waiting.pop()
+            try:
+                fd = kernel.open_beneath(self._work, folder.rstrip("/") or ".", _FOLDER)
+            except OSError as error:
+                self._find("room.output-unreadable", folder, f"cannot be read: {error.strerror}")
+                continue
+            try:
+                for relpath, status in self._list(fd, folder):
+                    if stat.S_ISDIR(status.st_mode):
+                        waiting.append(f"{relpath}/")
+                    else:
+                        yield relpath, status
+            finally:
+                os.close(fd)
+
+    def _list(self, fd: int, folder: str) -> Iterator[tuple[str, os.stat_result]]:
+        """What counts in one folder: no input, no cache, no name that is not text."""
+        with os.scandir(fd) as entries:
+            for entry in entries:
+                relpath = folder + entry.name
+                status = os.stat(entry.name, dir_fd=fd, follow_symlinks=False)
                 if relpath in self._covered or status.st_ino in self._laid.placeholders:
                     continue
-                if not _is_text(name):
+                if not _is_text(entry.name):
                     self._find("room.output-name", relpath, "has a name that is not UTF-8")
-                elif stat.S_ISDIR(status.st_mode):
-                    if name not in IGNORED_FOLDERS:
-                        below.append(f"{relpath}/")
-                else:
+                elif not (stat.S_ISDIR(status.st_mode) and entry.name in IGNORED_FOLDERS):
                     yield relpath, status
-        finally:
-            os.close(fd)
-        for folder in below:
-            yield from self._walk(folder)
 
     def _judge(self, relpath: str, status: os.stat_result) -> OutputFile | None:
         kind = stat.S_IFMT(status.st_mode)
@@ -116,8 +138,8 @@ class WorkTree:
             return None
         try:
             fd = kernel.open_beneath(self._work, relpath, os.O_RDONLY)
-        except PermissionError:
-            self._find("room.output-unreadable", relpath, "cannot be read")
+        except OSError as error:
+            self._find("room.output-unreadable", relpath, f"cannot be read: {error.strerror}")
             return None
         with open(fd, "rb", buffering=0) as stream:
             sha256 = digest.of_stream(stream)
@@ -147,7 +169,26 @@ class WorkTree:
             _copy_checked(source, partial.fd, output)
             os.fchmod(partial.fd, 0o755 if output.executable else 0o644)
             os.fsync(partial.fd)
-            partial.name_it(name)
+            try:
+                partial.name_it(name)
+            except IsADirectoryError as error:
+                raise Refused(
+                    f"{output.relpath} was not written back: a folder has that name already",
+                    hint=f"move {output.relpath} away, or have the script write elsewhere",
+                    rule="room.output-in-the-way",
+                ) from error
+
+
+def _check_space(top: int, outputs: Sequence[OutputFile]) -> None:
+    disk = os.fstatvfs(top)
+    free = disk.f_bavail * disk.f_frsize
+    wanted = sum(output.size for output in outputs)
+    if wanted > free:
+        raise Unavailable(
+            f"the outputs need {wanted} bytes, and the disk has {free}",
+            why="nothing was written",
+            hint="make room, then run it again",
+        )
 
 
 def _copy_checked(source: BinaryIO, target: int, output: OutputFile) -> None:

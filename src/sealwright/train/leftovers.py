@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
+import stat
 from pathlib import Path
 
 from sealwright.core.errors import Refused
 
 _PREFIX = "room-"
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def tag() -> str:
@@ -60,8 +61,53 @@ def sweep(scratch: Path) -> int:
         if entry.name.startswith(_PREFIX) and not is_alive(entry.name.removeprefix(_PREFIX))
     ]
     for folder in dead:
-        shutil.rmtree(folder)
+        remove(folder)
     return len(dead)
+
+
+def remove(folder: Path) -> None:
+    """Delete ``folder`` whatever a script made of it: nested too deeply to name, or locked.
+
+    Folders are moved to the top before they are emptied, so no path grows; links are removed,
+    never followed. Raises: OSError.
+    """
+    top = os.open(folder, _FOLDER)
+    try:
+        while names := _names(top):
+            for name in names:
+                if _is_folder(name, top):
+                    _empty(name, top)
+                    os.rmdir(name, dir_fd=top)
+                else:
+                    os.unlink(name, dir_fd=top)
+    finally:
+        os.close(top)
+    folder.rmdir()
+
+
+def _empty(name: str, top: int) -> None:
+    here = os.open(name, _FOLDER, dir_fd=top)
+    try:
+        for below in _names(here):
+            if _is_folder(below, here):
+                os.rename(below, secrets.token_hex(16), src_dir_fd=here, dst_dir_fd=top)
+            else:
+                os.unlink(below, dir_fd=here)
+    finally:
+        os.close(here)
+
+
+def _names(fd: int) -> list[str]:
+    with os.scandir(fd) as entries:
+        return [entry.name for entry in entries]
+
+
+def _is_folder(name: str, parent: int) -> bool:
+    """If so, it can be read and changed afterwards."""
+    if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+        return False
+    os.chmod(name, 0o700, dir_fd=parent)
+    return True
 
 
 def _started(pid: int) -> int:

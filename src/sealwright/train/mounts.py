@@ -151,6 +151,7 @@ def arguments(
     args += ["--proc", "/proc", "--dev", "/dev"]
     binds: list[Bind] = [("--ro-bind", source, target) for source, target in _system()]
     binds += [("--ro-bind-try", path, path) for path in _SYS]
+    binds += _proc_covers()
     binds += [
         ("--bind", f"{root}/scratch/shm", "/dev/shm"),  # noqa: S108
         ("--bind", f"{root}/scratch/tmp", "/tmp"),  # noqa: S108
@@ -173,6 +174,25 @@ def arguments(
     args += ["--ro-bind", f"{root}/etc/nsswitch.conf", "/etc/nsswitch.conf"]
     args += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", str(project)]
     return args
+
+
+def _proc_covers() -> list[Bind]:
+    """The switches of the whole machine in /proc, read-only; what only root may read, empty.
+
+    A user namespace does not guard them from a room that was started by root: the files'
+    owner is still its own uid, capabilities or not.
+    """
+    binds: list[Bind] = []
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            if entry.name.isdigit() or entry.is_symlink():
+                continue
+            mode = entry.stat(follow_symlinks=False).st_mode
+            if entry.is_dir() or mode & 0o222:
+                binds.append(("--ro-bind", entry.path, entry.path))
+            elif not mode & 0o044:
+                binds.append(("--ro-bind", os.devnull, entry.path))
+    return binds
 
 
 def _system() -> Iterator[tuple[str, str]]:

@@ -12,10 +12,11 @@ See docs/concepts/room.md for what this holds back, and docs/spec/room-v1.md for
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 from contextlib import ExitStack
 from pathlib import Path
+
+import msgspec
 
 from sealwright.core.errors import BadInput
 from sealwright.train import (
@@ -42,6 +43,7 @@ _SLACK_BYTES = 1 << 20
 _SLACK_FILES = 64
 _FULL_BELOW_BYTES = 1 << 16
 _MEMORY_SHARE = 2  # inputs and code may take up to half of what is free, else inputs go to disk
+_NOT_FOUND = 127  # as a shell says it
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -92,7 +94,7 @@ class _Room:
         self.bounds = limits.resolve(spec.limits)
         self.plan = mounts.plan_inputs(item.relpath for item in spec.inputs)
         self.folder = leftovers.make_folder(spec.scratch)
-        stack.callback(shutil.rmtree, self.folder)
+        stack.callback(leftovers.remove, self.folder)
         self.berth = self._berth()
         self.gpu = mounts.gpu_binds() if spec.gpu == "auto" else []
         self.group = limits.make_cgroup(self.bounds)
@@ -191,7 +193,9 @@ class _Room:
         )
         stderr = captures["stderr"].tail()
         if watched.ended == "by-itself" and watched.exit_code is None and not watched.signal:
-            raise primitives.setup_refusal(stderr.strip())
+            if not stderr.startswith("bwrap: execvp"):
+                raise primitives.setup_refusal(stderr.strip())
+            watched = msgspec.structs.replace(watched, exit_code=_NOT_FOUND)
         pressure = self._pressure(work, census)
         ended = outcome.how_it_ended(watched, pressure, stderr)
         tree = WorkTree(os.dup(work), laid, self.plan)
@@ -223,11 +227,12 @@ class _Room:
         return Pressure(0, 0, full)
 
     def _usage(self, watched: Watched, census: Census | None) -> Usage:
-        counted = census.cpu_ms if census is not None else 0
-        peak = 0
+        cpu_ms, peak_bytes = watched.cpu_ms, 0
         if self.group is not None:
-            counted, peak = self.group.cpu_ms(), self.group.peak_bytes()
-        return Usage(watched.wall_ms, max(counted, watched.cpu_ms), watched.max_rss_bytes, peak)
+            cpu_ms, peak_bytes = max(cpu_ms, self.group.cpu_ms()), self.group.peak_bytes()
+        elif census is not None:
+            cpu_ms, peak_bytes = max(cpu_ms, census.cpu_ms), census.peak_bytes
+        return Usage(watched.wall_ms, cpu_ms, peak_bytes)
 
     def _facts(self) -> dict[str, Fact]:
         held = "cgroup" if self.group is not None else "rlimits"

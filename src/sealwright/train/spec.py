@@ -121,14 +121,13 @@ class LogFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Usage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the run used. ``max_rss_bytes`` is the largest single process; ``peak_bytes`` the
-    whole room at once, its files included, where a cgroup counted that (else 0).
+    """What the run used. ``peak_bytes`` is the most memory the whole room held at once: with
+    its files where a cgroup counted it, without them where it was sampled twice a second.
     """
 
     wall_ms: int
     cpu_ms: int
-    max_rss_bytes: int
-    peak_bytes: int = 0
+    peak_bytes: int
 
 
 class Exit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,7 +7,6 @@ policy decides what that is worth. Inputs lie decrypted in a 0700 folder meanwhi
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -43,9 +42,9 @@ def run(spec: RoomSpec, env: Mapping[str, str], listener: Listener) -> RoomResul
 
     Limits hold for time and logs alone. Raises: BadInput, VerifyError, OSError.
     """
-    with ExitStack() as stack:
+    with ExitStack() as keep, ExitStack() as stack:
         folder = leftovers.make_folder(spec.scratch)
-        stack.callback(shutil.rmtree, folder)
+        keep.callback(leftovers.remove, folder)
         work, laid, masks = _lay(spec, folder, stack)
         pipes = Pipes(stack)
         captures = {
@@ -56,7 +55,7 @@ def run(spec: RoomSpec, env: Mapping[str, str], listener: Listener) -> RoomResul
         stderr = captures["stderr"].tail()
         nothing = Pressure(0, 0, False)
         ended = outcome.how_it_ended(watched, nothing, stderr)
-        tree = WorkTree(os.dup(work), laid, masks)
+        tree = WorkTree(os.dup(work), laid, masks, keep.pop_all().close)
         logs = {channel: capture.facts() for channel, capture in captures.items()}
         visible = spec.visible()
         lost = missing.missing_opens(stderr, spec.argv, spec.project, visible)
@@ -66,7 +65,7 @@ def run(spec: RoomSpec, env: Mapping[str, str], listener: Listener) -> RoomResul
             removed=tree.left.removed,
             findings=tree.left.findings + outcome.limit_findings(nothing, logs),
             missing_opens=lost if ended.status == "failed" else (),
-            usage=Usage(watched.wall_ms, watched.cpu_ms, watched.max_rss_bytes),
+            usage=Usage(watched.wall_ms, watched.cpu_ms, 0),
             limits=spec.limits,
             logs=logs,
             facts=FACTS | {"uid": os.getuid(), "hash_seed": env["PYTHONHASHSEED"]},
@@ -115,5 +114,4 @@ def _watch(
         signal=number,
         wall_ms=int((time.monotonic() - began) * 1000),
         cpu_ms=int((usage.ru_utime + usage.ru_stime) * 1000),
-        max_rss_bytes=usage.ru_maxrss * 1024,
     )

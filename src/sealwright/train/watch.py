@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import selectors
 import signal
 import time
@@ -30,7 +31,6 @@ class Watched(msgspec.Struct, frozen=True):
     signal: int
     wall_ms: int
     cpu_ms: int
-    max_rss_bytes: int
 
 
 class Reaped(NamedTuple):
@@ -81,7 +81,6 @@ def follow(
         signal=os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
         wall_ms=int((time.monotonic() - began) * 1000),
         cpu_ms=int((usage.ru_utime + usage.ru_stime) * 1000),
-        max_rss_bytes=usage.ru_maxrss * 1024,
     )
 
 
@@ -129,9 +128,9 @@ def pump(
 
 
 def drain(captures: Sequence[Capture]) -> None:
-    """Read to the end what dead processes left in their pipes."""
+    """Take what dead processes left in their pipes, and wait for no one who still has them."""
     for capture in captures:
-        while capture.pump():
+        while select.select([capture.fd], [], [], 0)[0] and capture.pump():
             pass
 
 
