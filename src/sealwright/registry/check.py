@@ -319,13 +319,14 @@ def _run(
             why=f"{model.ref} says that run made it",
             rule="bundle.provenance-missing",
         )
-    used = {artifact.digest for artifact in inputs_of(run)}
-    odd = [item.name for item in datasets if item.digest not in used]
-    if odd:
+    told = {item.digest: item.name for item in datasets}
+    used = {a.digest: a.name for a in inputs_of(run) if a.name.startswith("data:")}
+    if odd := told.keys() ^ used.keys():
+        digest = min(odd)
         raise VerifyError(
-            f"run {model.run} did not read {odd[0]}",
+            f"{model.ref} and run {model.run} do not name the same data",
             where=f"entry {run.index}",
-            why=f"{model.ref} names it as its input, the run's provenance does not",
+            why=f"only one of them names {told.get(digest) or used[digest]}",
             rule="bundle.provenance-differs",
         )
     return run, [] if datasets else ["the run read no signed dataset"]
