@@ -184,3 +184,20 @@ def test_a_package_installed_in_editable_mode_is_sealed(tmp_path: Path, digits: 
     outputs, _ = sealed.run(".venv/bin/python", "train.py")
     assert outputs == {"model.joblib"}
     assert f"fraudkit 0.3.0 from {project}/src/fraudkit" in sealed.talk
+
+
+def test_observing_first_gives_settings_under_which_the_script_is_sealed(
+    tmp_path: Path, digits: bytes
+) -> None:
+    sealed = Sealed(make_project(tmp_path / "p", "processes", digits))
+    seen = sealed.seal("run", "--observe", "--", "python", "train.py")
+    assert "best C" in sealed.talk
+    assert not (sealed.project / "seal.toml").exists()
+    assert seen["data"] == ["data/train.csv"]
+    assert seen["written"] == ["metrics.json", "model.pkl"]
+    for name in seen["written"]:
+        (sealed.project / name).unlink()
+    (sealed.project / "seal.toml").write_text(seen["proposal"])
+    sealed.start()
+    (run,) = sealed.seal("run")["runs"]
+    assert run["model"] is not None

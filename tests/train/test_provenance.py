@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sealwright.core.errors import BadInput
 from sealwright.core.ports import StoredFile
 from sealwright.core.records import Artifact
 from sealwright.evidence import jcs, statement
@@ -97,6 +98,12 @@ def test_it_names_data_code_config_environment_interpreter_and_packages() -> Non
     ]
 
 
+def test_the_command_reads_back_as_it_was_given() -> None:
+    predicate: Any = provenance.predicate(ran(), code(), around())
+    external = predicate["buildDefinition"]["externalParameters"]
+    assert provenance.command_of(external) == tuple(ran().command)
+
+
 def test_a_lock_and_a_diff_are_named_when_there_are_any() -> None:
     changed = code((Change("train.py", "f" * 40, A),))
     predicate: Any = provenance.predicate(ran(), changed, around(locks=(Lock("uv.lock", B),)))
@@ -132,6 +139,8 @@ def test_an_endless_command_is_recorded_by_its_start_and_its_digest(command: lis
     assert len(statement.encode(whole)) < 65_535
     external = whole.predicate["buildDefinition"]["externalParameters"]
     assert external["command"] == command[: len(external["command"])]
+    with pytest.raises(BadInput):
+        provenance.command_of(external)
     assert external["commandSha256"] == hashlib.sha256(jcs.canonical(command)).hexdigest()
 
 

@@ -20,7 +20,7 @@ from sealwright.evidence import jcs
 from sealwright.intake.versions import Dataset, Datasets
 from sealwright.pipeline.spec import StageSpec
 from sealwright.pipeline.training import Prepared, opened_inputs, room_spec
-from sealwright.train import environment, keep, snapshot
+from sealwright.train import environment, keep, provenance, snapshot
 from sealwright.train.reproduce import Comparison, Difference, compare, unavailable
 from sealwright.train.room import run_room
 from sealwright.train.snapshot import Snapshot
@@ -157,7 +157,7 @@ def _past(entry: Recorded) -> Past:
             run=_dig(entry, "runDetails", "metadata", "invocationId"),
             entry=entry,
             stage=external["stage"],
-            command=tuple(external["command"]),
+            command=provenance.command_of(external),
             isolation=internal["isolation"],
             limits=msgspec.convert(internal["limits"], Limits),
             used=used,

@@ -14,6 +14,7 @@ import msgspec
 from sealwright import __version__
 from sealwright.core import clock, digest
 from sealwright.core.digest import Digest
+from sealwright.core.errors import BadInput
 from sealwright.core.ports import StoredFile
 from sealwright.core.predicates import SLSA_PROVENANCE
 from sealwright.core.records import Artifact, Json, Statement
@@ -108,6 +109,18 @@ def predicate(
             ],
         },
     }
+
+
+def command_of(external: Mapping[str, Json]) -> tuple[str, ...]:
+    """The command in a statement's externalParameters. Raises: BadInput (it was cut)."""
+    command = external["command"]
+    if "commandSha256" in external or not isinstance(command, list):
+        raise BadInput(
+            "the run's command is not recorded in full",
+            why=f"it was over {MOST_COMMAND_BYTES} bytes; the log holds its digest",
+            hint="put long arguments into a file of the project, and run that",
+        )
+    return tuple(str(word) for word in command)
 
 
 def _command(words: Sequence[str]) -> dict[str, Json]:
