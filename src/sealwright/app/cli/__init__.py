@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from sealwright import __version__
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+    from sealwright.app.cli.out import Out
 
 COMMANDS: dict[str, str] = {
     "demo": "seal a real pipeline, then attack it, in under a minute",
@@ -49,11 +51,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[0] in ("-V", "--version"):
         sys.stdout.write(f"sealwright {__version__}\n")
         return 0
-    if words[0] not in COMMANDS:
-        sys.stderr.write(f"seal: no command {words[0]!r}{_near(words[0])}\n")
-        sys.stderr.write("seal --help lists them\n")
-        return 2
     return _run(words[0], words[1:])
+
+
+class Parser(argparse.ArgumentParser):
+    """Faults in the words are errors like any other: one shape, also under ``--json``."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises: BadInput."""
+        from sealwright.core.errors import BadInput
+
+        raise BadInput(f"{self.prog}: {message}", hint=f"{self.prog} --help")
 
 
 def parser_of(name: str) -> tuple[argparse.ArgumentParser, ModuleType]:
@@ -61,7 +69,7 @@ def parser_of(name: str) -> tuple[argparse.ArgumentParser, ModuleType]:
     from importlib import import_module
 
     module = import_module(f"sealwright.app.cli.{name}")
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"seal {name}",
         description=module.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -76,19 +84,10 @@ def _run(name: str, words: list[str]) -> int:
     from sealwright.app.cli.out import Out
     from sealwright.core.errors import SealError
 
-    parser, module = parser_of(name)
-    # what follows a "--" is somebody else's command line; --json before it is ours
-    cut = words.index("--") if "--" in words and hasattr(module, "TAKES_COMMAND") else len(words)
-    ours, theirs = words[:cut], words[cut + 1 :]
-    as_json = "--json" in ours
+    cut = words.index("--") if "--" in words else len(words)
+    out = Out(as_json="--json" in words[:cut])
     try:
-        args = parser.parse_args([word for word in ours if word != "--json"])
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    args.command_line = theirs
-    out = Out(as_json=as_json)
-    try:
-        return int(module.run(args, out))
+        return _dispatch(name, words, cut, out)
     except SealError as error:
         out.error(error)
         return error.exit_code
@@ -103,6 +102,23 @@ def _run(name: str, words: list[str]) -> int:
         return 2
 
 
+def _dispatch(name: str, words: list[str], cut: int, out: Out) -> int:
+    from sealwright.core.errors import BadInput
+
+    if name not in COMMANDS:
+        raise BadInput(f"no command {name!r}{_near(name)}", hint="seal --help")
+    parser, module = parser_of(name)
+    ours, rest = [word for word in words[:cut] if word != "--json"], words[cut:]
+    # after a "--" stands somebody else's command line, where the command takes one
+    takes = hasattr(module, "TAKES_COMMAND")
+    try:
+        args = parser.parse_args(ours if takes else [*ours, *rest])
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    args.command_line = rest[1:] if takes else []
+    return int(module.run(args, out))
+
+
 def _help() -> str:
     width = max(map(len, COMMANDS))
     lines = [
@@ -113,7 +129,10 @@ def _help() -> str:
         *(f"  {name:<{width}}  {line}" for name, line in COMMANDS.items()),
         "",
         "references   data:NAME@N   model:NAME@N   model:NAME@ALIAS   run:ID   (latest works)",
-        "exit codes   " + "   ".join(f"{code} {line}" for code, line in EXIT_CODES.items()),
+        *(
+            f"{'' if code else 'exit codes':<11}  {code} {line}"
+            for code, line in EXIT_CODES.items()
+        ),
         "start here   seal demo      then, in your project: seal init",
     ]
     return "\n".join(lines) + "\n"
