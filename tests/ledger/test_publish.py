@@ -253,3 +253,21 @@ def test_a_linked_folder_inside_a_published_log_is_refused(tmp_path: Path) -> No
     (tmp_path / "tiles/tile").symlink_to(tmp_path / "moved")
     with pytest.raises(VerifyError):
         TileLog(tmp_path / "tiles").tile(Tile(ENTRIES, 0, 3))
+
+
+def test_nothing_is_written_through_a_linked_folder(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere" / "0").mkdir(parents=True)
+    (tmp_path / "tiles").mkdir()
+    (tmp_path / "tiles" / "tile").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(VerifyError, match="not what it must be"):
+        publish(new_log(tmp_path / "l.db", SIGNER, 3), tmp_path / "tiles")
+    assert [p.name for p in (tmp_path / "elsewhere").rglob("*")] == ["0"]
+
+
+def test_a_damaged_published_checkpoint_says_how_to_make_it_anew(tmp_path: Path) -> None:
+    log = new_log(tmp_path / "l.db", SIGNER, 3)
+    publish(log, tmp_path / "tiles")
+    (tmp_path / "tiles" / "checkpoint").write_bytes(b"damaged")
+    with pytest.raises(VerifyError, match="damaged") as caught:
+        publish(log, tmp_path / "tiles")
+    assert f"remove {tmp_path / 'tiles'}" in caught.value.hint

@@ -162,6 +162,28 @@ def test_a_witness_whose_state_was_changed_answers_nothing(
         assert submit(log, address, home.me.verifier).checkpoint.size == 3
 
 
+@pytest.mark.parametrize("name", ["key.pem", "witness.json"])
+def test_a_witness_with_another_name_or_key_does_not_believe_its_own_state(
+    tmp_path: Path, home: WitnessHome, name: str
+) -> None:
+    with served(home) as address:
+        submit(new_log(tmp_path / "l.db", SIGNER, 3), address, home.me.verifier)
+    file = home.directory / name
+    good = file.read_bytes()
+    spot = good.index(b"example") if name == "witness.json" else len(good) // 2
+    file.write_bytes(good[:spot] + bytes([good[spot] ^ 1]) + good[spot + 1 :])
+    with pytest.raises((VerifyError, BadInput)):
+        reopened(home).held(ORIGIN)
+
+
+def test_a_home_whose_making_was_cut_short_can_be_made_again(tmp_path: Path) -> None:
+    (tmp_path / "w" / "logs").mkdir(parents=True)
+    (tmp_path / "w" / "witness.json").write_text('{"name":"cut-short"}')
+    with pytest.raises(BadInput, match="no witness"):
+        WitnessHome.open(tmp_path / "w")
+    assert WitnessHome.create(tmp_path / "w", "w1").me.name == "w1"
+
+
 def test_two_submissions_at_once_cannot_roll_the_witness_back(
     tmp_path: Path, home: WitnessHome
 ) -> None:

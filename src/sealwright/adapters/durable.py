@@ -23,8 +23,10 @@ class Drafts:
     the files out, but never halves one.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, mode: int = 0o644) -> None:
         self._root = root
+        self._mode = mode
+        self._known = {root}
         self._touched: set[Path] = set()
         self._open: list[tuple[int, Path, Path]] = []
 
@@ -34,7 +36,7 @@ class Drafts:
         self._ensure(target.parent)
         draft = target.with_name(f".{target.name}.tmp")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(draft, flags, 0o644)
+        fd = os.open(draft, flags, self._mode)
         self._open.append((fd, draft, target))
         rest = memoryview(data)
         while rest:
@@ -67,16 +69,20 @@ class Drafts:
             self._touched.add(target.parent)
 
     def _ensure(self, directory: Path) -> None:
-        if directory == self._root or directory.is_dir():
+        if directory in self._known:
             return
         self._ensure(directory.parent)
-        directory.mkdir(exist_ok=True)
-        self._touched.add(directory.parent)
+        if directory.is_symlink():
+            raise _unfit(self._root, str(directory.relative_to(self._root)), "it is a link")
+        if not directory.is_dir():
+            directory.mkdir(exist_ok=True)
+            self._touched.add(directory.parent)
+        self._known.add(directory)
 
 
-def write_durably(target: Path, data: bytes) -> None:
+def write_durably(target: Path, data: bytes, mode: int = 0o644) -> None:
     """Replace one file atomically; durable on return."""
-    drafts = Drafts(target.parent)
+    drafts = Drafts(target.parent, mode)
     try:
         drafts.write(target.name, data)
         drafts.settle()

@@ -190,7 +190,16 @@ def first_difference(there: TileLog, log: Tiled, size: int) -> int:
 def _published(directory: Path) -> TileLog | None:
     if not (directory / CHECKPOINT).exists():
         return None
-    return TileLog(directory)
+    try:
+        return TileLog(directory)
+    except VerifyError as error:
+        raise VerifyError(
+            "the published log was damaged",
+            where=error.where,
+            why=error.why or error.what,
+            hint=f"it is a copy: remove {directory}, then `seal log publish` makes it anew",
+            rule=error.rule,
+        ) from error
 
 
 def _write(log: Tiled, directory: Path, head: Checkpoint, start: int, note: bytes) -> None:

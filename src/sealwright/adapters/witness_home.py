@@ -69,17 +69,12 @@ class WitnessHome:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.chmod(0o700)
         (directory / "logs").mkdir(exist_ok=True)
+        if (directory / "key.pem").exists():
+            raise BadInput(f"there is a witness in {directory} already")
         signer = Ed25519Signer(Ed25519PrivateKey.generate())
-        try:
-            fd = os.open(directory / "key.pem", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError as error:
-            raise BadInput(f"there is a witness in {directory} already") from error
-        with open(fd, "wb") as stream:
-            stream.write(signer.private_pem())
-            stream.flush()
-            os.fsync(fd)
         write_durably(directory / "witness.json", msgspec.json.encode(_Name(name)) + b"\n")
-        sync_directory(directory)
+        # last: a home without its key is no witness yet, and can be made again
+        write_durably(directory / "key.pem", signer.private_pem(), 0o600)
         return cls(directory, Identity(name, signer))
 
     @classmethod

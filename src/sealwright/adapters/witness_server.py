@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 import socketserver
+import sys
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -59,6 +60,10 @@ class WitnessServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
             return f"unix:{self._socket_path}"
         host, port = self.server_address[:2]
         return f"http://{host!s}:{port}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that broke off; the next one is not affected."""
+        self.say(f"broken off: {sys.exc_info()[1]}")
 
     def server_close(self) -> None:
         """Stop listening; a socket file is removed."""
