@@ -4,6 +4,7 @@
 tests then hold the fast path and the independent implementation to it.
 """
 
+import importlib.util
 import json
 from decimal import Decimal
 from pathlib import Path
@@ -33,6 +34,15 @@ ABOUT = {
         "map": "an array of [key, value], in the order stored",
     },
 }
+
+
+def stranger():
+    """The independent implementation, which is no part of any package."""
+    path = Path(__file__).parents[1] / "independent" / "record_hash_v1.py"
+    spec = importlib.util.spec_from_file_location("record_hash_v1", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def raw(values):  # noqa: C901 - one branch a kind, as on the page
@@ -158,6 +168,7 @@ def _columns():
         arrow = getattr(pa, name)(9, 2)
         yield name, arrow, [Decimal("1234567.89"), Decimal("-0.01"), Decimal(0), None]
     yield "decimal, negative scale", pa.decimal128(5, -2), [Decimal("12300"), None]
+    yield "decimal, scale 0", pa.decimal128(5, 0), [Decimal("-7"), None]
     strings = ["", "a", "\u00e9", "e\u0301", "\U0001f512", "x" * 200, None]
     for name in ("string", "large_string", "string_view"):
         yield name, getattr(pa, name)(), strings
@@ -184,6 +195,7 @@ def _columns():
     yield "list of lists", pa.list_(pa.list_(pa.string())), [[["a"], []], [], [None, ["b", None]]]
     pair = pa.struct([("a", pa.int8()), ("b", pa.string())])
     yield "struct", pair, [{"a": 1, "b": "x"}, None, {"a": None, "b": None}]
+    yield "struct without children", pa.struct([]), [{}, None]
     yield "list of structs", pa.list_(pair), [[{"a": 1, "b": "x"}, None], [], None]
     counts = pa.map_(pa.string(), pa.int64())
     yield "map", counts, [[("b", 1), ("a", 2), ("ab", None)], [], None, [("a", 2), ("a", 1)]]

@@ -1,24 +1,19 @@
 """Any table, cut anywhere: the plain path, the fast path and a stranger agree on every leaf."""
 
-import importlib.util
 from decimal import Decimal
-from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from record_cases import KEY, rows_of, schema_json
+from record_cases import stranger as load_stranger
 
 from sealwright.intake import kernel
 from sealwright.intake.record import fast_leaves, leaves, plain_leaves
 from sealwright.intake.schema import schema_of
 
-_spec = importlib.util.spec_from_file_location(
-    "record_hash_v1", Path(__file__).parents[1] / "independent" / "record_hash_v1.py"
-)
-stranger = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(stranger)
+stranger = load_stranger()
 
 MODEST = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True

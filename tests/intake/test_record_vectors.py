@@ -1,18 +1,16 @@
 """The published vectors hold for the plain path, the fast path and a stranger's implementation."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import msgspec
 import pytest
 from record_cases import KEY, VECTORS, cases, rows_of, vector
+from record_cases import stranger as load_stranger
 
 from sealwright.intake import kernel
 from sealwright.intake.record import fast_leaves, plain_leaves
 from sealwright.intake.schema import RecordSchema, schema_of
 
-STRANGER = Path(__file__).parents[1] / "independent" / "record_hash_v1.py"
 FILE = json.loads(VECTORS.read_text())
 PUBLISHED = {each["name"]: each for each in FILE["vectors"]}
 CASES = dict(cases())
@@ -20,10 +18,7 @@ CASES = dict(cases())
 
 @pytest.fixture(scope="session")
 def stranger():
-    spec = importlib.util.spec_from_file_location("record_hash_v1", STRANGER)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_stranger()
 
 
 def test_the_published_vectors_are_those_of_the_cases():

@@ -5,6 +5,7 @@ import base64
 import msgspec
 import pyarrow as pa
 import pytest
+from record_cases import stranger as load_stranger
 
 from sealwright.core.errors import BadInput, VerifyError
 from sealwright.evidence import jcs
@@ -124,6 +125,38 @@ def test_a_changed_proof_is_refused_and_its_row_named(files, proof, change):
         verify_record(other, version_root(files))
     assert caught.value.rule == "record.inclusion"
     assert caught.value.where == f"{other.path} row {other.row}"
+
+
+@pytest.fixture(scope="module")
+def stranger():
+    return load_stranger()
+
+
+def test_an_independent_implementation_gives_the_same_roots_and_paths(stranger, files, proof):
+    each = [LEAVES[at : at + 32] for at in range(0, len(LEAVES), 32)]
+    others = [(file.path, file.rows, bytes.fromhex(file.root)) for file in files[:-1]]
+    mine = [*others, ("data/train.parquet", COUNT, stranger.tree_root(each))]
+    assert stranger.version_root(mine).hex() == version_root(files)
+    path = b"".join(stranger.inclusion_path(each, 555))
+    assert base64.b64encode(path).decode() == proof.row_path
+
+
+@pytest.mark.parametrize("row", [0, 255, 256, 512, COUNT - 1])
+def test_an_independent_implementation_accepts_the_proof(stranger, files, tree, row):
+    shown = prove(files, "data/train.parquet", row, tree.stems, leaves_at)
+    assert stranger.proof_holds(msgspec.to_builtins(shown), version_root(files))
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_independent_implementation_refuses_the_changed_proof(stranger, files, proof, change):
+    other = msgspec.structs.replace(proof, **CHANGES[change](proof))
+    assert not stranger.proof_holds(msgspec.to_builtins(other), version_root(files))
+
+
+def test_an_independent_implementation_accepts_the_reveal_of_this_record_alone(stranger, proof):
+    shown = [reveal_of(reveal(BATCH, row, SCHEMA, KEY), SCHEMA) for row in (555, 554)]
+    held = [stranger.reveal_holds(msgspec.to_builtins(each), proof.leaf) for each in shown]
+    assert held == [True, False]
 
 
 @pytest.mark.parametrize("version", ["0" * 64, "", "zz"])
