@@ -237,3 +237,25 @@ def test_temporary_leftovers_are_no_keys(state):
 
 def listing(state):
     return {p: p.read_bytes() for p in state.rglob("*") if p.is_file()}
+
+
+def test_a_crash_while_destroying_leaves_the_key_or_its_grave(state, monkeypatch):
+    kms, _ = FileKms.initialize(state, None)
+    kms.create("data:a")
+    wrapped = kms.wrap("data:a", b"s", b"")
+
+    def crash(*_: object) -> None:
+        raise OSError("power cut")
+
+    with monkeypatch.context() as patch, pytest.raises(Unavailable):
+        patch.setattr(os, "fsync", crash)
+        kms.destroy("data:a")
+    assert FileKms.open(state, None).unwrap("data:a", wrapped, b"") == b"s"
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="power cut"):
+        patch.setattr(os, "pwrite", crash)
+        kms.destroy("data:a")
+    again = FileKms.open(state, None)
+    with pytest.raises(Refused):
+        again.unwrap("data:a", wrapped, b"")
+    again.create("data:a")
+    assert again.wrap("data:a", b"s", b"")

@@ -175,6 +175,16 @@ def test_a_changed_chunk_is_named_and_the_others_still_read():
             reader.check()
 
 
+def test_a_changed_chunk_leaves_nothing_in_the_readers_buffer():
+    raw = bytearray(segment(b"s" * CHUNK))
+    raw[-1] ^= 1
+    stream, reader = opened(bytes(raw))
+    out = bytearray(CHUNK)
+    with stream, pytest.raises(VerifyError):
+        reader.pread_into(0, memoryview(out))
+    assert out == bytes(CHUNK)
+
+
 def test_a_file_cut_while_it_is_read_is_refused():
     stream, reader = opened(segment(os.urandom(20 * CHUNK)))
     with stream:

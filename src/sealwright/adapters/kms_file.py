@@ -148,10 +148,8 @@ class FileKms:
         self._cache.pop(key, None)
         if record is None or not record.wrapped:
             return
-        path = self._path(key)
-        private.overwrite(path)
         grave = KeyRecord(KEY_FORMAT, key, record.generation, b"")
-        private.replace(path, msgspec.json.encode(grave))
+        private.bury(self._path(key), msgspec.json.encode(grave))
 
     def keys(self) -> tuple[str, ...]:
         """The names of the keys that can still wrap and unwrap, sorted."""

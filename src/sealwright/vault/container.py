@@ -36,7 +36,7 @@ _WRAPPED = struct.Struct(">H")
 _LEAST_CHUNK, _MOST_CHUNK = 4 << 10, 1 << 20
 _MOST_KEY_NAME, _MOST_WRAPPED = 256, 1024
 _HEADER_INDEX = 0xFFFFFFFF
-_MOST_HEADER = _FIXED.size + _MOST_KEY_NAME + TAG_BYTES + _WRAPPED.size + _MOST_WRAPPED
+MOST_HEADER_BYTES = _FIXED.size + _MOST_KEY_NAME + TAG_BYTES + _WRAPPED.size + _MOST_WRAPPED
 _BATCH_BYTES = 1 << 20
 _FEW_CHUNKS = 4
 
@@ -104,7 +104,7 @@ def encrypt(header: Header, key: bytes, content: memoryview) -> Iterator[memoryv
     digest = hashlib.sha256(bound).digest()
     tag = cipher.encrypt(_nonce(header, _HEADER_INDEX), b"", bound)
     step, last = header.chunk_bytes, header.chunks - 1
-    buffer = memoryview(bytearray(min(_BATCH_BYTES, header.file_bytes) + step + _MOST_HEADER))
+    buffer = memoryview(bytearray(min(_BATCH_BYTES, header.file_bytes) + step + MOST_HEADER_BYTES))
     head = bound + tag + _WRAPPED.pack(len(header.wrapped)) + header.wrapped
     buffer[: len(head)] = head
     used = len(head)
@@ -124,7 +124,7 @@ def read_header(fd: int, where: str) -> Header:
 
     Raises: VerifyError (not a segment, or malformed), Unavailable (a newer format).
     """
-    raw = os.pread(fd, _MOST_HEADER, 0)
+    raw = os.pread(fd, MOST_HEADER_BYTES, 0)
     if len(raw) < _FIXED.size or raw[: len(MAGIC)] != MAGIC:
         raise _malformed(where, "it does not start as a segment does")
     _, version, algorithm, chunk, size, prefix, segment_id, name_bytes = _FIXED.unpack_from(raw)
@@ -269,6 +269,7 @@ class SegmentReader:
         try:
             self._cipher.decrypt_into(_nonce(self._header, index), sealed, aad, out)
         except InvalidTag as error:
+            out[:] = bytes(len(out))  # it was decrypted before its tag was compared
             raise self._chunk_changed(index) from error
 
     def _chunk_changed(self, index: int) -> VerifyError:

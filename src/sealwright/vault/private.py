@@ -81,17 +81,34 @@ def replace(path: Path, content: bytes) -> None:
         tmp.replace(path)
 
 
-def overwrite(path: Path) -> None:
-    """Put random bytes where a file's content was, durably. Raises: FileNotFoundError.
+def overwrite(path: Path, most: int = _MOST_BYTES) -> None:
+    """Put random bytes over a file's first ``most`` bytes, durably. Raises: FileNotFoundError.
 
     What a copying filesystem or a flash controller keeps of the old blocks is beyond reach.
     """
     fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        os.pwrite(fd, os.urandom(os.fstat(fd).st_size), 0)
-        os.fsync(fd)
+        _overwrite(fd, most)
     finally:
         os.close(fd)
+
+
+def bury(path: Path, content: bytes) -> None:
+    """Replace a file as :func:`replace` does, then overwrite what it was.
+
+    In this order a crash leaves the one or the other, never random bytes under the name.
+    """
+    fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        replace(path, content)
+        _overwrite(fd, _MOST_BYTES)
+    finally:
+        os.close(fd)
+
+
+def _overwrite(fd: int, most: int) -> None:
+    os.pwrite(fd, os.urandom(min(most, os.fstat(fd).st_size)), 0)
+    os.fsync(fd)
 
 
 def remove(path: Path) -> None:
