@@ -80,6 +80,7 @@ def test_a_restored_workspace_has_all_and_a_new_origin(made, capsys, tmp_path, m
     assert said["root_before"] == root_of([leaf_hash(body) for body in entries]).hex()
     assert (folder / "policies" / "own.cedar").read_text() == "// rules\n"
     assert (folder / ".seal" / "past" / "1" / "checkpoint").is_file()
+    assert (folder / ".seal" / "tiles" / "checkpoint").is_file()
     assert ws.settle() == []
 
 
@@ -197,6 +198,15 @@ def test_another_trust_root_is_refused(made, capsys, tmp_path, monkeypatch):
     assert list(folder.iterdir()) == []
     fingerprint = made[0].trust.fingerprint
     assert run(capsys, "restore", str(target), "--trust", fingerprint, "--check")[0] == 0
+    assert list(folder.iterdir()) == []
+
+
+def test_a_trust_root_this_machine_did_not_pin_is_refused(made, capsys, tmp_path, monkeypatch):
+    target, _ = backup(capsys, tmp_path)
+    (made[0].state_dir / "trust.pin").write_text("0" * 64)
+    folder = fresh(tmp_path, monkeypatch)
+    code, report = run(capsys, "restore", str(target))
+    assert (code, report["error"]["kind"]) == (2, "UnknownSigner")
     assert list(folder.iterdir()) == []
 
 

@@ -108,6 +108,7 @@ def restore(
     other files are there), Unavailable (no keys), Refused, VerifyError.
     """
     _check_target(plan, root)
+    _check_pin(plan)
     scratch = root / f"{SEAL_DIR}.new-{plan.catalogue.workspace}"
     shutil.rmtree(scratch, ignore_errors=True)
     with _keys(plan, scratch, recovery, progress) as keys:
@@ -252,6 +253,15 @@ def _trusted(plan: Plan, trust: Trust, reason: str) -> Statement:
             "time": clock.stamp(clock.now()),
         },
     )
+
+
+def _check_pin(plan: Plan) -> None:
+    """Raises: UnknownSigner (this machine pinned another trust root for the workspace)."""
+    try:
+        pin = private.read(wiring.state_home() / plan.catalogue.workspace / "trust.pin")
+    except FileNotFoundError:
+        return
+    plan.trust.check_pin(pin.decode().strip())
 
 
 def _check_target(plan: Plan, root: Path) -> None:

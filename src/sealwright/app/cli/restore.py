@@ -35,7 +35,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Out) -> int:
     """Check the backup, restore it, and say where the log goes on."""
-    from sealwright.app import restoring
+    from sealwright.adapters import tiles_dir
+    from sealwright.app import publishing, restoring
     from sealwright.app.cli.keys import ask
 
     with out.progress("checking") as progress:
@@ -66,6 +67,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
             progress=progress,
         )
     ws = done.workspace
+    tiles_dir.publish(ws.log, publishing.tiles(ws))
     if done.unseen:
         out.note(f"{done.unseen} entries that this machine had seen are not in the backup")
     if done.recovery_key:
