@@ -49,7 +49,7 @@ def ran(**more: Any) -> provenance.Ran:
         "inputs": [Artifact("data:train@1", B)],
         "config": C,
         "room": {"network": "none", "seccomp": True, "peak_bytes": 7},
-        "byproducts": [Artifact("stdout", A)],
+        "byproducts": [provenance.Byproduct("stdout", A, STORED)],
     }
     return provenance.Ran(**(given | more))
 
@@ -119,6 +119,8 @@ def test_it_says_where_code_and_environment_are_kept() -> None:
     for name in ("code", "environment"):
         stored = rows[name]["annotations"]["stored"]
         assert stored == {"sha256": C, "size": 10, "segments": [A]}
+    (stream,) = predicate["runDetails"]["byproducts"]
+    assert stream["annotations"]["stored"]["sha256"] == C
 
 
 def test_two_hundred_packages_and_five_hundred_files_stay_small_and_hold_no_float() -> None:
