@@ -244,3 +244,17 @@ def test_publishing_elsewhere_gives_a_log_anyone_can_read(project) -> None:
     made = project.ok("log", "publish", "../public")
     assert made["size"] == project.ok("log", "show")["size"]
     assert (project.root.parent / "public" / "checkpoint").is_file()
+
+
+def test_a_forged_published_checkpoint_is_damage_and_not_a_rewound_log(project) -> None:
+    from sealwright.evidence.checkpoint import Checkpoint, sign_checkpoint
+    from sealwright.vault.signers import Ed25519Signer
+
+    origin = project.ok("log", "show")["origin"]
+    note = sign_checkpoint(Checkpoint(origin, 10_000, bytes(32)), Ed25519Signer.generate())
+    (project.root / ".seal/tiles/checkpoint").write_bytes(note)
+    error = refusal(project, "log", "publish")
+    assert error["what"] == "the published log was damaged"
+    shutil.rmtree(project.root / ".seal/tiles")
+    project.ok("log", "publish")
+    project.ok("log", "verify")
