@@ -61,15 +61,28 @@ CODES: dict[Kind, int] = {
     "struct": 0x11,
     "map": 0x12,
 }
+_CHILDREN: dict[Kind, int] = {"list": 1, "map": 2}
+MAX_SCALE = 1000
 SCHEMA_LABEL = b"sealwright record-schema v1\x00"
 
 
 class FieldType(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A canonical type. ``scale`` is a decimal's; ``children`` those of list, struct and map."""
+    """A canonical type. ``scale`` is a decimal's; ``children`` those of list, struct and map.
+
+    Any other form has no encoding: two schemas must never share a hash. Raises: ValueError.
+    """
 
     kind: Kind
     scale: int = 0
     children: tuple[Field, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind == "struct":
+            _check_unique(self.children)
+        elif len(self.children) != _CHILDREN.get(self.kind, 0):
+            raise ValueError(f"a {self.kind} has {_CHILDREN.get(self.kind, 0)} children")
+        if abs(self.scale) > (MAX_SCALE if self.kind == "decimal" else 0):
+            raise ValueError(f"a {self.kind} cannot have scale {self.scale}")
 
     def encode(self) -> bytes:
         """The bytes the schema hash covers."""
@@ -89,9 +102,15 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RecordSchema(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The columns of a record, in order. ``msgspec.to_builtins`` and ``convert`` round-trip it."""
+    """The columns of a record, in order. ``msgspec.to_builtins`` and ``convert`` round-trip it.
+
+    Raises: ValueError (two columns of one name).
+    """
 
     fields: tuple[Field, ...]
+
+    def __post_init__(self) -> None:
+        _check_unique(self.fields)
 
     @property
     def hash(self) -> bytes:
@@ -141,7 +160,7 @@ def type_of(arrow: pa.DataType, where: str) -> FieldType:
     Raises: BadInput.
     """
     arrow = storage_of(arrow)
-    if types.is_decimal(arrow):
+    if types.is_decimal(arrow) and abs(arrow.scale) <= MAX_SCALE:
         return FieldType("decimal", scale=arrow.scale)
     if types.is_timestamp(arrow):
         return FieldType("timestamp-utc" if arrow.tz is not None else "timestamp")
@@ -199,6 +218,11 @@ def _encode_fields(fields: tuple[Field, ...]) -> bytes:
         name = each.name.encode()
         parts += [struct.pack(">I", len(name)), name, each.type.encode()]
     return b"".join(parts)
+
+
+def _check_unique(fields: tuple[Field, ...]) -> None:
+    if len({each.name for each in fields}) != len(fields):
+        raise ValueError("two fields have one name")
 
 
 def _refuse_duplicates(names: list[str]) -> None:
