@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,9 @@ from sealwright.evidence.audit import audit
 from sealwright.evidence.checkpoint import open_checkpoint, read_checkpoint
 from sealwright.evidence.tlog import ENTRIES, Tile, tiles
 from sealwright.vault.signers import Ed25519Signer
+
+# the children of the crash test publish and are gone; no thread of ours holds a lock then
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
 SIGNER = Ed25519Signer.generate()
 
@@ -271,3 +275,22 @@ def test_a_damaged_published_checkpoint_says_how_to_make_it_anew(tmp_path: Path)
     with pytest.raises(VerifyError, match="damaged") as caught:
         publish(log, tmp_path / "tiles")
     assert f"remove {tmp_path / 'tiles'}" in caught.value.hint
+
+
+def test_those_who_publish_at_once_leave_one_consistent_log(tmp_path: Path) -> None:
+    new_log(tmp_path / "l.db", SIGNER).close()
+
+    def work(_worker: int) -> None:
+        log = SqliteLog.open(tmp_path / "l.db", ORIGIN, SIGNER)
+        for _ in range(15):
+            log.append([b"same"] * 7)
+            before = publish(log, tmp_path / "tiles").size
+            assert TileLog(tmp_path / "tiles").size() >= before
+        log.close()
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, range(3)))
+    published = TileLog(tmp_path / "tiles")
+    head = open_checkpoint(published.checkpoint(), [log_key(SIGNER)], ORIGIN).checkpoint
+    assert head.size == 3 * 15 * 7
+    audit(published.tile, head, "published")

@@ -8,7 +8,7 @@ writer stopped.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -119,10 +119,13 @@ class TileLog:
         return str(self.directory / tile.path)
 
 
-def publish(log: Tiled, directory: Path) -> Checkpoint:
+def publish(
+    log: Tiled, directory: Path, verified: Callable[[bytes], Checkpoint] = read_checkpoint
+) -> Checkpoint:
     """Bring ``directory`` up to the log's newest checkpoint; returns that.
 
-    Writes only what is new since the checkpoint found there. Raises: VerifyError
+    Writes only what is new since the checkpoint found there, which ``verified`` has to accept
+    (the default only parses: give one that checks signatures). Raises: VerifyError
     (``log.rewound``, ``log.forked``: what was published is not a prefix of ``log``),
     Unavailable (another process is publishing), OSError.
     """
@@ -130,7 +133,7 @@ def publish(log: Tiled, directory: Path) -> Checkpoint:
     with locked(directory / ".lock", f"the published log at {directory}"):
         note = log.checkpoint()
         head = read_checkpoint(note)
-        there = _published(directory)
+        there = _published(directory, verified)
         start = 0
         if there is not None:
             check_prefix(there, log, head, str(directory / CHECKPOINT))
@@ -165,9 +168,10 @@ def check_prefix(there: TileLog, log: Tiled, head: Checkpoint, where: str) -> No
         )
     if root_at(old.size, TileHashes(head.size, log.tile)) != old.root:
         first = first_difference(there, log, old.size)
+        named = f"entry {first}" if first < old.size else f"an entry below {first}"
         raise VerifyError(
-            f"the log was forked: entry {first} is not the one that was published",
-            where=f"{where}, entry {first}",
+            f"the log was forked: {named} is not the one that was published",
+            where=f"{where}, {named}",
             why=f"the roots over the first {old.size} entries differ",
             hint="compare both with `seal log show --index`; one of them was rewritten",
             rule="log.forked",
@@ -187,19 +191,21 @@ def first_difference(there: TileLog, log: Tiled, size: int) -> int:
     return size
 
 
-def _published(directory: Path) -> TileLog | None:
+def _published(directory: Path, verified: Callable[[bytes], Checkpoint]) -> TileLog | None:
     if not (directory / CHECKPOINT).exists():
         return None
     try:
-        return TileLog(directory)
+        there = TileLog(directory)
+        verified(there.checkpoint())
     except VerifyError as error:
         raise VerifyError(
             "the published log was damaged",
-            where=error.where,
+            where=str(directory / CHECKPOINT),
             why=error.why or error.what,
             hint=f"it is a copy: remove {directory}, then `seal log publish` makes it anew",
             rule=error.rule,
         ) from error
+    return there
 
 
 def _write(log: Tiled, directory: Path, head: Checkpoint, start: int, note: bytes) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from sealwright.adapters import tiles_dir, witness_http
 from sealwright.adapters.tiles_dir import TileLog
 from sealwright.adapters.witness_address import parse_address
-from sealwright.app import publishing
+from sealwright.app import logview, publishing
 from sealwright.core.errors import BadInput, Unavailable, VerifyError
 from sealwright.core.ports import Progress
 from sealwright.evidence import note as notes
@@ -44,7 +44,9 @@ def verify(workspace: Workspace, progress: Progress) -> Iterator[Check]:
     """
     try:
         history = History.read(workspace.log, workspace.trust)
-        yield Check("signatures", "ok", f"{history.size} entries, all signed by a trusted key")
+        yield Check(
+            "signatures", "ok", f"{logview.counted(history.size)}, all signed by a trusted key"
+        )
         head = read_checkpoint(history.checkpoint)
         audit(workspace.log.tile, head, "ledger", progress)
     except VerifyError as error:
@@ -88,7 +90,7 @@ def _copy(workspace: Workspace, what: str, directory: Path, progress: Progress) 
     ours = read_checkpoint(workspace.log.checkpoint())
     tiles_dir.check_prefix(copy, workspace.log, ours, str(directory / tiles_dir.CHECKPOINT))
     audit(copy.tile, head, what, progress)
-    return Check(what, "ok", f"{head.size} of {ours.size} entries, all as in the ledger")
+    return Check(what, "ok", f"{head.size} of {logview.counted(ours.size)}, all as in the ledger")
 
 
 def _mirror(workspace: Workspace, progress: Progress) -> Check:
@@ -111,7 +113,7 @@ def _stored_cosignatures(workspace: Workspace) -> Check:
     if not found.cosignatures:
         return Check("cosignatures", "absent", "only by witnesses the trust root does not name")
     names = ", ".join(f"{c.witness} ({c.separation})" for c in found.cosignatures)
-    return Check("cosignatures", "ok", f"{found.checkpoint.size} entries, by {names}")
+    return Check("cosignatures", "ok", f"{logview.counted(found.checkpoint.size)}, by {names}")
 
 
 def _asked_witness(workspace: Workspace) -> Check:
@@ -126,9 +128,9 @@ def _asked_witness(workspace: Workspace) -> Check:
         return Check("witness", "absent", f"{address} has not cosigned this log yet")
     keys = list(publishing.witness_keys(workspace))
     logs = [*_log_verifiers(workspace)]
-    held = _held_by_any(note, keys, logs, address)
-    _same_history(workspace, held, f"the witness at {address}")
-    return Check("witness", "ok", f"{address} holds the same first {held.size} entries")
+    seen = _held_by_any(note, keys, logs, address)
+    _same_history(workspace, seen, f"the witness at {address}")
+    return Check("witness", "ok", f"{address} holds the same first {seen.size} entries")
 
 
 def _held_by_any(

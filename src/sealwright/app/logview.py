@@ -77,7 +77,7 @@ def listing_text(found: dict[str, Any], out: Out) -> str:
         for entry in found["entries"]
     ]
     table = out.table(rows, ["index", "time", "what", "subjects", "signer"])
-    return f"{table}\n\n{found['size']} entries, root {found['root']}\nlog key {found['vkey']}"
+    return f"{table}\n\n{counted(found['size'])}, root {found['root']}\nlog key {found['vkey']}"
 
 
 def whole_text(found: dict[str, Any]) -> str:
@@ -100,6 +100,11 @@ def vkey(workspace: Workspace) -> str:
     """The log's present verifier key, as witnesses and Go's ``sumdb/note`` take it."""
     keys = workspace.trust.public("log", max(workspace.log.size() - 1, 0))
     return ", ".join(notes.vkey(workspace.origin, key) for key in keys.values())
+
+
+def counted(size: int) -> str:
+    """``1 entry``, ``2 entries``."""
+    return f"{size:,} entr{'y' if size == 1 else 'ies'}"
 
 
 def short(predicate_type: str) -> str:

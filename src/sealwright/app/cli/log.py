@@ -75,7 +75,8 @@ def _show(args: argparse.Namespace, workspace: Workspace, out: Out) -> int:
     if args.index is not None:
         if not 0 <= args.index < history.size:
             raise BadInput(
-                f"there is no entry {args.index}", why=f"the log has {history.size} entries"
+                f"there is no entry {args.index}",
+                why=f"the log has {logview.counted(history.size)}",
             )
         found = logview.whole(history.entries[args.index], workspace)
         if args.proof:
@@ -91,7 +92,7 @@ def _show(args: argparse.Namespace, workspace: Workspace, out: Out) -> int:
 
 
 def _verify(workspace: Workspace, out: Out) -> int:
-    from sealwright.app import logcheck
+    from sealwright.app import logcheck, logview
 
     checks: list[dict[str, str]] = []
     with out.progress("verifying") as progress:
@@ -106,23 +107,22 @@ def _verify(workspace: Workspace, out: Out) -> int:
         "root": root,
         "checks": checks,
     }
-    out.emit(body, f"the log holds together: {size} entries, root {root}")
+    out.emit(body, f"the log holds together: {logview.counted(size)}, root {root}")
     return 0
 
 
 def _copy(args: argparse.Namespace, workspace: Workspace, out: Out) -> int:
     from pathlib import Path
 
-    from sealwright.adapters import tiles_dir
-    from sealwright.app import publishing
+    from sealwright.app import logview, publishing
 
     named = Path(args.directory) if args.directory else None
     if args.word == "publish":
         target = named or publishing.tiles(workspace)
-        head = tiles_dir.publish(workspace.log, target)
+        head = publishing.publish(workspace, target)
     else:
         head = publishing.mirror(workspace, named)
         target = named or publishing.mirror_of(workspace) or publishing.tiles(workspace)
     body = {"directory": str(target), "size": head.size, "root": head.root.hex()}
-    out.emit(body, f"{target}: {head.size} entries, root {head.root.hex()}")
+    out.emit(body, f"{target}: {logview.counted(head.size)}, root {head.root.hex()}")
     return 0
