@@ -17,7 +17,7 @@ import signal
 import socket
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -72,14 +72,19 @@ def start(
             ours.close()
             _be(theirs, berth, mounts, launch)
         theirs.close()
-        ours.send(b"c" if joined(first) else b"r")
-        message = ours.recv(4096)
-        os.waitpid(first, 0)
+        try:
+            _say(ours, b"c" if joined(first) else b"r")
+            message, _ = _hear(ours)
+        except BaseException:
+            ours.close()  # it ends when nobody answers
+            raise
+        finally:
+            os.waitpid(first, 0)
     kind, _, number = message.decode().partition("\0")
     if kind != "pid":
         ours.close()
         raise _failure(message)
-    ours.send(b"p")  # its parent is this process from here on
+    _say(ours, b"p")  # its parent is this process from here on
     return int(number), ours
 
 
@@ -96,7 +101,7 @@ def adopting_orphans() -> Iterator[None]:
 
 def receive_root(channel: socket.socket) -> int:
     """The directory descriptor of the room's memory. Raises: Failed."""
-    message, fds, _, _ = socket.recv_fds(channel, 4096, 1)
+    message, fds = _hear(channel)
     if fds:
         os.set_inheritable(fds[0], False)
         return fds[0]
@@ -105,9 +110,23 @@ def receive_root(channel: socket.socket) -> int:
 
 def go(channel: socket.socket) -> None:
     """Let the keeper become the room. Raises: Failed (it could not)."""
-    channel.send(b"g")
-    if message := channel.recv(4096):  # empty: the socket closed because the exec worked
+    _say(channel, b"g")
+    message, _ = _hear(channel)
+    if message:  # empty: the socket closed because the exec worked
         raise _failure(message)
+
+
+def _say(channel: socket.socket, word: bytes) -> None:
+    with suppress(BrokenPipeError):  # it failed, and what it said last is still to be heard
+        channel.send(word)
+
+
+def _hear(channel: socket.socket) -> tuple[bytes, list[int]]:
+    try:
+        message, fds, _, _ = socket.recv_fds(channel, 4096, 1)
+    except ConnectionResetError:  # told once, before the last message, if a word went unread
+        message, fds, _, _ = socket.recv_fds(channel, 4096, 1)
+    return message, fds
 
 
 def _failure(message: bytes) -> Failed:
@@ -138,12 +157,12 @@ def _become(
     gc.disable()  # no finaliser of the parent's objects may run here
     _forget_signals()
     os.setsid()
-    grouped = channel.recv(1) == b"c"
     step[0] = "namespace"
     _leave_namespaces()
     step[0] = "tmpfs"
     _mount_memory(berth)
     step[0] = "start"
+    grouped = channel.recv(1) == b"c"  # only now: moving to a cgroup is slow, and ran meanwhile
     if first := os.fork():
         channel.send(f"pid\0{first}".encode())
         os._exit(0)

@@ -93,6 +93,8 @@ def make_cgroup(limits: Limits) -> Cgroup | None:
         made: dict[str, Path] = {}
         try:
             for kind, parent in parents.items():
+                if not os.access(parent / "cgroup.procs", os.W_OK):  # moving in needs it too
+                    raise PermissionError(parent)
                 _sweep(parent)
                 made[kind] = parent / (_PREFIX + leftovers.tag())
                 made[kind].mkdir(exist_ok=True)

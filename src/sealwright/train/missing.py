@@ -17,6 +17,7 @@ _PATTERNS = tuple(
         r"No such file or directory:? '([^'\n]+)'",
         r'No such file or directory:? "([^"\n]+)"',
         r"No such file or directory: ([^\s'\"\n][^\n]*?)\s*$",
+        r"No such file or directory \(os error 2\): ([^\s\n]+)",
         r"FileNotFoundError: (?:\[Errno 2\] )?([^\s\[\n]+)\s*$",
         r"[Ff]ailed to open (?:local )?file '([^'\n]+)'",
         r"name = '([^'\n]+)', errno = 2",

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import msgspec
@@ -162,7 +162,8 @@ class _Room:
     def _joined(self, pid: int) -> bool:
         if self.group is None:
             return False
-        self.group.attach(pid)
+        with suppress(ProcessLookupError):  # it failed early, and is about to say why
+            self.group.attach(pid)
         return True
 
     def _fill(self, channel: socket.socket) -> tuple[int, fill.Laid]:
