@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from sealwright.core.digest import Digest
+from sealwright.core.digest import Digest, of_bytes
 from sealwright.core.errors import BadInput
 from sealwright.core.predicates import (
     APPROVAL,
@@ -19,6 +19,7 @@ from sealwright.core.predicates import (
 )
 from sealwright.core.records import Artifact, Recorded
 from sealwright.core.refs import Ref
+from sealwright.evidence import jcs
 from sealwright.evidence.history import History
 from sealwright.evidence.lineage import inputs_of
 from sealwright.registry.versions import Model, Models, revoked, run_of
@@ -103,9 +104,8 @@ class Lineage:
             subjects = {subject.digest for subject in entry.statement.subjects}
             if digest in subjects or subjects & asked:
                 yield entry
-                request = entry.statement.predicate.get("request")
-                if isinstance(request, str) and request:
-                    asked.add(request)
+                if entry.statement.predicate_type == REQUEST:
+                    asked.add(of_bytes(jcs.canonical(entry.statement.predicate)))
 
     def revocations(self, digests: set[Digest]) -> Iterator[Recorded]:
         """The revocations of any of them."""
