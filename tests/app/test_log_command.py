@@ -12,7 +12,7 @@ import pytest
 
 from sealwright.app import wiring
 from sealwright.core.records import Artifact, Statement
-from sealwright.evidence.note import parse_vkey
+from sealwright.evidence.note import ED25519, Verifier, parse_vkey
 from sealwright.evidence.proof import LogProof, verify_proof
 
 
@@ -232,6 +232,17 @@ def test_trusting_a_witness_is_itself_in_the_log(project) -> None:
     whole = project.ok("log", "show", "--index", str(entries[0]["index"]))
     assert whole["predicate"]["reason"] == "an auditor's"
     assert whole["predicate"]["added"][0]["role"] == "witness"
+
+
+def test_a_witness_can_be_told_of_one_more_log(project) -> None:
+    project.ok("log", "witness", "init", "w1")
+    own = project.ok("log", "show")["vkey"]
+    other = Verifier("elsewhere.example/log", ED25519, parse_vkey(own).public).vkey
+    shown = project.ok("log", "witness", "watch", "w1", "--log", other)
+    assert {log["vkeys"][0] for log in shown["logs"]} == {own, other}
+    misnamed = other.replace("elsewhere", "nowhere")
+    code, body, _ = project.seal("log", "witness", "watch", "w1", "--log", misnamed)
+    assert (code, body["error"]["kind"]) == (2, "BadInput")
 
 
 def test_a_log_key_is_not_taken_for_a_witness(project) -> None:

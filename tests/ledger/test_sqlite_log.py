@@ -220,6 +220,18 @@ def test_threads_that_meet_share_a_commit_and_every_entry_gets_one_index(tmp_pat
     assert head_of(log).root == root_of(leaf_hash(stored[i]) for i in range(96))
 
 
+def test_appends_that_wait_for_the_same_lock_become_one_commit(tmp_path: Path) -> None:
+    log = new_log(tmp_path / "l.db", SIGNER)
+    with ThreadPoolExecutor(5) as pool:
+        with log._lock:
+            waiting = [pool.submit(log.append, [b"%d" % n] * 3) for n in range(5)]
+            while len(log._queue) < 5:
+                pass
+        receipts = [receipt for done in waiting for receipt in done.result(20)]
+    assert {(r.size, r.root) for r in receipts} == {(15, head_of(log).root.hex())}
+    assert sorted(r.index for r in receipts) == list(range(15))
+
+
 def test_processes_append_at_once_and_no_acknowledged_entry_is_lost(tmp_path: Path) -> None:
     new_log(tmp_path / "l.db", SIGNER).close()
     children = [

@@ -32,6 +32,12 @@ TABLES = {
 }
 """``nodes.level`` counts tiles: level 1 holds the roots of 256 entries, level 2 of 65,536."""
 
+_PRAGMAS = (
+    "synchronous = FULL",
+    "fullfsync = ON",  # macOS: a plain fsync stops at the drive's cache
+    "trusted_schema = OFF",
+    "cell_size_check = ON",
+)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -50,7 +56,7 @@ def connect(path: Path, busy_s: float) -> sqlite3.Connection:
         raise BadInput(f"there is no ledger at {path}", hint="seal init")
     with translated(path):
         db = sqlite3.connect(path, busy_s, isolation_level=None, check_same_thread=False)
-        for pragma in ("synchronous = FULL", "trusted_schema = OFF", "cell_size_check = ON"):
+        for pragma in _PRAGMAS:
             db.execute(f"PRAGMA {pragma}")
     return db
 

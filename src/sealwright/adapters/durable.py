@@ -61,7 +61,7 @@ class Drafts:
     def _land(self) -> None:
         # one fsync after all writes: the first carries most of the others' journal with it
         for fd, _, _ in self._open:
-            os.fsync(fd)
+            _sync(fd)
         while self._open:
             fd, draft, target = self._open.pop(0)
             os.close(fd)
@@ -94,9 +94,18 @@ def sync_directory(directory: Path) -> None:
     """Make renames and links in ``directory`` durable."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(fd)
+        _sync(fd)
     finally:
         os.close(fd)
+
+
+def _sync(fd: int) -> None:
+    # macOS: a plain fsync stops at the drive's cache
+    full = getattr(fcntl, "F_FULLFSYNC", None)
+    if full is None:
+        os.fsync(fd)
+    else:
+        fcntl.fcntl(fd, full)
 
 
 @contextmanager

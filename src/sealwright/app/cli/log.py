@@ -38,9 +38,11 @@ def _configure_witness(parser: argparse.ArgumentParser) -> None:
     init.add_argument("name", metavar="NAME", help="what the witness signs as")
     init.add_argument("--home", metavar="DIR", help="default: $XDG_STATE_HOME/sealwright-witness")
     init.add_argument("--log", metavar="VKEY", action="append", default=[], help="a log to watch")
+    watch = acts.add_parser("watch", help="accept one more log, or a log's new key")
+    watch.add_argument("--log", metavar="VKEY", action="append", default=[], help="which")
     serve = acts.add_parser("serve", help="answer logs until stopped")
     show = acts.add_parser("show", help="its key, its logs and what it saw last")
-    for word in (serve, show):
+    for word in (watch, serve, show):
         word.add_argument("name", metavar="NAME")
         word.add_argument("--home", metavar="DIR")
     serve.add_argument("--listen", metavar="ADDRESS", default="127.0.0.1:7465")

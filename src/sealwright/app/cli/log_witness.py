@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 
 def run(args: argparse.Namespace, out: Out) -> int:
     """Run one act; returns the exit code."""
-    acts = {"init": _init, "serve": _serve, "show": _show, "trust": _trust, "ask": _ask}
+    acts = {
+        "init": _init,
+        "watch": _watch,
+        "serve": _serve,
+        "show": _show,
+        "trust": _trust,
+        "ask": _ask,
+    }
     return acts[args.act](args, out)
 
 
@@ -37,6 +44,19 @@ def _init(args: argparse.Namespace, out: Out) -> int:
         f"and       seal log witness trust {body['vkey']} --at 127.0.0.1:7465   (in the project)",
     )
     return 0
+
+
+def _watch(args: argparse.Namespace, out: Out) -> int:
+    from sealwright.adapters import witness_home
+    from sealwright.evidence.note import parse_vkey
+
+    logs = [parse_vkey(text) for text in args.log] or _project_keys()
+    if not logs:
+        raise BadInput("which log?", hint="give --log VKEY (the last line of `seal log show`)")
+    home = witness_home.WitnessHome.open(_home(args))
+    for log in logs:
+        home.watch(log)
+    return _show(args, out)
 
 
 def _serve(args: argparse.Namespace, out: Out) -> int:
