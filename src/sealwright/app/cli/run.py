@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sealwright.app.cli.out import Out
@@ -129,14 +128,9 @@ def _listener(out: Out) -> Any:
 def _observe(args: argparse.Namespace, out: Out) -> int:
     if not args.command_line:
         raise BadInput("--observe needs a command", hint="seal run --observe -- python train.py")
-    from sealwright.train import observe
+    from sealwright.app import observing
 
-    out.note("seal: outside the room, as you would run it yourself; nothing is recorded")
-    stdout = sys.stderr.fileno() if out.as_json else None
-    seen = observe.observe(args.command_line, Path.cwd(), stdout=stdout)
-    proposal = f"\nseal.toml could say:\n\n{seen.proposal.rstrip()}" if seen.proposal else ""
-    out.emit(seen.to_json(), lambda: "\n".join(seen.lines()) + proposal)
-    return 0 if seen.exit_code == 0 else 2
+    return observing.run(args.command_line, out)
 
 
 def _json(ran: Ran, released: Released) -> dict[str, Any]:
