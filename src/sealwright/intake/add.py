@@ -89,10 +89,14 @@ class Added(msgspec.Struct, frozen=True):
 
 
 class _Before(msgspec.Struct, frozen=True):
-    """The version that the new one would follow. ``manifest`` is None where it cannot be read."""
+    """The version that the new one would follow, and the segments the store held then.
+
+    ``manifest`` is None where it cannot be read.
+    """
 
     dataset: Dataset | None
     manifest: Manifest | None
+    held: frozenset[str]
     notes: tuple[str, ...] = ()
 
 
@@ -108,22 +112,22 @@ def add(request: AddRequest, ports: Ports, progress: Progress | None = None) -> 
     cache = StatCache(ports.cache / f"data-{request.name}.stat")
     tally = Tally(progress or Silent(), _total(source), "bytes")
     trusted = None if request.reread else cache
-    found = ingest.survey(source, _usable(before, ports, scope), trusted, tally)
+    found = ingest.survey(source, _usable(before), trusted, tally)
     label, key = _roles(request, found, before)
     with exclusive(ports.scratch, request.name):
         _refuse_overtaken(request, before, ports)
         ports.kms.create(scope)
-        with _cleared(ports, request.name):
-            terms = Taking(
-                store=ports.store,
-                scope=scope,
-                secret=ports.kms.derive(scope, RECORD_KEY_LABEL),
-                external=request.reference,
-                key=key,
-                spools=request.reference or before.dataset is not None,
-                scratch=ports.scratch,
-                tally=tally,
-            )
+        terms = Taking(
+            store=ports.store,
+            scope=scope,
+            secret=ports.kms.derive(scope, RECORD_KEY_LABEL),
+            external=request.reference,
+            key=key,
+            spools=request.reference or before.dataset is not None,
+            scratch=ports.scratch,
+            tally=tally,
+        )
+        with _cleared(ports, request.name, before.held) as named:
             taken = ingest.take(found, before.manifest, terms)
             manifest = _manifest(found, taken, request.reference, label, key)
             outcome = _outcome(before.manifest, manifest, request.force_version)
@@ -131,31 +135,32 @@ def add(request: AddRequest, ports: Ports, progress: Progress | None = None) -> 
                 added = Added(before.dataset, outcome, (*before.notes, *_notes(source)))
             else:
                 added = _record(request, ports, before, manifest, taken, terms, source)
+                named.update(manifest.segments(), added.dataset.signed.manifest.segments)
     _remember(cache, found, taken)
     return added
 
 
 def _before(name: str, ports: Ports) -> _Before:
     datasets = Datasets(ports.history(), ports.store)
+    held = ports.store.segments(scope_of(name))
     dataset = datasets.latest(name)
     if dataset is None:
-        return _Before(None, None)
+        return _Before(None, None, held)
     try:
-        return _Before(dataset, datasets.manifest(dataset))
+        return _Before(dataset, datasets.manifest(dataset), held)
     except Refused as error:
         note = f"{dataset.ref} cannot be read any more ({error.what}); every record counts as new"
-        return _Before(dataset, None, (note,))
+        return _Before(dataset, None, held, (note,))
 
 
-def _usable(before: _Before, ports: Ports, scope: str) -> Manifest | None:
+def _usable(before: _Before) -> Manifest | None:
     """The manifest before, without files whose bytes or leaves the store has lost."""
     if before.manifest is None:
         return None
-    held = ports.store.segments(scope)
 
     def kept(file: FileRecord) -> bool:
         blobs = [blob.segments for blob in (file.leaves, file.keys) if blob is not None]
-        return all(held.issuperset(each) for each in (file.segments, *blobs))
+        return all(before.held.issuperset(each) for each in (file.segments, *blobs))
 
     files = tuple(file for file in before.manifest.files if kept(file))
     return msgspec.structs.replace(before.manifest, files=files)
@@ -318,17 +323,18 @@ def _change(
 
 
 @contextmanager
-def _cleared(ports: Ports, name: str) -> Iterator[None]:
-    """Shred, at the end, what was stored meanwhile and no version names.
+def _cleared(ports: Ports, name: str, held: frozenset[str]) -> Iterator[set[str]]:
+    """Shred, at the end, what this attempt stored and no version names.
 
-    The lock keeps others away. What the ledger says then decides, not what we think happened:
-    an interrupted append may have been durable.
+    A version that was signed says so by putting its segments into the set. Otherwise what the
+    ledger says decides, not what we think happened: an interrupted append may have been
+    durable. The lock keeps others away.
     """
-    held = ports.store.segments(scope_of(name))
+    named: set[str] = set()
     try:
-        yield
+        yield named
     finally:
-        loose = ports.store.segments(scope_of(name)) - held
+        loose = frozenset() if named else ports.store.segments(scope_of(name)) - held
         if loose:
             with suppress(SealError):  # what cannot be decided now is left to `seal gc`
                 datasets = Datasets(ports.history(), ports.store)

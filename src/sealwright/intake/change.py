@@ -87,9 +87,59 @@ def side_of(
 
 def count(old: Side, new: Side) -> Change:
     """How many records were added, removed and edited."""
+    old, new = _without_common_ends(old, new)
+    keyed = old.keys is not None and new.keys is not None
+    if not keyed and _nothing_shared(old.leaves, new.leaves):
+        return Change(len(new.leaves), len(old.leaves), 0)
     gone, come = _surplus(old.leaves, new.leaves), _surplus(new.leaves, old.leaves)
-    edited = _edited(old, new, gone, come) if old.keys is not None and new.keys is not None else 0
+    edited = _edited(old, new, gone, come) if keyed else 0
     return Change(len(come) - edited, len(gone) - edited, edited)
+
+
+def _without_common_ends(old: Side, new: Side) -> tuple[Side, Side]:
+    """Both sides without the rows that are equal from the start, and from the end.
+
+    Equal leaves cancel out wherever they stand; most edits leave most rows in their places.
+    """
+    common = min(len(old.leaves), len(new.leaves))
+    head = _equal_rows(old.leaves.slice(0, common), new.leaves.slice(0, common), from_end=False)
+    rest = common - head
+    ends = (each.leaves.slice(len(each.leaves) - rest) for each in (old, new))
+    tail = _equal_rows(*ends, from_end=True)
+
+    def cut(side: Side) -> Side:
+        rows = len(side.leaves) - head - tail
+        keys = side.keys.slice(head, rows) if side.keys is not None else None
+        return Side(side.leaves.slice(head, rows), keys)
+
+    return cut(old), cut(new)
+
+
+def _equal_rows(one: pa.ChunkedArray, two: pa.ChunkedArray, *, from_end: bool) -> int:
+    """How many rows are equal in a row, from one end of two equally long arrays."""
+    if not len(one):
+        return 0
+    differs = pc.indices_nonzero(pc.not_equal(one, two))
+    if not len(differs):
+        return len(one)
+    return int(len(one) - 1 - differs[-1].as_py() if from_end else differs[0].as_py())
+
+
+def _nothing_shared(old: pa.ChunkedArray, new: pa.ChunkedArray) -> bool:
+    """Quickly: no leaf is there twice, on either side or across. False may be wrong.
+
+    The first 64 bits decide: leaves that differ there differ.
+    """
+    starts = pa.chunked_array([_starts(each) for each in (*old.chunks, *new.chunks)], pa.uint64())
+    return bool(pc.count_distinct(starts).as_py() == len(starts))
+
+
+def _starts(leaves: pa.Array) -> pa.Array:
+    """The first 8 bytes of each leaf."""
+    words = pa.Array.from_buffers(
+        pa.uint64(), len(leaves) * 4, [None, leaves.buffers()[1]], offset=leaves.offset * 4
+    )
+    return pc.list_element(pa.FixedSizeListArray.from_arrays(words, 4), 0)
 
 
 def compare(old: Side, new: Side) -> Difference:

@@ -7,8 +7,9 @@ it was looked at.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar, cast
 
@@ -65,10 +66,7 @@ def survey(source: Source, old: Manifest | None, cache: StatCache | None, tally:
     """Look at every file. Raises: BadInput, with nothing written anywhere."""
     before = {file.path: file for file in old.files} if old is not None else {}
 
-    def look(name: str) -> Look:
-        return _look(source, name, before.get(name), cache, tally)
-
-    looks = tuple(_spread(look, source.files))
+    looks = _looks(source, before, cache, tally)
     if source.kind in TABLES:
         probes = [
             _recalled(each.known, old) if each.known and old else cast("Probe", each.probe)
@@ -108,28 +106,47 @@ def take(found: Survey, old: Manifest | None, terms: Taking) -> list[Taken]:
     reusable = same and old is not None and (not terms.external or old.key == terms.key)
     if found.source.kind not in TABLES:
         return _take_tree(found, terms, reusable)
-    alone = len(found.looks) == 1
-
-    def one(each: Look, workers: Executor | None = None) -> Taken:
-        if each.known is not None and reusable:
-            return Taken(each.known)
-        return _take_table(found, each, terms, workers)
-
-    if alone:
+    todo = [each for each in found.looks if each.known is None or not reusable]
+    if len(todo) == 1:
         with ThreadPoolExecutor(WORKERS) as workers:
-            return [one(found.looks[0], workers)]
-    return _spread(one, found.looks)
+            fresh = [_take_table(found, terms, todo[0], workers)]
+    else:
+        fresh = _spread(partial(_take_table, found, terms), todo)
+    taken = {each.name: Taken(each.known) for each in found.looks if each.known is not None}
+    taken.update(zip((each.name for each in todo), fresh, strict=True))
+    return [taken[each.name] for each in found.looks]
 
 
-def _look(
-    source: Source, name: str, before: FileRecord | None, cache: StatCache | None, tally: Tally
-) -> Look:
+def _looks(
+    source: Source, before: Mapping[str, FileRecord], cache: StatCache | None, tally: Tally
+) -> tuple[Look, ...]:
+    """Every file, those that must be read in threads; in the order of the names."""
+    looks: dict[str, Look] = {}
+    for name in source.files if cache is not None else ():
+        known = _known(source, name, before.get(name), cache)
+        if known is not None:
+            looks[name] = known
+    rest = [name for name in source.files if name not in looks]
+    looks.update(zip(rest, _spread(partial(_look, source, tally), rest), strict=True))
+    return tuple(looks[name] for name in source.files)
+
+
+def _known(
+    source: Source, name: str, before: FileRecord | None, cache: StatCache | None
+) -> Look | None:
+    """The file as it was signed before, if the cache has seen it look exactly like this."""
+    if before is None or cache is None:
+        return None
+    with Watched(source.place.open(name), name) as file:
+        if cache.digest(name, file.stamp) != before.sha256 or file.size != before.size:
+            return None
+        return Look(name, file.stamp, statcache.now_ns(), before, None)
+
+
+def _look(source: Source, tally: Tally, name: str) -> Look:
     shown = source.place.relative(name)
     with Watched(source.place.open(name), shown) as file:
         read_at_ns = statcache.now_ns()
-        digest = cache.digest(name, file.stamp) if cache is not None else None
-        if before is not None and digest == before.sha256 and file.size == before.size:
-            return Look(name, file.stamp, read_at_ns, before, None)
         probe = tables.probe(source.how, file, shown, tally) if source.kind in TABLES else None
         file.check()
         return Look(name, file.stamp, read_at_ns, None, probe)
@@ -151,7 +168,7 @@ def _refuse_no_rows(source: Source, rows: int) -> None:
     )
 
 
-def _take_table(found: Survey, each: Look, terms: Taking, workers: Executor | None = None) -> Taken:
+def _take_table(found: Survey, terms: Taking, each: Look, workers: Executor | None = None) -> Taken:
     shown = found.source.place.relative(each.name)
     expected = each.probe.rows if each.probe else each.known.rows if each.known else 0
     fits = each.probe.fits if each.probe else each.known.fits if each.known else None
@@ -229,7 +246,7 @@ def _reopened(found: Survey, each: Look) -> Watched:
 
 
 def _stored(spool: Spool | None, terms: Taking) -> StoredFile | None:
-    return terms.store.put(terms.scope, spool.rewound()) if spool is not None else None
+    return terms.store.put(terms.scope, spool.reader()) if spool is not None else None
 
 
 def _array(spool: Spool | None) -> pa.Array | None:

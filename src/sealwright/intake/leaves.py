@@ -5,13 +5,14 @@ A spool holds keyed hashes, never plaintext, in a file that has no name: a crash
 
 from __future__ import annotations
 
+import io
 import mmap
 import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import IO, BinaryIO, cast
 
 import pyarrow as pa
 
@@ -21,34 +22,52 @@ from sealwright.intake.schema import RecordSchema, schema_of
 from sealwright.intake.tree import RecordTree, Stretch, stretch
 
 HASHES = pa.binary(LEAF_BYTES)
+MOST_HELD_BYTES = 16 << 20
+"""How much of a spool stays in memory: the leaves of half a million rows."""
+
 _AHEAD = 4
 
 
 class Spool:
-    """Concatenated 32-byte hashes on disk, read back without a copy."""
+    """Concatenated 32-byte hashes: in memory while they are few, else in a nameless file."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.file = tempfile.TemporaryFile(dir=folder)
+        self._folder = folder
+        self._held = bytearray()
+        self._file: IO[bytes] | None = None
         self.count = 0
 
     def write(self, hashes: bytes) -> None:
         """Append."""
-        self.file.write(hashes)
         self.count += len(hashes) // LEAF_BYTES
+        self._held += hashes
+        if len(self._held) > MOST_HELD_BYTES:
+            if self._file is None:
+                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._file = tempfile.TemporaryFile(dir=self._folder)
+            self._file.write(self._held)
+            self._held.clear()
 
     def array(self) -> pa.Array:
         """All of them, as fixed-size binary; it outlives the spool."""
-        if not self.count:
-            return pa.array([], HASHES)
-        self.file.flush()
-        view = mmap.mmap(self.file.fileno(), 0, prot=mmap.PROT_READ)
-        return pa.Array.from_buffers(HASHES, self.count, [None, pa.py_buffer(view)])
+        data = pa.py_buffer(self._mapped() if self._file else bytes(self._held))
+        return pa.Array.from_buffers(HASHES, self.count, [None, data])
 
-    def rewound(self) -> BinaryIO:
+    def reader(self) -> BinaryIO:
         """The spool as a file, from its start."""
-        self.file.seek(0)
-        return cast("BinaryIO", self.file)
+        return cast("BinaryIO", io.BytesIO(self._mapped() if self._file else self._held))
+
+    def close(self) -> None:
+        """Let the disk space go."""
+        if self._file is not None:
+            self._file.close()
+
+    def _mapped(self) -> mmap.mmap:
+        assert self._file is not None  # noqa: S101
+        self._file.write(self._held)
+        self._held.clear()
+        self._file.flush()
+        return mmap.mmap(self._file.fileno(), 0, prot=mmap.PROT_READ)
 
 
 class Hashed:
@@ -65,7 +84,7 @@ class Hashed:
     def __exit__(self, *_: object) -> None:
         for each in (self.spool, self.keys):
             if each is not None:
-                each.file.close()
+                each.close()
 
 
 def hash_rows(

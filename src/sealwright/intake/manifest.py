@@ -84,6 +84,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return self.base
         return path if self.base == "." else f"{self.base}/{path}"
 
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        """Name and type of every column, in order."""
+        return tuple((field.name, field.type.kind) for field in self.schema.fields)
+
     def file(self, path: str) -> FileRecord | None:
         """The file of that path, or None."""
         return next((file for file in self.files if file.path == path), None)

@@ -118,11 +118,14 @@ def _kind_of(place: Location, names: tuple[str, ...]) -> Kind:
 
 def _sniff(place: Location, name: str) -> Kind:
     suffix = PurePosixPath(name).suffix.lower()
-    head = _head(place, name)
+    by_suffix = _BY_SUFFIX.get(suffix)
+    if by_suffix == "parquet":
+        return "parquet"
+    unsure = by_suffix is None and suffix in (".json", ".txt", "")
+    head = _head(place, name, _HEAD_BYTES if unsure else 4)
     if head[:4] == b"PAR1":
         return "parquet"
-    by_suffix = _BY_SUFFIX.get(suffix)
-    if by_suffix is None and suffix in (".json", ".txt", "") and _is_json_line(head):
+    if unsure and _is_json_line(head):
         return "jsonl"
     return by_suffix or "files"
 
@@ -140,12 +143,12 @@ def _is_json_line(head: bytes) -> bool:
 def _options(place: Location, kind: Kind, files: tuple[str, ...]) -> dict[str, str]:
     if kind != "csv":
         return {}
-    return {"delimiter": csvtext.delimiter_of(_head(place, files[0]), files[0])}
+    return {"delimiter": csvtext.delimiter_of(_head(place, files[0], _HEAD_BYTES), files[0])}
 
 
-def _head(place: Location, name: str) -> bytes:
+def _head(place: Location, name: str, count: int) -> bytes:
     fd = place.open(name)
     try:
-        return os.read(fd, _HEAD_BYTES)
+        return os.read(fd, count)
     finally:
         os.close(fd)
