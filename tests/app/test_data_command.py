@@ -137,6 +137,16 @@ def test_revoking_lists_what_it_blocks(project) -> None:
     assert project.ok("data", "show", "clean")["parents"] == ["data:train@1"]
 
 
+def test_data_revoked_by_mistake_is_signed_anew(project) -> None:
+    project.ok("data", "revoke", "train@1", "--reason", "a mistake")
+    code, again, err = project.seal("data", "add", "data/train.csv", "--name", "train")
+    assert (code, again["outcome"]) == (0, "unchanged")
+    assert "data:train@1 is revoked" in err
+    project.ok("data", "add", "data/train.csv", "--name", "train", "--force-version")
+    assert project.ok("data", "show", "train")["status"] == "active"
+    assert project.ok("data", "show", "train@1")["status"] == "revoked"
+
+
 def test_the_ledger_holds_no_cell_value(bare) -> None:
     bare.ok("init")
     bare.write("data/secret.csv", "name,label\nneedle-one,1\nneedle-two,0\n")

@@ -73,6 +73,17 @@ def test_equal_records_in_other_bytes_make_no_version_and_store_nothing(space: S
     assert forced.signed.change == type(forced.signed.change)(0, 0, 0)
 
 
+def test_equal_data_can_be_signed_anew_under_a_digest_of_its_own(space: Space) -> None:
+    space.write("a.csv", TABLE)
+    first = space.add("a.csv").dataset
+    second = space.add("a.csv", force_version=True).dataset
+    third = space.add("a.csv", force_version=True).dataset
+    assert [each.version for each in (first, second, third)] == [1, 2, 3]
+    assert len({each.digest for each in (first, second, third)}) == 3
+    assert first.root == third.root
+    assert space.add("a.csv").outcome == "unchanged"
+
+
 def test_external_data_in_other_bytes_is_a_version_because_only_the_new_bytes_exist(
     space: Space,
 ) -> None:

@@ -62,7 +62,7 @@ class AddRequest(msgspec.Struct, frozen=True):
     """What to add. ``label`` and ``key`` None mean as in the version before.
 
     ``inputs``, ``stage`` and ``run`` say where derived data came from; ``reread`` trusts no
-    stat cache; ``force_version`` records a new encoding of equal records.
+    stat cache; ``force_version`` makes a version even of equal records.
     """
 
     path: str
@@ -130,7 +130,10 @@ def add(request: AddRequest, ports: Ports, progress: Progress | None = None) -> 
         with _cleared(ports, request.name, before.held) as named:
             taken = ingest.take(found, before.manifest, terms)
             manifest = _manifest(found, taken, request.reference, label, key)
-            outcome = _outcome(before.manifest, manifest, request.force_version)
+            outcome = _outcome(before.manifest, manifest)
+            if request.force_version and outcome != "added" and before.manifest is not None:
+                again = before.manifest.again + (outcome == "unchanged")
+                outcome, manifest = "added", msgspec.structs.replace(manifest, again=again)
             if before.dataset is not None and outcome != "added":
                 added = Added(before.dataset, outcome, (*before.notes, *_notes(source)))
             else:
@@ -207,18 +210,19 @@ def _manifest(found: Survey, taken: list[Taken], external: bool, label: str, key
         root=version_root(file.entry() for file in files),
         rows=sum(file.rows for file in files),
         size_bytes=sum(file.size for file in files),
+        again=0,
         files=files,
     )
 
 
-def _outcome(old: Manifest | None, new: Manifest, force: bool) -> Outcome:
+def _outcome(old: Manifest | None, new: Manifest) -> Outcome:
     """Equal records in other bytes are no new version where the old bytes are kept; external
     data has only the new bytes, so its version must be signed over them."""
     if old is None or _terms(old) != _terms(new):
         return "added"
     if _contents(old) == _contents(new):
         return "unchanged"
-    if old.root == new.root and not new.external and not force:
+    if old.root == new.root and not new.external:
         return "same-records"
     return "added"
 

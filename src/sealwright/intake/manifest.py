@@ -53,7 +53,9 @@ class FileRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A whole version. ``base`` is the file or folder it was added from: relative to the
-    project, or absolute where ``outside``. Files are sorted by the bytes of their paths."""
+    project, or absolute where ``outside``. Files are sorted by the bytes of their paths.
+    ``again`` counts how often equal data was signed anew on purpose, which gives it a digest of
+    its own."""
 
     format: Literal["sealwright dataset v1"]
     kind: Kind
@@ -68,6 +70,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     root: Digest
     rows: int
     size_bytes: int
+    again: int
     files: tuple[FileRecord, ...]
 
     def segments(self) -> frozenset[str]:

@@ -77,7 +77,7 @@ def _configure_add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="inputs", action="append", default=[], metavar="REF")
     parser.add_argument("--reread", action="store_true", help="read unchanged-looking files too")
     parser.add_argument(
-        "--force-version", action="store_true", help="record a new encoding of equal records"
+        "--force-version", action="store_true", help="make a version even of equal records"
     )
 
 
@@ -101,7 +101,7 @@ def _add(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
     for request in _requests(workspace, args):
         with out.progress(f"data:{request.name}") as progress:
             added = add(request, ports, progress)
-        for note in added.notes:
+        for note in (*added.notes, *_standing(workspace, added)):
             out.note(note)
         done.append(added)
     for note in workspace.settle() if any(each.outcome == "added" for each in done) else []:
@@ -110,6 +110,17 @@ def _add(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
     shape = shapes[0] if args.path else {"datasets": shapes}
     out.emit(shape, lambda: "\n".join(_added_text(each) for each in done))
     return 0
+
+
+def _standing(workspace: Workspace, added: Added) -> list[str]:
+    """A word of warning where unchanged data is a version that was withdrawn."""
+    from sealwright.app.cli.data_views import Standing
+
+    status = Standing(workspace.history()).of(added.dataset)
+    if status == "active":
+        return []
+    mend = "; if that was a mistake, --force-version signs it anew" * (status == "revoked")
+    return [f"{added.dataset.ref} is {status}{mend}"]
 
 
 def _requests(workspace: Workspace, args: argparse.Namespace) -> list[AddRequest]:
