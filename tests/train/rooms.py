@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,16 @@ def make_spec(base: Path, script: str = "", **changes: object) -> RoomSpec:
         "limits": SMALL,
     }
     return RoomSpec(**(settings | changes))  # type: ignore[arg-type]
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20) -> bool:
+    """Until ``condition`` holds, or False after ``seconds``."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 class Heard:

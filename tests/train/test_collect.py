@@ -53,6 +53,7 @@ def test_new_changed_and_removed_files_are_told_apart(copy: Path) -> None:
     )
     found = {output.relpath: output.change for output in tree.left.outputs}
     assert found == {"config.json": "changed", "out/model.bin": "new"}
+    assert [finding.rule for finding in tree.left.findings] == ["room.code-changed"]
     assert tree.left.removed == ("gone.txt",)
     model = tree.left.outputs[1]
     assert model.sha256 == hashlib.sha256(b"weights").hexdigest()

@@ -129,3 +129,16 @@ def test_a_recycled_pid_is_no_alibi() -> None:
     pid, started, token = leftovers.tag().split("-")
     assert leftovers.is_alive(f"{pid}-{started}-{token}")
     assert not leftovers.is_alive(f"{pid}-{int(started) - 1}-{token}")
+
+
+def test_memory_that_a_cgroup_forbids_does_not_count_as_available(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (tmp_path / "memory.max").write_text("5000\n")
+    (tmp_path / "memory.current").write_text("2000\n")
+    (inner / "memory.max").write_text("max\n")
+    (inner / "memory.current").write_text("1000\n")
+    monkeypatch.setattr(limits, "_own_groups", lambda: {"": inner})
+    assert limits.available_memory() == 3000

@@ -29,6 +29,7 @@ from .rooms import (
     needs_room,
     play,
     room_input,
+    wait_until,
 )
 
 pytestmark = needs_room
@@ -50,15 +51,6 @@ def processes_named(marker: str) -> list[int]:
             if marker.encode() in line:
                 found.append(int(folder.name))
     return found
-
-
-def wait_until(condition: object, seconds: float = 20) -> bool:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():  # type: ignore[operator]
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def test_a_script_that_writes_nothing_is_fine(tmp_path: Path) -> None:
@@ -443,3 +435,17 @@ def test_a_script_may_move_the_folder_its_input_is_in_and_it_still_is_no_output(
     script = "import os; os.rename('a', 'z'); print(open('z/b.txt').read())"
     result, heard = hear(tmp_path, script, inputs=(room_input("a/b.txt", b"in"),))
     assert result.outputs == (), heard.err
+
+
+def test_no_descriptor_and_no_child_is_left_behind(tmp_path: Path) -> None:
+    def held() -> tuple[int, int]:
+        children = Path("/proc/self/task").glob("*/children")
+        return len(os.listdir("/proc/self/fd")), sum(len(c.read_text().split()) for c in children)
+
+    hear(tmp_path, "")
+    before = held()
+    for argv in ((PYTHON, "train.py"), ("no-such-program",), (PYTHON, "-c", "1/0")):
+        hear(tmp_path, "", argv=argv)
+    with pytest.raises(Refused):
+        hear(tmp_path, "", inputs=(room_input("d", b"x", "0" * 64),))
+    assert held() == before

@@ -10,7 +10,7 @@ import msgspec
 
 from sealwright.train.spec import CodeFile
 
-from .rooms import PYTHON, SMALL, hear, make_spec, play, room_input
+from .rooms import PYTHON, SMALL, hear, make_spec, play, room_input, wait_until
 
 
 def test_the_script_works_on_a_private_copy_and_evidence_says_unisolated(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ print(child.pid)
 """
     result, heard = hear(tmp_path, script, isolation="none")
     assert result.status == "ok"
-    assert not Path(f"/proc/{int(heard.out)}/cwd").exists()
+    assert wait_until(lambda: not Path(f"/proc/{int(heard.out)}/cwd").exists())
 
 
 def test_a_daemon_that_left_the_group_does_not_hold_the_run_up(tmp_path: Path) -> None:

@@ -411,3 +411,42 @@ def test_the_interpreter_may_be_reached_by_its_bare_name(tmp_path: Path) -> None
     path = f"{Path(PYTHON).parent}:/usr/bin"
     _, heard = hear(tmp_path, "print('by name')", argv=(name, "train.py"), env={"PATH": path})
     assert heard.out == "by name\n"
+
+
+def test_an_environment_inside_the_project_is_there_and_read_only(tmp_path: Path) -> None:
+    site = tmp_path / "project/.venv/lib"
+    site.mkdir(parents=True)
+    (site / "inside.py").write_text("answer = 42\n")
+    script = """
+import inside
+print(inside.answer)
+try: open(".venv/lib/x", "w")
+except OSError as error: print(error.errno)
+"""
+    result, heard = hear(
+        tmp_path,
+        script,
+        read_only=(*interpreter_trees(), tmp_path / "project/.venv"),
+        env={"PYTHONPATH": str(site)},
+    )
+    assert heard.out == "42\n30\n", heard.err
+    assert result.outputs == ()
+
+
+def test_a_project_reached_through_a_link_is_at_both_paths(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "project").symlink_to(tmp_path / "real")
+    script = f"open('x', 'w').write('1'); print(open({str(tmp_path / 'real/x')!r}).read())"
+    result, heard = hear(tmp_path, script)
+    assert heard.out == "1\n", heard.err
+    assert [output.relpath for output in result.outputs] == ["x"]
+
+
+def test_an_accelerator_that_was_asked_for_is_bound_or_told_to_be_absent(tmp_path: Path) -> None:
+    result, heard = hear(tmp_path, "import os; print(os.listdir('/dev'))", gpu="auto")
+    assert result.status == "ok", heard.err
+    if result.facts["gpu"] == "absent":
+        assert "gpu" not in str(result.facts["rung"])
+        assert "nvidia0" not in heard.out
+    else:
+        assert str(result.facts["rung"]).endswith("+gpu")

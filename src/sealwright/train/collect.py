@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sealwright.core import digest
+from sealwright.core.digest import Digest
 from sealwright.core.errors import Refused, Unavailable, VerifyError
 from sealwright.core.records import Finding
 from sealwright.train import kernel
@@ -146,8 +147,17 @@ class WorkTree:
         before = self._laid.code.get(relpath)
         if before == sha256:
             return None
-        change: Change = "changed" if before is not None else "new"
+        change: Change = "new"
+        if before is not None:
+            change = "changed"
+            self._note_changed_code(relpath, sha256)
         return OutputFile(relpath, status.st_size, sha256, bool(status.st_mode & 0o100), change)
+
+    def _note_changed_code(self, relpath: str, sha256: Digest) -> None:
+        if len(self._findings) < _FINDINGS_AT_MOST:
+            message = f"the script changed {relpath}, which is part of the code it was started from"
+            hint = f"compare it with your own before you run it: git diff {relpath}"
+            self._findings.append(Finding("room.code-changed", "info", sha256, message, hint))
 
     def _is_known_link(self, relpath: str) -> bool:
         target = self._laid.links.get(relpath)

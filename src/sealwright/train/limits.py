@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -26,7 +27,25 @@ _REMOVE_PAUSE_S = 0.01
 
 
 def available_memory() -> int:
-    """MemAvailable of this machine, in bytes."""
+    """Bytes that may still be used here: MemAvailable, or less inside a limited cgroup."""
+    return max(0, min(_machine_memory(), _group_memory()))
+
+
+def _group_memory() -> int:
+    """What is left of the memory limits of this process's cgroups."""
+    left = sys.maxsize
+    own = _own_groups()
+    names = ("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")
+    for group, (limit, used) in zip((own.get(""), own.get("memory")), names, strict=True):
+        while group is not None and (group / used).is_file():
+            most = (group / limit).read_text().strip()
+            if most.isdecimal():
+                left = min(left, int(most) - int((group / used).read_text()))
+            group = group.parent
+    return left
+
+
+def _machine_memory() -> int:
     for line in Path("/proc/meminfo").read_text().splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024

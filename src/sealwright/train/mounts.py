@@ -158,12 +158,14 @@ def arguments(
         ("--bind", f"{root}/scratch/tmp", "/var/tmp"),  # noqa: S108
         ("--bind", f"{root}/scratch/home", HOME),
     ]
+    real = os.path.realpath(project)
     for tree in read_only:
         for target in dict.fromkeys((os.path.realpath(tree), str(tree))):
-            if not _is_within(target, "/usr") and target != str(project):
+            if not _is_within(target, "/usr") and target not in (str(project), real):
                 binds.append(("--ro-bind", target, target))
     binds += gpu
-    binds.append(("--bind", f"{root}/work", str(project)))
+    for place in dict.fromkeys((real, str(project))):
+        binds.append(("--bind", f"{root}/work", place))
     # parents first: a mount hides what was below it
     for option, source, target in sorted(binds, key=lambda bind: bind[2].count("/")):
         args += [option, source, target]

@@ -60,10 +60,11 @@ def run_room(spec: RoomSpec, listener: Listener = silent) -> RoomResult:
     if not spec.argv:
         raise BadInput("no command to run", hint="seal run -- python train.py")
     mounts.check_project(spec.project)
+    mounts.check_project(spec.project.resolve())
     if spec.isolation == "none":
         return unisolated.run(spec, environment(spec), listener)
     program = primitives.bubblewrap()
-    mounts.check_read_only(spec.read_only, (spec.scratch, Path.home()))
+    mounts.check_read_only(spec.read_only, (spec.scratch, Path(os.path.expanduser("~"))))  # noqa: PTH111
     with ExitStack() as stack:
         return _Room(spec, program, stack).run(listener)
 

@@ -32,6 +32,7 @@ FACTS: dict[str, Fact] = {
     "rung": "unisolated",
     "gpu": "host",
     "plaintext_on_disk": True,
+    "swap": "possible",
     "limit_memory": "none",
     "limit_processes": "none",
 }
