@@ -171,6 +171,7 @@ def test_a_checkpoint_reads_back_as_written() -> None:
         EXAMPLE_KEY.replace("+A", "+B"),
         "a b" + KEY.vkey[len(ORIGIN) :],
     ],
+    ids=range(8),
 )
 def test_a_malformed_verifier_key_is_refused(bad: str) -> None:
     with pytest.raises(BadInput):

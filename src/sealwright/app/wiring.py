@@ -28,6 +28,7 @@ from sealwright.core.ports import Recorder
 from sealwright.core.records import Principal
 from sealwright.evidence import trust as trusts
 from sealwright.evidence.history import Head, History
+from sealwright.evidence.keys import load_public
 from sealwright.evidence.recorder import SigningRecorder
 from sealwright.evidence.trust import Trust
 from sealwright.vault import private
@@ -82,7 +83,9 @@ class Workspace:
     @cached_property
     def log(self) -> SqliteLog:
         """The ledger, open for appending."""
-        return SqliteLog.open(self.seal_dir / "ledger.db", self.origin, self.keyring.signer("log"))
+        former = [load_public(key.pem.encode()) for key in self.trust.keys if key.role == "log"]
+        signer = self.keyring.signer("log")
+        return SqliteLog.open(self.seal_dir / "ledger.db", self.origin, signer, former=former)
 
     @cached_property
     def trust(self) -> Trust:
