@@ -6,16 +6,24 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
+
 from sealwright.adapters.db_sqlite import SqliteLog
 from sealwright.adapters.kms_file import FileKms
 from sealwright.adapters.store_local import LocalStore
 from sealwright.core.digest import of_bytes
-from sealwright.core.predicates import DATASET_VERSION, DECISION, SLSA_PROVENANCE
-from sealwright.core.records import Artifact, Decision, Json, Statement
+from sealwright.core.predicates import DATASET_VERSION, INTENT, SLSA_PROVENANCE
+from sealwright.core.records import Artifact, Decision, Json, Principal, Statement
 from sealwright.evidence import note as notes
 from sealwright.evidence import trust as trusts
 from sealwright.evidence.history import History
 from sealwright.evidence.recorder import SigningRecorder
+from sealwright.policy import gates, policyset
+from sealwright.policy.activation import activate
+from sealwright.policy.approvals import Book
+from sealwright.policy.context import Context, RoomFacts
+from sealwright.policy.facts import Gate
+from sealwright.policy.principals import Account
 from sealwright.registry import aliases, register
 from sealwright.registry.export import Exporter
 from sealwright.registry.versions import Model, Models
@@ -24,6 +32,9 @@ from sealwright.vault.signers import EcdsaP256Signer, Ed25519Signer
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ORIGIN = "sealwright.local/w0123456789abcdef"
 WITNESS = "witness.example/one"
+ROOM = RoomFacts(
+    isolation="standard", rung=3, network_none=True, plaintext_on_disk=False, missing=()
+)
 
 
 @dataclass
@@ -34,6 +45,7 @@ class House:
     model_key: EcdsaP256Signer = field(default_factory=EcdsaP256Signer.generate)
     witness_key: Ed25519Signer = field(default_factory=Ed25519Signer.generate)
     ticks: int = 0
+    gated: bool = True
 
     def __post_init__(self) -> None:
         keys = [
@@ -47,6 +59,13 @@ class House:
         self.store = LocalStore(self.root / "store", self.kms)
         self.log = SqliteLog.create(self.root / "ledger.db", ORIGIN, self.log_key)
         self.recorder = SigningRecorder(self.log, self.workspace)
+        self.last_run = ""
+        self.policy = policyset.shipped("solo")
+        account = Account("ana", self.workspace.key_id, 1, "host-a")
+        book = Book(self.history(), self.trust)
+        self.recorder.record(
+            activate(self.policy, self.history(), book, account, "set up", self.clock())
+        )
 
     @property
     def trust(self) -> trusts.Trust:
@@ -68,25 +87,62 @@ class House:
     def dataset(self, name: str, version: int = 1, inputs: tuple[Artifact, ...] = ()) -> Artifact:
         data = Artifact(f"data:{name}@{version}", of_bytes(f"{name}@{version}".encode()))
         listed: list[Json] = [{"name": i.name, "digest": i.digest} for i in inputs]
-        told: dict[str, Json] = {"name": name, "version": version, "rows": 9, "inputs": listed}
+        told: dict[str, Json] = {
+            "name": name,
+            "version": version,
+            "rows": 9,
+            "inputs": listed,
+            "external": False,
+            "run": "",
+            "stage": "",
+        }
         self.record(DATASET_VERSION, told, data)
         return data
 
-    def decide(self, gate: str, *subjects: Artifact, allowed: bool = True) -> Decision:
-        self.ticks += 1
-        digest = of_bytes(f"{gate} {self.ticks}".encode())
-        told: dict[str, Json] = {"id": digest, "gate": gate, "allowed": allowed}
-        self.record(DECISION, told, *subjects)
-        return Decision(digest, gate, allowed, ("solo.permits: it may",))
+    def decide(self, gate: Gate, *subjects: Artifact, allowed: bool = True) -> Decision:
+        """The real gate over the real log; ``allowed=False`` is what a denial would hand on.
+
+        With ``gated`` off, a gate that says yes to everything: what is left must still refuse.
+        """
+        if not self.gated:
+            return Decision(of_bytes(gate.encode()), gate, allowed, ("it may",))
+        run = self.last_run if gate in ("train", "register") else ""
+        context = Context(
+            now=self.clock(),
+            principal=Principal("ana", self.workspace.key_id, uid=1),
+            profile="solo",
+            trust=self.trust,
+            host="host-a",
+            reason="because",
+            run=run,
+            room=ROOM,
+            key_custody="passphrase",
+        )
+        judged = gates.decide(gate, subjects, self.history(), context, self.policy)
+        self.recorder.record(gates.statement_of(judged))
+        decision = gates.enforce(judged).decision
+        if not allowed:
+            return msgspec.structs.replace(decision, allowed=False, reasons=("a rule said no",))
+        return decision
 
     def run(self, run: str, inputs: tuple[Artifact, ...], digest: str) -> None:
+        """What the engine leaves in the log for a successful run."""
+        self.last_run = run
+        subjects = inputs or (Artifact("plan", "0" * 64),)
+        self.decide("train", *subjects)
+        self.record(INTENT, {"run": run, "stage": "train", "actor": "ana"}, *subjects)
         dependencies: list[Json] = [
             {"name": i.name, "digest": {"sha256": i.digest}} for i in inputs
         ]
         told: dict[str, Json] = {
             "buildDefinition": {
+                "externalParameters": {"stage": "train"},
                 "resolvedDependencies": dependencies,
-                "internalParameters": {"isolation": "namespaces", "profile": "solo"},
+                "internalParameters": {
+                    "isolation": "standard",
+                    "profile": "solo",
+                    "room": {"rung": 3, "network": "none", "plaintext_on_disk": False},
+                },
             },
             "runDetails": {"metadata": {"invocationId": run}},
         }

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from registry_house import START, House
 
 from sealwright.core.errors import BadInput, Refused, SealError, UnknownSigner, VerifyError
+from sealwright.core.predicates import DECISION
 from sealwright.core.records import Artifact
 from sealwright.registry import check
 from sealwright.registry.export import export
@@ -74,7 +76,7 @@ def test_an_untouched_bundle_verifies_and_says_what_it_is(exported: Exported) ->
     assert [d.name for d in found.datasets] == ["data:train@1"]
     assert [f.path for f in found.files] == ["a", "d/b"]
     assert found.as_of_by == "witness.example/one (same-host)"
-    assert found.isolation == "namespaces"
+    assert found.isolation == "standard"
     assert len(found.decisions) == 2
     assert found.warnings == ()
 
@@ -83,8 +85,8 @@ def test_every_kind_of_member_is_there(exported: Exported) -> None:
     assert exported.members == [
         "README.md",
         "evidence/log/checkpoint",
-        "evidence/log/tile/0/000.p/6",
-        "evidence/log/tile/entries/000.p/6",
+        "evidence/log/tile/0/000.p/9",
+        "evidence/log/tile/entries/000.p/9",
         "evidence/policy/solo.cedar",
         "evidence/proofs/export.tlog-proof",
         "evidence/proofs/model-version.tlog-proof",
@@ -241,3 +243,41 @@ def test_a_stale_bundle_is_refused_by_its_cosignature(exported: Exported) -> Non
 def test_a_bundle_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInput):
         check.verify_bundle(tmp_path / "none", None, max_age_s=None, now=NOW)
+
+
+def test_a_bundle_deeper_than_any_model_is_refused(spoil: Spoil) -> None:
+    error = spoil(lambda copy: (copy / "/".join("d" * 70)).mkdir(parents=True))
+    assert isinstance(error, VerifyError)
+    assert error.rule == "bundle.member-odd"
+
+
+def test_a_decision_that_does_not_follow_from_the_log_is_refused(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    data = house.dataset("train")
+    model = house.model(house.files(), data)
+    honest = house.decide("export", Artifact(model.ref, model.digest))
+    (entry,) = (e for e in house.history().entries if e.statement.predicate.get("id") == honest.id)
+    forged = dict(entry.statement.predicate) | {"id": "f" * 64, "warnings": []}
+    house.record(DECISION, forged, *entry.statement.subjects)
+    lie = msgspec.structs.replace(honest, id="f" * 64)
+    export(house.models(), model, tmp_path / "b", lie, house.exporter())
+    with pytest.raises(VerifyError) as caught:
+        check.verify_bundle(tmp_path / "b", house.trust.fingerprint, max_age_s=None, now=NOW)
+    assert caught.value.rule == "decision.decision"
+
+
+@pytest.mark.parametrize("gate", ["register", "export"])
+def test_a_model_without_the_decisions_that_let_it_out_is_refused(
+    tmp_path: Path, gate: str
+) -> None:
+    house = House(tmp_path)
+    data = house.dataset("train")
+    house.gated = gate != "register"
+    model = house.model(house.files(), data)
+    house.gated = False
+    decision = house.decide("export", Artifact(model.ref, model.digest))
+    export(house.models(), model, tmp_path / "b", decision, house.exporter())
+    with pytest.raises(VerifyError) as caught:
+        check.verify_bundle(tmp_path / "b", house.trust.fingerprint, max_age_s=None, now=NOW)
+    assert caught.value.rule == "bundle.decision-missing"
+    assert gate in caught.value.what

@@ -199,6 +199,7 @@ def test_a_blocked_model_is_not_exported_and_an_old_bundle_cannot_know(
     revoke(
         house.history(), data, actor="a", reason="bad", recorder=house.recorder, clock=house.clock
     )
+    house.gated = False
     decision = house.decide("export", Artifact(model.ref, model.digest))
     models = house.models()
     with pytest.raises(Refused) as caught:

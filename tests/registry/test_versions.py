@@ -55,6 +55,7 @@ def test_a_model_is_kept_encrypted_and_comes_back_byte_for_byte(house: House) ->
 def test_files_that_changed_since_the_decision_are_refused(house: House) -> None:
     source = house.files(weights=b"decided on")
     digest, _ = register.digest_of(source)
+    house.gated = False
     decision = house.decide("register", Artifact("model:fraud", digest))
     (source / "weights").write_bytes(b"swapped")
     wanted = register.Registration("fraud", source, digest, "r1", "train", (), "ana")
@@ -70,6 +71,7 @@ def test_nothing_is_registered_without_an_allowing_decision(house: House, gate: 
     source = house.files()
     digest, _ = register.digest_of(source)
     subject = Artifact("model:fraud", digest)
+    house.gated = False
     decision = house.decide(gate, subject, allowed=gate != "register")
     wanted = register.Registration("fraud", source, digest, "r1", "train", (), "ana")
     with pytest.raises(GateDenied):
@@ -137,6 +139,7 @@ def test_revoking_data_blocks_every_descendant_and_nothing_else(house: House) ->
     assert found.models == (bad.ref,)
     assert found.aliases == ("model:bad@prod",)
     status = {m.ref: (m.status, [a.name for a in m.blocked_by]) for m in house.models().all()}
+    house.gated = False
     assert status == {bad.ref: ("blocked", ["data:raw@1"]), good.ref: ("active", [])}
     with pytest.raises(Refused) as caught:
         house.promote(house.models().resolve(refs.parse(bad.ref)))
@@ -146,6 +149,7 @@ def test_revoking_data_blocks_every_descendant_and_nothing_else(house: House) ->
 def test_a_model_made_after_the_revocation_is_blocked_too(house: House) -> None:
     data = house.dataset("train")
     take_back(house, data)
+    house.gated = False
     assert house.model(house.files(), data).status == "blocked"
 
 
@@ -164,6 +168,7 @@ def test_a_revocation_needs_a_reason_a_known_artifact_and_happens_once(house: Ho
 
 def test_empty_files_relate_nothing(house: House) -> None:
     empty = Artifact("diff", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+    house.gated = False
     house.run("r0", (), empty.digest)
     model = house.model(house.files(), empty)
     take_back(house, empty)
@@ -179,7 +184,7 @@ def register_one(root: Path, number: int, keys: dict[str, bytes]) -> None:
     from sealwright.vault.signers import EcdsaP256Signer, Ed25519Signer
 
     house = House.__new__(House)
-    house.root, house.ticks = root, number
+    house.root, house.ticks, house.gated = root, number, False
     house.workspace = Ed25519Signer.from_private_pem(keys["workspace"])
     house.model_key = EcdsaP256Signer.from_private_pem(keys["model"])
     house.chain = [keys["trust"]]

@@ -123,6 +123,10 @@ def _walk(fd: int, prefix: str) -> Iterator[tuple[str, int]]:
     for name in sorted(os.listdir(fd)):
         path = f"{prefix}{name}"
         status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+        try:
+            checked_name(path)
+        except BadInput as error:
+            raise _odd(path[:200], error.why) from error
         if stat.S_ISDIR(status.st_mode):
             below = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=fd)
             try:
@@ -130,10 +134,7 @@ def _walk(fd: int, prefix: str) -> Iterator[tuple[str, int]]:
             finally:
                 os.close(below)
         elif stat.S_ISREG(status.st_mode):
-            try:
-                yield checked_name(path), status.st_size
-            except BadInput as error:
-                raise _odd(path, error.why) from error
+            yield path, status.st_size
         else:
             raise _odd(path, "a link or a special file")
 

@@ -1,12 +1,11 @@
 """Checking an exported bundle with nothing but the bundle, a pin and the time.
 
-What a producer says it was allowed to do is reported, not believed: the caller judges it by
-its own policy.
+What a producer says its gates allowed is judged again from the log it comes with, by the
+producer's own policy; whether that policy is good enough is for the caller to say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,23 +14,28 @@ import msgspec
 
 from sealwright.core import clock
 from sealwright.core.digest import Digest, of_bytes
-from sealwright.core.errors import BadInput, Refused, SealError, UnknownSigner, VerifyError
-from sealwright.core.predicates import DATASET_VERSION, DECISION, EXPORT
+from sealwright.core.errors import (
+    BadInput,
+    Refused,
+    SealError,
+    UnknownSigner,
+    VerifyError,
+)
+from sealwright.core.predicates import EXPORT
 from sealwright.core.records import Artifact, Recorded
 from sealwright.evidence import trust as trusts
 from sealwright.evidence.history import History
 from sealwright.evidence.keys import load_public
-from sealwright.evidence.lineage import inputs_of
 from sealwright.evidence.merkle import root_at
 from sealwright.evidence.proof import MAX_PROOF_BYTES, LogProof
 from sealwright.evidence.trust import Trust
+from sealwright.registry import account, layout, signature, witnessed
 from sealwright.registry import export as exports
-from sealwright.registry import layout, signature, witnessed
 from sealwright.registry.aliases import refuse_unusable
 from sealwright.registry.bundle import Bundle, hashed, opened, read
 from sealwright.registry.bundlelog import BundleLog, tile_of
 from sealwright.registry.files import ModelFile
-from sealwright.registry.versions import Model, Models, provenance
+from sealwright.registry.versions import Model, Models
 
 MAX_SMALL_BYTES = 64 << 20
 _MAX_TRUST_BYTES = 4 << 20
@@ -102,14 +106,16 @@ def _check(bundle: Bundle) -> VerifiedBundle:
         if read(bundle, name, MAX_PROOF_BYTES) != body:
             raise _changed(name, "it is not the proof of that entry under the checkpoint")
     _no_others(bundle, log, len(chain), told, [*indices, *(layout.MODEL + f.path for f in files)])
-    decisions = _decisions(history, model, told)
-    datasets = _datasets(history, model)
-    run, warnings = _run(models, model, datasets)
+    decisions = account.decisions(history, model, told)
+    unread = account.replayed(decisions, history, trust)
+    datasets = account.datasets(history, model)
+    run, warnings = account.provenance_of(models, model, datasets)
+    warnings += unread
     refuse_unusable(model)
     as_of, by = _as_of(heads, told)
     if not heads:
         warnings.append("no witness cosigned the log: its age and completeness are self-asserted")
-    isolation, profile = _room(run)
+    isolation, profile = account.room(run)
     return VerifiedBundle(
         model=model,
         trust=trust,
@@ -263,82 +269,6 @@ def _no_others(
                 why="no statement in its log speaks of it",
                 rule="bundle.member-added",
             )
-
-
-def _decisions(history: History, model: Model, told: Recorded) -> tuple[Recorded, ...]:
-    """The decisions that let the model be registered and exported."""
-    found: list[Recorded] = []
-    wanted = {"register": model.decision, "export": str(told.statement.predicate["decision"])}
-    for gate, digest in wanted.items():
-        entry = next(
-            (e for e in history.of_type(DECISION) if e.statement.predicate.get("id") == digest),
-            None,
-        )
-        predicate: Mapping[str, Any] = entry.statement.predicate if entry else {}
-        if (
-            entry is None
-            or predicate.get("gate") != gate
-            or predicate.get("allowed") is not True
-            or model.digest not in {subject.digest for subject in entry.statement.subjects}
-        ):
-            raise VerifyError(
-                f"no decision of the {gate} gate allowed {model.ref}",
-                where=f"decision {digest[:16]}",
-                why="the log has none that allows it for this model",
-                rule="bundle.decision-missing",
-            )
-        found.append(entry)
-    return tuple(found)
-
-
-def _datasets(history: History, model: Model) -> tuple[Artifact, ...]:
-    """The dataset versions that went in; each has to have its statement."""
-    found = tuple(item for item in model.inputs if item.name.startswith("data:"))
-    for item in found:
-        kinds = {entry.statement.predicate_type for entry in history.about(item.digest)}
-        if DATASET_VERSION not in kinds:
-            raise VerifyError(
-                f"the log has no statement about {item.name}",
-                where=f"entry {model.index}",
-                why=f"{model.ref} names it as its input",
-                rule="bundle.dataset-missing",
-            )
-    return found
-
-
-def _run(
-    models: Models, model: Model, datasets: tuple[Artifact, ...]
-) -> tuple[Recorded | None, list[str]]:
-    if not model.run:
-        return None, ["no run made this model: where it came from is not known"]
-    run = provenance(models, model)
-    if run is None:
-        raise VerifyError(
-            f"the log has no provenance of run {model.run}",
-            where=f"entry {model.index}",
-            why=f"{model.ref} says that run made it",
-            rule="bundle.provenance-missing",
-        )
-    told = {item.digest: item.name for item in datasets}
-    used = {a.digest: a.name for a in inputs_of(run) if a.name.startswith("data:")}
-    if odd := told.keys() ^ used.keys():
-        digest = min(odd)
-        raise VerifyError(
-            f"{model.ref} and run {model.run} do not name the same data",
-            where=f"entry {run.index}",
-            why=f"only one of them names {told.get(digest) or used[digest]}",
-            rule="bundle.provenance-differs",
-        )
-    return run, [] if datasets else ["the run read no signed dataset"]
-
-
-def _room(run: Recorded | None) -> tuple[str, str]:
-    predicate: Any = run.statement.predicate if run else {}
-    try:
-        inner = predicate["buildDefinition"]["internalParameters"]
-        return str(inner.get("isolation", "unknown")), str(inner.get("profile", "unknown"))
-    except (KeyError, TypeError, AttributeError):
-        return "unknown", "unknown"
 
 
 def _as_of(heads: tuple[witnessed.Cosignature, ...], told: Recorded) -> tuple[str, str]:

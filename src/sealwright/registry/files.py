@@ -19,6 +19,8 @@ LEFT_OUT = frozenset({".git", ".gitattributes", ".github", ".gitignore"})
 """Top-level names that OpenSSF model signing never covers, so a model does not contain them."""
 
 MAX_FILES = 100_000
+MAX_DEPTH = 64
+"""How many directories deep a file may lie."""
 CHUNK_BYTES = 1 << 19
 """Read size: small enough to stay in a core's cache between the read and the hash."""
 
@@ -101,10 +103,11 @@ def checked_name(name: str) -> str:
         name.encode("utf-8")
     except UnicodeEncodeError:
         plain = False
-    if not plain or any(part in ("", ".", "..") for part in parts):
+    if not plain or len(parts) > MAX_DEPTH or any(part in ("", ".", "..") for part in parts):
         raise BadInput(
-            f"{name!r} cannot be a file of a model",
-            why="a relative path of printable UTF-8 without '.', '..' or backslash wanted",
+            f"{name[:200]!r} cannot be a file of a model",
+            why="a relative path of printable UTF-8 without '.', '..' or backslash wanted,"
+            f" at most {MAX_DEPTH} deep",
         )
     return name
 
@@ -122,6 +125,7 @@ def _walk(root: Path, prefix: str) -> Iterator[str]:
                     hint="copy the file to where the link is",
                 )
             if item.is_dir(follow_symlinks=False):
+                checked_name(name)
                 yield from _walk(root, f"{name}/")
             elif item.is_file(follow_symlinks=False):
                 yield checked_name(name)

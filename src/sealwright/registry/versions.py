@@ -168,11 +168,14 @@ def revoked(history: History) -> Mapping[Digest, Recorded]:
 
 
 def provenance(models: Models, model: Model) -> Recorded | None:
-    """The SLSA provenance of the run that made the model; None when the log has none."""
-    for entry in models.history.about(model.digest):
-        if entry.statement.predicate_type == SLSA_PROVENANCE and run_of(entry) == model.run:
-            return entry
-    return None
+    """The SLSA provenance of the stage that made the model; None when the log has none."""
+    found = [
+        entry
+        for entry in models.history.about(model.digest)
+        if entry.statement.predicate_type == SLSA_PROVENANCE and run_of(entry) == model.run
+    ]
+    named = [entry for entry in found if stage_of(entry) == model.stage]
+    return next(iter(named or found), None)
 
 
 def run_of(entry: Recorded) -> str:
@@ -180,6 +183,15 @@ def run_of(entry: Recorded) -> str:
     value: Any = entry.statement.predicate
     try:
         return str(value["runDetails"]["metadata"]["invocationId"])
+    except (KeyError, TypeError):
+        return ""
+
+
+def stage_of(entry: Recorded) -> str:
+    """The stage in a provenance statement; empty when there is none."""
+    value: Any = entry.statement.predicate
+    try:
+        return str(value["buildDefinition"]["externalParameters"]["stage"])
     except (KeyError, TypeError):
         return ""
 
