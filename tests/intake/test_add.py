@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import Space
 
 from sealwright.core import predicates
-from sealwright.core.digest import of_file
+from sealwright.core.digest import of_bytes, of_file
 from sealwright.core.errors import BadInput, SealError, VerifyError
 from sealwright.core.records import Artifact, Statement
 from sealwright.evidence import jcs
@@ -173,18 +175,19 @@ def test_the_manifest_is_canonical_json(space: Space) -> None:
     space.write("t/é\t\u2028.csv", TABLE)
     space.write('t/q"\\.csv', TABLE)
     found = space.datasets.manifest(space.add("t", key="id").dataset)
-    import msgspec
-
     assert manifests.encode(found) == jcs.canonical(msgspec.to_builtins(found))
     external = space.datasets.manifest(space.add("t", "e", reference=True).dataset)
     assert manifests.encode(external) == jcs.canonical(msgspec.to_builtins(external))
 
 
+def test_the_example_on_the_manifest_page_is_a_manifest() -> None:
+    page = Path(__file__).parents[2] / "docs" / "spec" / "dataset-manifest-v1.md"
+    example = page.read_text().split("```json\n")[1].split("```")[0]
+    data = jcs.canonical(json.loads(example))
+    assert manifests.decode(data, of_bytes(data)).rows == 2
+
+
 def test_a_manifest_that_lies_about_its_root_is_refused(space: Space) -> None:
-    import msgspec
-
-    from sealwright.core.digest import of_bytes
-
     space.write("a.csv", TABLE)
     found = space.datasets.manifest(space.add("a.csv").dataset)
     data = manifests.encode(msgspec.structs.replace(found, root="0" * 64))
@@ -328,8 +331,6 @@ def test_a_ledger_that_cannot_be_written_leaves_the_store_as_it_was(space: Space
     class Full:
         def record(self, statement: Statement) -> None:
             raise OSError(28, "No space left on device")
-
-    import msgspec
 
     ports = msgspec.structs.replace(space.ports, recorder=Full())
     with pytest.raises(OSError, match="No space"):

@@ -74,7 +74,9 @@ def _configure_add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reason", default="", help="why this version exists, for the log")
     parser.add_argument("--reference", action="store_true", help="sign in place, copy nothing")
     parser.add_argument("--kind", default="", help="csv, jsonl, parquet, images or files")
-    parser.add_argument("--from", dest="inputs", action="append", default=[], metavar="REF")
+    parser.add_argument(
+        "--from", dest="inputs", action="append", default=[], metavar="REF", help="made from this"
+    )
     parser.add_argument("--reread", action="store_true", help="read unchanged-looking files too")
     parser.add_argument(
         "--force-version", action="store_true", help="make a version even of equal records"
