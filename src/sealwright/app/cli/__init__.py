@@ -45,6 +45,8 @@ EXIT_CODES: dict[int, str] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code (see :data:`EXIT_CODES`)."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["--json"]:
+        words = [*words[1:2], "--json", *words[2:]]
     if not words or words[0] in ("-h", "--help", "help"):
         sys.stdout.write(_help())
         return 0 if words else 2
@@ -85,7 +87,7 @@ def _run(name: str, words: list[str]) -> int:
     from sealwright.core.errors import SealError
 
     cut = words.index("--") if "--" in words else len(words)
-    out = Out(as_json="--json" in words[:cut])
+    out = Out(as_json="--json" in (name, *words[:cut]))
     try:
         return _dispatch(name, words, cut, out)
     except SealError as error:
