@@ -11,13 +11,14 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import Space
+from intake_space import Space
 
 from sealwright.core import predicates
 from sealwright.core.digest import of_bytes, of_file
 from sealwright.core.errors import BadInput, SealError, VerifyError
 from sealwright.core.records import Artifact, Statement
 from sealwright.evidence import jcs
+from sealwright.intake import leaves
 from sealwright.intake import manifest as manifests
 from sealwright.intake.add import AddRequest, add
 from sealwright.intake.versions import open_files
@@ -415,3 +416,17 @@ def test_a_store_that_was_cleared_meanwhile_is_noticed(space: Space) -> None:
     with pytest.raises(SealError):
         add(AddRequest("t", "d", "ann"), space.ports, Clearer())
     assert space.datasets.all() == ()
+
+
+@pytest.mark.parametrize("most", [1, 100, 1 << 20], ids=["file", "both", "memory"])
+def test_leaves_come_back_from_memory_and_from_disk(tmp_path: Path, most: int, monkeypatch) -> None:
+    monkeypatch.setattr(leaves, "MOST_HELD_BYTES", most)
+    spool = leaves.Spool(tmp_path)
+    hashes = [bytes([number]) * 32 for number in range(10)]
+    for each in hashes:
+        spool.write(each)
+    assert spool.reader().read() == b"".join(hashes)
+    found = spool.array()
+    spool.close()
+    assert found.to_pylist() == hashes
+    assert list(tmp_path.iterdir()) == []

@@ -7,9 +7,9 @@ from collections import Counter
 
 import pyarrow as pa
 import pytest
-from conftest import Space
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from intake_space import Space
 from test_verify_data import memory_of
 
 from sealwright.intake import change

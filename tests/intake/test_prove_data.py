@@ -6,7 +6,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import Space
+from intake_space import Space
 from test_verify_data import memory_of
 
 from sealwright.core.errors import BadInput, VerifyError

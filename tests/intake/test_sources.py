@@ -10,9 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import Space
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from intake_space import Space
 
 from sealwright.core.errors import BadInput
 from sealwright.intake import csvtext, jsonlines, location, sources

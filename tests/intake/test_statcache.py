@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from conftest import Space
+from intake_space import Space
 
 from sealwright.core.digest import of_bytes
 from sealwright.intake.add import AddRequest, add

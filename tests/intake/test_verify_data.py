@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import Space
+from intake_space import Space
 
 from sealwright.core.errors import Refused, VerifyError
 from sealwright.intake.add import RECORD_KEY_LABEL

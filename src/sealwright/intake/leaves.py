@@ -50,24 +50,30 @@ class Spool:
 
     def array(self) -> pa.Array:
         """All of them, as fixed-size binary; it outlives the spool."""
-        data = pa.py_buffer(self._mapped() if self._file else bytes(self._held))
+        if self._file is None:
+            data = pa.py_buffer(bytes(self._held))
+        else:
+            fd = self._flushed(self._file).fileno()
+            data = pa.py_buffer(mmap.mmap(fd, 0, prot=mmap.PROT_READ))
         return pa.Array.from_buffers(HASHES, self.count, [None, data])
 
     def reader(self) -> BinaryIO:
         """The spool as a file, from its start."""
-        return cast("BinaryIO", io.BytesIO(self._mapped() if self._file else self._held))
+        if self._file is None:
+            return io.BytesIO(self._held)
+        self._flushed(self._file).seek(0)
+        return cast("BinaryIO", self._file)
 
     def close(self) -> None:
         """Let the disk space go."""
         if self._file is not None:
             self._file.close()
 
-    def _mapped(self) -> mmap.mmap:
-        assert self._file is not None  # noqa: S101
-        self._file.write(self._held)
+    def _flushed(self, file: IO[bytes]) -> IO[bytes]:
+        file.write(self._held)
         self._held.clear()
-        self._file.flush()
-        return mmap.mmap(self._file.fileno(), 0, prot=mmap.PROT_READ)
+        file.flush()
+        return file
 
 
 class Hashed:

@@ -136,7 +136,8 @@ def _parquet(source: Readable, name: str, tally: Tally | None = None) -> pq.Parq
 def _parquet_batches(source: Readable, name: str, tally: Tally | None) -> Iterator[pa.RecordBatch]:
     file = _parquet(source, name, tally)
     try:
-        yield from file.iter_batches(batch_size=BATCH_ROWS)
+        for group in range(file.metadata.num_row_groups):
+            yield from file.iter_batches(batch_size=BATCH_ROWS, row_groups=[group])
     except (pa.ArrowException, OSError) as error:
         raise _not_parquet(source, name, error) from error
 
