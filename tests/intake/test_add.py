@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import multiprocessing
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 import pyarrow as pa
@@ -15,7 +17,8 @@ from intake_space import Space
 
 from sealwright.core import predicates
 from sealwright.core.digest import of_bytes, of_file
-from sealwright.core.errors import BadInput, SealError, VerifyError
+from sealwright.core.errors import BadInput, Unavailable, VerifyError
+from sealwright.core.ports import StoredFile
 from sealwright.core.records import Artifact, Statement
 from sealwright.evidence import jcs
 from sealwright.intake import leaves
@@ -404,17 +407,22 @@ def test_a_version_of_many_files_keeps_few_of_them_open(space: Space) -> None:
 
 
 def test_a_store_that_was_cleared_meanwhile_is_noticed(space: Space) -> None:
-    space.write("t/0.csv", "a\n1\n")
-    space.write("t/1.csv", "a\n2\n")
+    space.write("a.csv", TABLE)
 
-    class Clearer:
-        def advance(self, done: int, total: int, what: str) -> None:
-            if done == total:
-                held = space.store.segments("data:d")
-                space.store.shred("data:d", sorted(held)[:1])
+    class Cleared:
+        """The store, while somebody else clears it just before the manifest is put."""
 
-    with pytest.raises(SealError):
-        add(AddRequest("t", "d", "ann"), space.ports, Clearer())
+        def __getattr__(self, name: str) -> object:
+            return getattr(space.store, name)
+
+        def put(self, scope: str, source: BinaryIO) -> StoredFile:
+            if isinstance(source, io.BytesIO):
+                space.store.shred(scope, sorted(space.store.segments(scope)))
+            return space.store.put(scope, source)
+
+    ports = msgspec.structs.replace(space.ports, store=Cleared())
+    with pytest.raises(Unavailable, match="parts of it are gone again"):
+        add(AddRequest("a.csv", "d", "ann"), ports)
     assert space.datasets.all() == ()
 
 
