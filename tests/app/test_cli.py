@@ -11,6 +11,8 @@ import pytest
 
 from sealwright import __version__
 from sealwright.app.cli import COMMANDS, main
+from sealwright.app.cli import out as out_module
+from sealwright.app.cli.out import Out
 
 ERROR_KEYS = {"kind", "what", "why", "hint", "exit_code"}
 
@@ -208,6 +210,22 @@ def test_a_workspace_of_a_newer_version_is_left_alone(project):
     error = refusal("data", "list", "--json")
     assert (error["kind"], error["exit_code"]) == ("Unavailable", 2)
     assert "newer" in error["what"]
+
+
+TALE = [["blocks", "no witness saw this log: its holder could rewrite history unnoticed"]]
+
+
+def test_a_table_wider_than_the_terminal_goes_on_below_its_last_column(monkeypatch):
+    monkeypatch.setattr(out_module, "_terminal_columns", lambda: 50)
+    lines = Out().table(TALE, ["does", "because"]).splitlines()
+    assert len(lines) > 2
+    assert max(map(len, lines)) <= 50
+    assert {line[:8] for line in lines[2:]} == {" " * 8}
+    assert " ".join(line[8:] for line in lines[1:]) == TALE[0][1]
+
+
+def test_a_table_that_no_person_looks_at_has_one_line_a_row():
+    assert len(Out().table(TALE, ["does", "because"]).splitlines()) == 2
 
 
 def test_a_reader_that_stops_listening_is_no_fault_of_ours(project):

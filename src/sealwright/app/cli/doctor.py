@@ -7,6 +7,7 @@ import platform
 import sys
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from sealwright import __version__
@@ -88,6 +89,7 @@ def _workspace() -> list[dict[str, Any]]:
     checks = [_check("workspace", True, f"{workspace.id} in {workspace.root}")]
     steps: tuple[tuple[str, Callable[[], str]], ...] = (
         ("keys", lambda: _custody(workspace)),
+        ("key folder", lambda: str(workspace.state_dir).replace(str(Path.home()), "~")),
         ("log", lambda: f"{workspace.history().size} entries, all verified"),
         ("settings", lambda: f"seal.toml, profile {workspace.profile}"),
         ("witness", lambda: workspace.settings.log.witness or "none: only you hold this log"),
@@ -105,7 +107,7 @@ def _custody(workspace: Any) -> str:
         "key-file": "root key in a 0600 file: whoever has your account has the keys",
         "passphrase": "root key locked with a passphrase (Argon2id)",
     }
-    return f"{words[workspace.kms.custody]}; {workspace.state_dir}"
+    return words[workspace.kms.custody]
 
 
 def _text(checks: list[dict[str, Any]], out: Out) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from typing import Any
 from sealwright.core.errors import BadSettings, GateDenied, Refused, SealError
 
 _REDRAW_S = 0.1
+_WORTH_WRAPPING = 24
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "blue": "34", "bold": "1", "dim": "2"}
 
 
@@ -87,18 +90,25 @@ class Out:
         return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
 
     def table(self, rows: Sequence[Sequence[str]], head: Sequence[str]) -> str:
-        """Left-aligned columns under a head; numbers (all digits) to the right."""
+        """Left-aligned columns under a head; numbers (all digits) to the right.
+
+        On a terminal that is too narrow, the last column goes on below itself.
+        """
         if not rows:
             return ""
         columns = list(zip(head, *rows, strict=True))
         widths = [max(map(len, column)) for column in columns]
         numeric = [all(_is_number(cell) for cell in column[1:]) for column in columns]
+        indent = sum(widths[:-1]) + 2 * len(widths[:-1])
+        left = _terminal_columns() - indent
 
         def line(cells: Sequence[str]) -> str:
             parts = [
                 cell.rjust(width) if right else cell.ljust(width)
                 for cell, width, right in zip(cells, widths, numeric, strict=True)
             ]
+            if _WORTH_WRAPPING <= left < len(cells[-1]):
+                parts[-1] = f"\n{' ' * indent}".join(textwrap.wrap(cells[-1], left))
             return "  ".join(parts).rstrip()
 
         return "\n".join([self.paint(line(head), "dim"), *(line(row) for row in rows)])
@@ -154,6 +164,11 @@ def error_json(error: SealError) -> dict[str, Any]:
     if isinstance(error, BadSettings):
         shape["problems"] = list(error.problems)
     return shape
+
+
+def _terminal_columns() -> int:
+    """How wide the terminal is; without end where stdout is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
 
 
 def _is_number(cell: str) -> bool:
