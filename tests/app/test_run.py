@@ -199,3 +199,20 @@ def test_a_run_cut_off_by_kill_9_is_closed_as_interrupted(project):
 def test_json_keeps_stdout_for_the_one_object(project):
     code, _body, err = project.seal(*RUN)
     assert code == 0 and "trained on 200" in err
+
+
+def test_a_script_cannot_change_what_decides_about_the_next_run(project):
+    project.write(
+        "train.py",
+        "import os\nopen('model.json','w').write('1')\n"
+        "open('seal.toml','w').write('[room]\\nisolation = \"none\"')\n"
+        "os.makedirs('policies', exist_ok=True)\nopen('policies/solo.cedar','w').write('')\n"
+        "open('.envrc','w').write('export PATH=/tmp')",
+    )
+    before = project.tree()
+    (run,) = project.ok(*RUN)["runs"]
+    assert [one["path"] for one in run["outputs"]] == ["model.json"]
+    held = [one for one in run["findings"] if one["rule"] == "room.output-control"]
+    assert len(held) == 3
+    after = project.tree()
+    assert after.pop("model.json") and after == before

@@ -58,9 +58,10 @@ def _ended(result: RoomResult) -> str:
         "timeout": "it ran out of time",
         "interrupted": "it was interrupted",
         "out-of-memory": "it ran out of memory",
+        "too-many-processes": "it started more processes than it may",
         "output-full": "it wrote more than it may",
     }
-    return words[result.status]
+    return words.get(result.status, result.status)
 
 
 def _why(result: RoomResult) -> str:
@@ -78,6 +79,7 @@ def _hint(run: str, result: RoomResult) -> str:
     settings = {
         "timeout": "raise room.time in seal.toml",
         "out-of-memory": "raise room.memory in seal.toml",
+        "too-many-processes": "raise room.processes in seal.toml",
         "output-full": "raise room.output or room.files in seal.toml",
     }
     return settings.get(

@@ -159,6 +159,7 @@ class RoomStage:
             inputs=tuple(inputs.values()),
             config=prepared.pins.config,
             room=room_facts(result),
+            findings=result.findings,
             limits=msgspec.structs.asdict(result.limits),
             byproducts=byproducts,
         )

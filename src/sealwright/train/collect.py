@@ -26,6 +26,7 @@ from sealwright.train.partial import nameless
 from sealwright.train.spec import Change, Left, OutputFile
 
 IGNORED_FOLDERS = frozenset({"__pycache__", ".git", ".seal"})
+CONTROL_FILES = frozenset({"seal.toml", "policies"})
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
     stat.S_IFIFO: "a pipe",
@@ -36,6 +37,15 @@ _KINDS = {
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 _FINDINGS_AT_MOST = 100
 _LEFT_BEHIND = digest.of_bytes(b"")
+
+
+def is_control(relpath: str) -> bool:
+    """Whether a file decides what runs next: settings, policies, anything hidden.
+
+    A script that may write those could take the walls down for the run after it.
+    """
+    parts = Path(relpath).parts
+    return parts[0] in CONTROL_FILES or any(part.startswith(".") for part in parts)
 
 
 class WorkTree:
@@ -146,6 +156,9 @@ class WorkTree:
             sha256 = digest.of_stream(stream)
         before = self._laid.code.get(relpath)
         if before == sha256:
+            return None
+        if is_control(relpath):
+            self._find("room.output-control", relpath, "steers Sealwright or other tools")
             return None
         change: Change = "new"
         if before is not None:

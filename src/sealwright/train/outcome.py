@@ -109,7 +109,7 @@ def limit_findings(pressure: Pressure, logs: dict[Channel, LogFacts]) -> tuple[F
             _finding(
                 "room.memory-limit",
                 f"the kernel killed {pressure.oom_kills} process(es) at the memory limit",
-                "raise limits.memory in seal.toml",
+                "raise room.memory in seal.toml",
             )
         )
     if pressure.denied_forks:
@@ -117,7 +117,7 @@ def limit_findings(pressure: Pressure, logs: dict[Channel, LogFacts]) -> tuple[F
             _finding(
                 "room.process-limit",
                 f"{pressure.denied_forks} process or thread start(s) were refused",
-                "raise limits.processes in seal.toml",
+                "raise room.processes in seal.toml",
             )
         )
     for channel, facts in logs.items():
@@ -126,7 +126,7 @@ def limit_findings(pressure: Pressure, logs: dict[Channel, LogFacts]) -> tuple[F
                 _finding(
                     "room.log-cut",
                     f"{facts.dropped_bytes} bytes of {channel} were cut",
-                    "print less, or raise limits.log in seal.toml",
+                    "print less, or raise room.log in seal.toml",
                 )
             )
     return tuple(found)

@@ -17,13 +17,15 @@ from sealwright.core.digest import Digest
 from sealwright.core.errors import BadInput
 from sealwright.core.ports import StoredFile
 from sealwright.core.predicates import SLSA_PROVENANCE
-from sealwright.core.records import Artifact, Json, Statement
+from sealwright.core.records import Artifact, Finding, Json, Statement
 from sealwright.evidence import jcs
 from sealwright.train.environment import Environment
 from sealwright.train.snapshot import Snapshot
 
 BUILD_TYPE = "urn:sealwright:buildtype:room/v1"
 BUILDER = "urn:sealwright:builder:local/v1"
+_MOST_FINDINGS = 20
+_MOST_MESSAGE = 300
 MOST_COMMAND_BYTES = 16 << 10
 
 
@@ -54,6 +56,7 @@ class Ran(msgspec.Struct, frozen=True):
     config: Digest = ""
     room: Mapping[str, Json] = msgspec.field(default_factory=dict)
     limits: Mapping[str, Json] = msgspec.field(default_factory=dict)
+    findings: Sequence[Finding] = ()
     byproducts: Sequence[Byproduct] = ()
 
 
@@ -89,6 +92,7 @@ def predicate(
         "room": dict(ran.room),
         "limits": dict(ran.limits),
         "profile": ran.profile,
+        "findings": _findings(ran.findings),
     }
     return {
         "buildDefinition": {
@@ -134,6 +138,15 @@ def _command(words: Sequence[str]) -> dict[str, Json]:
             return {"command": fitting, "commandSha256": whole}
         fitting.append(word)
     return {"command": fitting}
+
+
+def _findings(findings: Sequence[Finding]) -> Json:
+    """The first of them whole, and how many there were."""
+    shown: list[Json] = [
+        {"rule": one.rule, "severity": one.severity, "message": one.message[:_MOST_MESSAGE]}
+        for one in findings[:_MOST_FINDINGS]
+    ]
+    return {"count": len(findings), "first": shown}
 
 
 def _dependencies(ran: Ran, code: Snapshot, environment: Environment, kept: Kept) -> list[Json]:

@@ -91,6 +91,8 @@ def _stage(
         with ran.made.room:
             released = releasing.release(workspace, ran, args.reason)
         out.note(f"seal: {spec.name} ended well after {time.monotonic() - started:.1f} s")
+    for finding in ran.made.room.findings:
+        out.note(f"finding: {finding.message}")
     for warning in dict.fromkeys((*ran.warnings, *released.warnings)):
         out.note(f"warning: {warning}")
     return ran, released
@@ -147,6 +149,7 @@ def _json(ran: Ran, released: Released) -> dict[str, Any]:
         if released.model
         else None,
         "datasets": [{"ref": one.ref, "digest": one.digest} for one in released.datasets],
+        "findings": [{"rule": x.rule, "message": x.message} for x in ran.made.room.findings],
         "usage": {"wall_ms": usage.wall_ms, "cpu_ms": usage.cpu_ms},
         "warnings": list(dict.fromkeys((*ran.warnings, *released.warnings))),
     }
