@@ -216,3 +216,18 @@ def test_a_script_cannot_change_what_decides_about_the_next_run(project):
     assert len(held) == 3
     after = project.tree()
     assert after.pop("model.json") and after == before
+
+
+def test_a_parquet_file_rewritten_with_equal_rows_is_no_false_alarm(project):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    table = pa.table({"x": list(range(50)), "label": [i % 2 for i in range(50)]})
+    path = project.root / "data" / "rows.parquet"
+    parquet.write_table(table, path, compression="zstd")
+    project.ok("data", "add", "data/rows.parquet", "--name", "rows")
+    parquet.write_table(table, path, compression="none", use_dictionary=False)
+    project.ok(*RUN)
+    parquet.write_table(table.slice(1), path)
+    code, body, _ = project.seal(*RUN)
+    assert (code, body["error"]["rule"]) == (1, "run.data-changed")

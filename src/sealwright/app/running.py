@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from sealwright.app.datasets import memory_of
 from sealwright.app.gating import WorkspaceGate
 from sealwright.app.wiring import Workspace
 from sealwright.core import digest as digests
@@ -20,6 +21,8 @@ from sealwright.core.records import Artifact
 from sealwright.core.refs import Ref
 from sealwright.core.settings import Gpu, Isolation
 from sealwright.evidence.history import History
+from sealwright.intake.manifest import FileRecord
+from sealwright.intake.verify import lies_unchanged
 from sealwright.intake.versions import Dataset, Datasets
 from sealwright.pipeline import engine
 from sealwright.pipeline.engine import Done, Job
@@ -97,7 +100,11 @@ def prepare(workspace: Workspace, spec: StageSpec, run: str, where: Around) -> P
 def execute(workspace: Workspace, prepared: Prepared, listener: Listener, reason: str) -> Ran:
     """Walk one stage; its outputs are still in the room. Raises: GateDenied, StageFailed, …"""
     gate = WorkspaceGate(workspace, reason, room_facts(prepared.around))
-    stage = RoomStage(prepared, workspace.clock, listener)
+
+    def same_records(dataset: Dataset, file: FileRecord) -> bool:
+        return lies_unchanged(memory_of(workspace, dataset), file, workspace.root)
+
+    stage = RoomStage(prepared, workspace.clock, listener, same_records)
     pins = prepared.pins
     job = Job(
         run=prepared.run,

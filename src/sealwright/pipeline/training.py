@@ -7,7 +7,7 @@ touch the project and the registry (``pipeline.finish``).
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +17,7 @@ from sealwright.core import digest
 from sealwright.core.errors import VerifyError
 from sealwright.core.ports import Clock, Store
 from sealwright.core.records import Artifact, Json, Outcome
+from sealwright.intake.manifest import FileRecord
 from sealwright.intake.versions import Dataset, open_files, read_manifest
 from sealwright.pipeline import outputs, plan
 from sealwright.pipeline.failures import failure, wrote_nothing
@@ -81,10 +82,14 @@ class Made(msgspec.Struct, frozen=True):
     model_digest: str
 
 
-def refuse_changed_data(prepared: Prepared, store: Store) -> None:
+SameRecords = Callable[[Dataset, FileRecord], bool]
+"""Whether the project's copy of a file holds equal records in other bytes."""
+
+
+def refuse_changed_data(prepared: Prepared, store: Store, same_records: SameRecords) -> None:
     """The script would train on the sealed version; say so before it does not see an edit.
 
-    Raises: VerifyError (``run.data-changed``) naming the file and the stage.
+    A table written again with equal records is no edit. Raises: VerifyError (``run.data-changed``) naming the file and the stage.
     """
     for dataset in prepared.datasets:
         manifest = read_manifest(dataset, store)
@@ -95,7 +100,8 @@ def refuse_changed_data(prepared: Prepared, store: Store) -> None:
             path = prepared.around.project / relpath
             if not path.is_file():
                 continue
-            if path.stat().st_size != file.size or digest.of_file(path) != file.sha256:
+            same = path.stat().st_size == file.size and digest.of_file(path) == file.sha256
+            if not same and not same_records(dataset, file):
                 raise VerifyError(
                     f"stage {prepared.spec.name}: {relpath} is not what {dataset.ref} sealed",
                     where=relpath,
@@ -109,8 +115,11 @@ def refuse_changed_data(prepared: Prepared, store: Store) -> None:
 class RoomStage:
     """The port ``Stage`` over one prepared command. ``made`` is there once it succeeded."""
 
-    def __init__(self, prepared: Prepared, clock: Clock, listener: Listener) -> None:
+    def __init__(
+        self, prepared: Prepared, clock: Clock, listener: Listener, same_records: SameRecords
+    ) -> None:
         self._prepared = prepared
+        self._same_records = same_records
         self._clock = clock
         self._listener = listener
         self.made: Made | None = None
@@ -123,7 +132,7 @@ class RoomStage:
     def run(self, inputs: Mapping[str, Artifact], store: Store) -> Outcome:
         """Raises: StageFailed (its logs and outputs are kept, in quarantine), VerifyError."""
         prepared = self._prepared
-        refuse_changed_data(prepared, store)
+        refuse_changed_data(prepared, store, self._same_records)
         kept = provenance.Kept(
             keep.save_code(store, prepared.code),
             keep.save_environment(store, prepared.environment),
