@@ -169,9 +169,9 @@ def room_facts(where: Around) -> RoomFacts:
 
 
 def default_inputs(workspace: Workspace, catalogue: Datasets) -> Iterator[Ref]:
-    """The datasets of seal.toml; without any, every one whose files lie in the project."""
-    declared = workspace.settings.data
-    for name in declared or [one.name for one in latest(catalogue) if is_inside(catalogue, one)]:
+    """The datasets of seal.toml, and every other one whose files lie in the project."""
+    inside = [one.name for one in latest(catalogue) if is_inside(catalogue, one)]
+    for name in dict.fromkeys((*workspace.settings.data, *inside)):
         yield Ref("data", name)
 
 

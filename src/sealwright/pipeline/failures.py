@@ -10,6 +10,7 @@ import msgspec
 from sealwright.core.ports import Store, StoredFile
 from sealwright.core.records import Json
 from sealwright.pipeline.engine import StageFailed
+from sealwright.pipeline.spec import StageSpec
 from sealwright.train.keep import SCOPE
 from sealwright.train.outcome import RoomResult
 from sealwright.train.provenance import Byproduct
@@ -19,7 +20,7 @@ MOST_QUARANTINED = 100
 
 
 def failure(
-    stage: str,
+    spec: StageSpec,
     run: str,
     result: RoomResult,
     store: Store,
@@ -36,11 +37,11 @@ def failure(
     }
     left = f"; {len(quarantined)} output(s) stay in quarantine" if quarantined else ""
     return StageFailed(
-        f"stage {stage} did not succeed: {_ended(result)}{left}",
+        f"stage {spec.name} did not succeed: {_ended(result)}{left}",
         status=status,
         exit_code=result.exit_code,
         why=_why(result),
-        hint=_hint(run, result),
+        hint=_hint(spec, run, result),
         details=details,
     )
 
@@ -70,12 +71,13 @@ def _why(result: RoomResult) -> str:
     return "; ".join(finding.message for finding in result.findings)
 
 
-def _hint(run: str, result: RoomResult) -> str:
+def _hint(spec: StageSpec, run: str, result: RoomResult) -> str:
     if result.missing_opens:
         path = result.missing_opens[0]
         name = name_for(path)
         outside = " --reference" if path.startswith("/") else ""
-        return f"seal data add {path} --name {name}{outside}"
+        then = f', then name "{name}" among the inputs of {spec.name}' if spec.listed else ""
+        return f"seal data add {path} --name {name}{outside}{then}"
     settings = {
         "timeout": "raise room.time in seal.toml",
         "out-of-memory": "raise room.memory in seal.toml",

@@ -20,6 +20,7 @@ class StageSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``outputs`` maps dataset names to project paths; ``model`` is a project path, empty
     where it is to be guessed (one stage) or where the stage makes none (several).
+    ``listed`` says that the inputs were named one by one, and are no default.
     """
 
     name: str
@@ -29,6 +30,7 @@ class StageSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: str = ""
     model_name: str = ""
     guess_model: bool = False
+    listed: bool = False
     after: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
 
@@ -72,6 +74,7 @@ def ad_hoc(
             spec,
             argv=tuple(argv),
             inputs=tuple(inputs) or spec.inputs,
+            listed=bool(inputs or spec.inputs),
             model=model or spec.model,
             model_name=name or spec.model_name,
             guess_model=not (model or spec.model),
@@ -80,6 +83,7 @@ def ad_hoc(
         ADHOC,
         tuple(argv),
         tuple(inputs),
+        listed=bool(inputs),
         model=model,
         model_name=name,
         guess_model=not model,
@@ -94,6 +98,7 @@ def _stage(name: str, stage: StageSettings, alone: bool) -> StageSpec:
         outputs=dict(stage.outputs),
         model=stage.model,
         model_name=stage.name,
+        listed=bool(stage.inputs),
         guess_model=alone and not stage.model and not stage.outputs,
         after=tuple(stage.after),
         env=tuple(stage.env),

@@ -89,7 +89,8 @@ SameRecords = Callable[[Dataset, FileRecord], bool]
 def refuse_changed_data(prepared: Prepared, store: Store, same_records: SameRecords) -> None:
     """The script would train on the sealed version; say so before it does not see an edit.
 
-    A table written again with equal records is no edit. Raises: VerifyError (``run.data-changed``) naming the file and the stage.
+    A table written again with equal records is no edit.
+    Raises: VerifyError (``run.data-changed``) naming the file and the stage.
     """
     for dataset in prepared.datasets:
         manifest = read_manifest(dataset, store)
@@ -147,7 +148,7 @@ class RoomStage:
         try:
             byproducts = [_keep(store, name, log.getvalue()) for name, log in logs.items()]
             if result.status != "ok":
-                raise failure(self.name, prepared.run, result, store, byproducts)
+                raise failure(prepared.spec, prepared.run, result, store, byproducts)
             if not result.outputs:
                 raise wrote_nothing(self.name)
             byproducts.append(_keep(store, "outputs", outputs.outputs_record(result.outputs)))
