@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from sealwright.core import refs
 from sealwright.core.errors import BadInput
-from sealwright.core.predicates import CLOSED, DATASET_VERSION, INTENT, MODEL_VERSION
+from sealwright.core.predicates import (
+    CLOSED,
+    DATASET_VERSION,
+    INTENT,
+    MODEL_VERSION,
+    SLSA_PROVENANCE,
+)
 from sealwright.core.refs import Kind, Ref
 from sealwright.evidence.history import History
+from sealwright.registry.versions import run_of
 
 
 def resolve(text: str, history: History) -> Ref:
@@ -15,7 +22,8 @@ def resolve(text: str, history: History) -> Ref:
     Raises: BadInput (no such name, or several kinds have it).
     """
     if ":" in text:
-        return refs.parse(text)
+        ref = refs.parse(text)
+        return run(text, history) if ref.kind == "run" else ref
     name = text.partition("@")[0]
     kinds: list[Kind] = [kind for kind, names in _names(history).items() if name in names]
     if not kinds:
@@ -30,6 +38,17 @@ def resolve(text: str, history: History) -> Ref:
             hint=f"write {kinds[0]}:{text}",
         )
     return refs.parse(text, kinds[0])
+
+
+def run(text: str, history: History) -> Ref:
+    """A run; ``run:latest`` is the newest that ended well. Raises: BadInput."""
+    ref = refs.parse(text, "run")
+    if ref.name != "latest":
+        return ref
+    ended = history.of_type(SLSA_PROVENANCE)
+    if not ended:
+        raise BadInput("no run has ended well yet", hint="seal run")
+    return Ref("run", run_of(ended[-1]))
 
 
 def _names(history: History) -> dict[Kind, set[str]]:

@@ -237,10 +237,12 @@ def _revoke(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
 
 def _revoked_text(shape: dict[str, Any]) -> str:
     head = f"{shape['ref']} {'is revoked' if shape['revoked'] else 'would be revoked'}"
-    blast = shape["blast"]
-    if not blast:
+    if not shape["blast"]:
         return f"{head}; nothing was made of it"
-    lines = [f"{head}; {len(blast)} made of it {'is' if len(blast) == 1 else 'are'} blocked:"]
-    lines += [f"  {each['ref']}" for each in blast]
+    # versions of equal bytes share a digest, so the models are listed from the registry
+    others = [each["ref"] for each in shape["blast"] if not each["ref"].startswith("model:")]
+    made = list(dict.fromkeys([*shape["models"], *others]))
+    lines = [f"{head}; {len(made)} made of it {'is' if len(made) == 1 else 'are'} blocked:"]
+    lines += [f"  {each}" for each in made]
     lines += [f"  {alias} points at a blocked model" for alias in shape["aliases"]]
     return "\n".join(lines)

@@ -4,6 +4,7 @@ seal lineage model:fraud@2          data, code and run it came from; gates and a
 seal lineage data:train@3           what was made of it: the blast radius, as a tree
 seal lineage train@3 --row 41       one record: its file and row, the versions that hold it
 seal lineage train --history        every version: who, why, what changed
+seal lineage model:fraud --history  made, approved, promoted, exported, withdrawn
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
     parser.add_argument("ref", metavar="REF", help="data:NAME@N, model:NAME@N or run:ID")
     parser.add_argument("--row", type=int, metavar="N", help="follow one record, counted from 0")
-    parser.add_argument("--history", action="store_true", help="every version of the dataset")
+    parser.add_argument(
+        "--history", action="store_true", help="every version, and what happened to it"
+    )
 
 
 def run(args: argparse.Namespace, out: Out) -> int:
@@ -39,8 +42,10 @@ def run(args: argparse.Namespace, out: Out) -> int:
     workspace = wiring.open_workspace()
     history = workspace.history()
     ref = referring.resolve(args.ref, history)
-    if ref.kind != "data" and (args.row is not None or args.history):
-        raise BadInput(f"{ref} is no dataset", why="--row and --history are about datasets")
+    if ref.kind != "data" and args.row is not None:
+        raise BadInput(f"{ref} is no dataset", why="--row is about datasets")
+    if ref.kind == "run" and args.history:
+        raise BadInput(f"{ref} happened once", why="--history is about datasets and models")
     graph = lineage.Lineage(history, _sources(workspace))
     artifact = graph.artifact(ref)
     above, below = graph.up(artifact), graph.down(artifact)
@@ -56,7 +61,11 @@ def run(args: argparse.Namespace, out: Out) -> int:
         "decisions": [_decision_json(e) for e in _spoken(graph, artifact.digest)],
         "revocations": [_revocation_json(e) for e in graph.revocations(digests)],
     }
-    if args.history:
+    if args.history and ref.kind == "model":
+        from sealwright.app import modelhistory
+
+        shape["history"] = modelhistory.events(history, graph, ref.name)
+    elif args.history:
         shape["history"] = lineage.changes(history, ref)
     if args.row is not None:
         shape["record"] = _record(workspace, ref, args.row, graph, out)
@@ -163,12 +172,7 @@ def _text(shape: Mapping[str, Any]) -> Iterator[str]:
         where = f"(entry {each['entry']})"
         yield f"revoked     {each['ref']} by {each['actor']}: {each['reason']} {where}"
     for each in shape.get("history", ()):
-        change = each["change"] or {}
-        counts = ", ".join(
-            f"{change.get(key, 0):,} {key}" for key in ("added", "removed", "edited")
-        )
-        why = f": {each['reason']}" if each["reason"] else ""
-        yield f"{each['ref']}  {each['time']}  {counts}  by {each['actor']}{why}"
+        yield _history_line(each)
     if "record" in shape:
         yield from _record_text(shape["record"])
 
@@ -209,6 +213,16 @@ def _decision_line(each: Mapping[str, Any]) -> str:
         own = " (self-approved)" if each["self_approved"] else ""
         text = f"approved    by {each['approver']}{own}: {each['reason'] or '-'}"
     return f"{text} (entry {each['entry']})"
+
+
+def _history_line(each: Mapping[str, Any]) -> str:
+    why = f": {each['reason']}" if each["reason"] else ""
+    if "what" in each:
+        about = f"  {each['about']}" if each["about"] else ""
+        return f"{each['time']}  {each['what']:<10}  {each['ref']}{about}  by {each['actor']}{why}"
+    change = each["change"] or {}
+    counts = ", ".join(f"{change.get(key, 0):,} {key}" for key in ("added", "removed", "edited"))
+    return f"{each['ref']}  {each['time']}  {counts}  by {each['actor']}{why}"
 
 
 def _record_text(record: Mapping[str, Any]) -> Iterator[str]:

@@ -9,7 +9,6 @@ import argparse
 import sys
 
 from sealwright.app.cli.out import Out
-from sealwright.core import refs
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -19,10 +18,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Out) -> int:
     """Reproduce every stage of the run; the worst outcome is the exit code."""
-    from sealwright.app import reproducing, wiring
+    from sealwright.app import referring, reproducing, wiring
 
     workspace = wiring.open_workspace()
-    ref = refs.parse(args.ref, "run")
+    ref = referring.run(args.ref, workspace.history())
 
     def listen(channel: str, data: bytes) -> None:
         sys.stderr.write(data.decode("utf-8", "replace"))
