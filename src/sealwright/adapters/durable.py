@@ -5,14 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from sealwright.core.errors import Unavailable, VerifyError
+from sealwright.core.errors import VerifyError
 
-LOCK_WAIT_S = 15.0
 _MAX_OPEN = 64
 
 
@@ -108,24 +104,6 @@ def _sync(fd: int) -> None:
         fcntl.fcntl(fd, full)
 
 
-@contextmanager
-def locked(path: Path, what: str, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
-    """Hold an exclusive lock on the file ``path``. Raises: Unavailable after ``wait_s``."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        until = time.monotonic() + wait_s
-        while not _try_lock(fd):
-            if time.monotonic() > until:
-                raise Unavailable(
-                    f"{what} is locked by another process",
-                    hint="wait for the other seal command to end, then try again",
-                )
-            time.sleep(0.01)
-        yield
-    finally:
-        os.close(fd)
-
-
 def read_beneath(root: Path, path: str, limit: int) -> bytes:
     """The regular file ``root/path``; no component of ``path`` may be a link.
 
@@ -160,14 +138,6 @@ def _open(name: str, flags: int, at: int, root: Path, path: str) -> int:
         raise
     except OSError as error:
         raise _unfit(root, path, f"{name}: {error.strerror}; links are not followed") from error
-
-
-def _try_lock(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _unfit(root: Path, path: str, why: str) -> VerifyError:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from sealwright.adapters.durable import Drafts, locked, read_beneath
+from sealwright.adapters.durable import Drafts, read_beneath
 from sealwright.core.errors import BadInput, Unavailable, VerifyError
+from sealwright.core.locking import exclusive
 from sealwright.core.ports import Entry
 from sealwright.core.records import Receipt
 from sealwright.evidence.checkpoint import Checkpoint, read_checkpoint
@@ -130,7 +131,7 @@ def publish(
     Unavailable (another process is publishing), OSError.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    with locked(directory / ".lock", f"the published log at {directory}"):
+    with exclusive(directory / ".lock", f"the published log at {directory}"):
         note = log.checkpoint()
         head = read_checkpoint(note)
         there = _published(directory, verified)

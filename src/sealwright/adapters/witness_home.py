@@ -18,8 +18,9 @@ import msgspec
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from sealwright.adapters.durable import locked, read_beneath, sync_directory, write_durably
+from sealwright.adapters.durable import read_beneath, sync_directory, write_durably
 from sealwright.core.errors import BadInput, VerifyError
+from sealwright.core.locking import exclusive
 from sealwright.evidence import note as notes
 from sealwright.evidence import witness
 from sealwright.evidence.checkpoint import Checkpoint
@@ -170,7 +171,7 @@ class WitnessHome:
         return self.directory / "logs" / witness.origin_hash(origin)
 
     def _locked(self) -> AbstractContextManager[None]:
-        return locked(self.directory / ".lock", "the witness")
+        return exclusive(self.directory / ".lock", "the witness")
 
 
 def _read(directory: Path, name: str) -> bytes:

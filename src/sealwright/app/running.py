@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from sealwright.core import digest as digests
 from sealwright.core import predicates, refs, settings
 from sealwright.core.digest import Digest
 from sealwright.core.errors import BadInput, Refused
+from sealwright.core.locking import exclusive, is_held
 from sealwright.core.records import Artifact
 from sealwright.core.refs import Ref
 from sealwright.core.settings import Gpu, Isolation
@@ -133,7 +133,7 @@ def sweep(workspace: Workspace) -> list[str]:
     gate = WorkspaceGate(workspace)
 
     def alive(run: str) -> bool:
-        return _is_held(_lock_path(workspace, run))
+        return is_held(_lock_path(workspace, run))
 
     return engine.close_interrupted(workspace.history(), ports(workspace, gate), alive)
 
@@ -142,13 +142,11 @@ def sweep(workspace: Workspace) -> list[str]:
 def running(workspace: Workspace, run: str) -> Iterator[None]:
     """While the block runs, other commands can see that this run is alive."""
     path = _lock_path(workspace, run)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(fd)
+    with exclusive(path, f"run {run}"):
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def room_facts(where: Around) -> RoomFacts:
@@ -246,17 +244,3 @@ def _digest(path: Path) -> Digest:
 
 def _lock_path(workspace: Workspace, run: str) -> Path:
     return workspace.seal_dir / "tmp" / f"run-{refs.check_name(run)}.lock"
-
-
-def _is_held(path: Path) -> bool:
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import msgspec
 
-from sealwright.adapters import durable
 from sealwright.adapters.db_sqlite import SqliteLog
 from sealwright.adapters.keyring_file import Keyring
 from sealwright.adapters.kms_file import FileKms
@@ -24,6 +23,7 @@ from sealwright.adapters.store_local import LocalStore
 from sealwright.core import clock, refs
 from sealwright.core import settings as settings_
 from sealwright.core.errors import BadInput, Unavailable, VerifyError
+from sealwright.core.locking import exclusive
 from sealwright.core.ports import Recorder
 from sealwright.core.records import Principal
 from sealwright.evidence import trust as trusts
@@ -122,7 +122,7 @@ class Workspace:
         if self._lock_depth:
             yield
             return
-        with durable.locked(self.seal_dir / "tmp" / "lock", "the workspace", LOCK_WAIT_S):
+        with exclusive(self.seal_dir / "tmp" / "lock", "the workspace", LOCK_WAIT_S):
             self._lock_depth += 1
             try:
                 yield

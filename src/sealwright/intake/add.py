@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
@@ -16,12 +17,12 @@ import msgspec
 
 from sealwright.core import clock, predicates
 from sealwright.core.errors import BadInput, Refused, SealError, Unavailable
+from sealwright.core.locking import exclusive
 from sealwright.core.ports import Clock, Kms, Progress, Recorder, Store
 from sealwright.core.records import Artifact, Statement
 from sealwright.evidence.history import History
 from sealwright.intake import change, ingest, location, sources
 from sealwright.intake.ingest import Survey, Taken, Taking
-from sealwright.intake.locking import exclusive
 from sealwright.intake.manifest import FORMAT, MEDIA_TYPE, TABLES, FileRecord, Manifest, encode
 from sealwright.intake.recall import Memory, leaves_of
 from sealwright.intake.sources import Source
@@ -36,6 +37,7 @@ from sealwright.intake.versions import (
     Previous,
     Version,
     Where,
+    lock_of,
     scope_of,
 )
 
@@ -114,7 +116,7 @@ def add(request: AddRequest, ports: Ports, progress: Progress | None = None) -> 
     trusted = None if request.reread else cache
     found = ingest.survey(source, _usable(before), trusted, tally)
     label, key = _roles(request, found, before)
-    with exclusive(ports.scratch, request.name):
+    with exclusive(lock_of(ports.scratch, request.name), f"data:{request.name}", inf):
         _refuse_overtaken(request, before, ports)
         ports.kms.create(scope)
         terms = Taking(

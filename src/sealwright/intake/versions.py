@@ -198,6 +198,11 @@ class Datasets:
         return self.manifest(dataset).segments() | set(dataset.signed.manifest.segments)
 
 
+def lock_of(scratch: Path, name: str) -> Path:
+    """The file whose lock keeps two writers of one dataset, and ``seal gc``, apart."""
+    return scratch / f"data-{refs.check_name(name)}.lock"
+
+
 def scope_of(name: str) -> str:
     """The store's and the key service's name for a dataset."""
     return f"data:{refs.check_name(name)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
+from math import inf
 from pathlib import Path
 
 import msgspec
@@ -11,13 +12,14 @@ import msgspec
 from sealwright.core.clock import stamp
 from sealwright.core.digest import Digest, of_bytes, of_tree
 from sealwright.core.errors import GateDenied, VerifyError
+from sealwright.core.locking import exclusive
 from sealwright.core.ports import Clock, Progress, Recorder, Signer, Store
 from sealwright.core.records import Artifact, Decision
+from sealwright.core.refs import check_name
 from sealwright.evidence.history import History
 from sealwright.registry import manifest as manifests
 from sealwright.registry import signature
 from sealwright.registry.files import ModelFile, hash_files, open_plain, paths_of
-from sealwright.registry.locking import exclusive
 from sealwright.registry.manifest import ModelManifest, StoredModelFile
 from sealwright.registry.versions import Model, Models, statement_of
 
@@ -73,7 +75,8 @@ def register(
     those decided on).
     """
     allow(decision, "register", registration.name)
-    with exclusive(ports.scratch, registration.name):
+    lock = ports.scratch / f"model-{check_name(registration.name)}.lock"
+    with exclusive(lock, f"model:{registration.name}", inf):
         version = Models(ports.history()).next_version(registration.name)
         return _register(registration, version, decision, ports, progress)
 
