@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from sealwright.app.wiring import Workspace, trust_chain
+from sealwright.core import digest
 from sealwright.core.digest import Digest
 from sealwright.core.errors import UnknownSigner, VerifyError
 from sealwright.core.ports import Entry
@@ -24,7 +25,8 @@ from sealwright.intake.add import RECORD_KEY_LABEL, Ports
 from sealwright.intake.prove import Proven
 from sealwright.intake.recall import Memory
 from sealwright.intake.recordproof import RecordProof, Reveal, VerifiedRecord
-from sealwright.intake.versions import Dataset, dataset_of, read_manifest
+from sealwright.intake.verify import lies_unchanged
+from sealwright.intake.versions import Dataset, Datasets, dataset_of, read_manifest
 
 PROOF_FORMAT: Literal["sealwright data-proof v1"] = "sealwright data-proof v1"
 
@@ -76,6 +78,33 @@ def memory_of(workspace: Workspace, dataset: Dataset) -> Memory:
         workspace.kms.derive(dataset.scope, RECORD_KEY_LABEL),
         workspace.seal_dir / "tmp",
     )
+
+
+def refuse_edited_original(workspace: Workspace, dataset: Dataset, memory: Memory) -> None:
+    """What lies in the project where the newest version of stored data was read from.
+
+    A table written again with equal rows is no edit, and a missing file is none.
+    Raises: VerifyError (``data.original-changed``) naming the file.
+    """
+    newest = Datasets(workspace.history(), workspace.store).latest(dataset.name)
+    if dataset.external or newest is None or newest.version != dataset.version:
+        return
+    manifest = memory.manifest
+    for file in manifest.files:
+        relpath = manifest.relative(file.path)
+        path = workspace.root / relpath
+        if not path.is_file():
+            continue
+        same = path.stat().st_size == file.size and digest.of_file(path) == file.sha256
+        if not same and not lies_unchanged(memory, file, workspace.root):
+            raise VerifyError(
+                f"{relpath} is not what {dataset.ref} signed",
+                where=relpath,
+                why="the file in the project was changed since; the copy in the store is whole",
+                hint=f"seal data add {manifest.base} --name {dataset.name} --reason '...'"
+                f" (a new version), or put the signed file back",
+                rule="data.original-changed",
+            )
 
 
 def proof_file(workspace: Workspace, dataset: Dataset, proven: Proven) -> ProofFile:

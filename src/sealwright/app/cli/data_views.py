@@ -118,6 +118,7 @@ def verify(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
         memory = shared.memory_of(workspace, dataset)
         with out.progress(f"verifying {dataset.ref}") as progress:
             found = verifying.verify(dataset, memory, workspace.root, progress)
+        shared.refuse_edited_original(workspace, dataset, memory)
         shapes.append(
             {
                 "ref": dataset.ref,
