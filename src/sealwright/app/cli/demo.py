@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ from sealwright.app.cli.out import Out
 
 if TYPE_CHECKING:
     from sealwright.app.demo.attacks import Attempt
+
+_COLUMNS = 82
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +74,7 @@ def _tell(attempt: Attempt, out: Out) -> None:
     if not attempt.as_promised:
         colour = "red"
     out.say(f"  {out.paint(mark, colour)}  {attempt.tried}")
-    out.say(f"              {attempt.by}")
+    out.say(textwrap.indent(textwrap.fill(attempt.by, _COLUMNS), " " * 14))
     out.say(f"              {out.paint(attempt.rule, 'dim')}")
 
 
