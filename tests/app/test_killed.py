@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from conftest import needs_room
+from app_house import needs_room
 
 KILLS = 70
 """Of each of three kinds of command: more than 200, and only those that hit are counted."""

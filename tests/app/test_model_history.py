@@ -1,7 +1,7 @@
 """A model's history, the newest run by name, and a revocation that leaves no version out."""
 
 import pytest
-from conftest import needs_room
+from app_house import needs_room
 
 from sealwright.app.cli import main
 

@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from conftest import needs_room
+from app_house import needs_room
 
 pytestmark = needs_room
 RUN = ("run", "--model", "model.json", "--name", "fraud", "--", "python", "train.py")

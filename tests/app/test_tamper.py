@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import needs_room
+from app_house import needs_room
 
 CHECKS = (
     ("log", "verify"),
