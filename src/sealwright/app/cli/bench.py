@@ -23,6 +23,7 @@ BENCHES: dict[str, tuple[str, ...]] = {
     "room": ("room",),
     "overhead": ("overhead",),
     "startup": ("startup",),
+    "policy": ("policy",),
 }
 """Every bench and the modules of ``app/bench`` it runs; ``all`` runs each module once."""
 
