@@ -7,7 +7,9 @@ The room's root is empty; everything in it is bound on purpose. Project, HOME, /
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import re
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,6 +18,8 @@ from sealwright.core.errors import BadInput, Refused
 
 HOME = "/home/room"
 HOSTNAME = "room"
+SOCKETS = "/run/seal"
+_SOCKET_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _WHOLE_FOLDER_FROM = 64
 _MOUNTS_AT_MOST = 1024
 
@@ -112,6 +116,21 @@ def check_read_only(trees: Sequence[Path], secrets: Sequence[Path]) -> None:
                 )
 
 
+def socket_binds(sockets: Mapping[str, Path]) -> list[Bind]:
+    """The host's sockets that the room may see, and nothing beside them.
+
+    Raises: BadInput (a name that is no plain file name, a path that is no Unix socket).
+    """
+    binds: list[Bind] = []
+    for name, path in sorted(sockets.items()):
+        if not _SOCKET_NAME.fullmatch(name):
+            raise BadInput(f"a room's socket cannot be called {name!r}")
+        if not path.is_absolute() or not stat.S_ISSOCK(path.lstat().st_mode):
+            raise BadInput(f"{path} is no Unix socket", why="only sockets may be shown in a room")
+        binds.append(("--ro-bind", str(path), f"{SOCKETS}/{name}"))
+    return binds
+
+
 def _listening_sockets() -> Iterator[str]:
     try:
         lines = Path("/proc/net/unix").read_text(errors="surrogateescape").splitlines()[1:]
@@ -135,14 +154,14 @@ def arguments(
     root: str,
     project: Path,
     read_only: Sequence[Path],
-    gpu: Sequence[Bind],
+    extra: Sequence[Bind],
     *,
     disable_userns: bool,
 ) -> list[str]:
     """bubblewrap's arguments up to the command; ``root`` is the room's tmpfs outside.
 
     ``root`` holds ``work`` (with the inputs already mounted over it), ``etc`` and the
-    writable folders ``home``, ``tmp``, ``shm``.
+    writable folders ``home``, ``tmp``, ``shm``. ``extra`` are devices and sockets.
     """
     args = ["--unshare-all", "--unshare-user", "--die-with-parent", "--new-session"]
     args += ["--cap-drop", "ALL", "--clearenv", "--hostname", HOSTNAME]
@@ -163,7 +182,7 @@ def arguments(
         for target in dict.fromkeys((os.path.realpath(tree), str(tree))):
             if not _is_within(target, "/usr") and target not in (str(project), real):
                 binds.append(("--ro-bind", target, target))
-    binds += gpu
+    binds += extra
     for place in dict.fromkeys((real, str(project))):
         binds.append(("--bind", f"{root}/work", place))
     # parents first: a mount hides what was below it

@@ -94,6 +94,7 @@ class _Room:
         self.stack = stack
         self.bounds = limits.resolve(spec.limits)
         self.plan = mounts.plan_inputs(item.relpath for item in spec.inputs)
+        self.sockets = mounts.socket_binds(spec.sockets)
         self.folder = leftovers.make_folder(spec.scratch)
         stack.callback(leftovers.remove, self.folder)
         self.berth = self._berth()
@@ -142,7 +143,7 @@ class _Room:
             self.berth.point,
             self.spec.project,
             self.spec.read_only,
-            self.gpu,
+            [*self.gpu, *self.sockets],
             disable_userns=self.program.version >= primitives.DISABLES_USERNS_FROM,
         )
         for name, value in environment(self.spec).items():

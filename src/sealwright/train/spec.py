@@ -80,6 +80,7 @@ class RoomSpec(msgspec.Struct, frozen=True):
     paths. ``env`` is the whole environment, but for the defaults named in ``environment``.
     ``scratch`` is a 0700 folder of the caller's, outside the project: mount point, and the
     place for inputs that do not fit in memory. ``logs`` receive the kept stdout and stderr.
+    ``sockets`` are Unix sockets of the host, each shown inside as ``/run/seal/NAME``.
     """
 
     argv: tuple[str, ...]
@@ -93,6 +94,7 @@ class RoomSpec(msgspec.Struct, frozen=True):
     isolation: Literal["standard", "none"] = "standard"
     gpu: Literal["off", "auto"] = "off"
     logs: Mapping[Channel, BinaryIO] = msgspec.field(default_factory=dict)
+    sockets: Mapping[str, Path] = msgspec.field(default_factory=dict)
 
     def visible(self) -> frozenset[str]:
         """The relative paths that are in the room when it starts."""
