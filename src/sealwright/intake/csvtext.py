@@ -28,10 +28,10 @@ ANY = (1 << len(CANDIDATES)) - 1
 _STRING = 1 << (len(CANDIDATES) - 1)
 _INT = r"^(0|-?[1-9][0-9]{0,18})$"
 _FLOAT = r"^-?((0|[1-9][0-9]{0,14})|(0|[1-9][0-9]*)?\.[0-9]+|(0|[1-9][0-9]*)\.)([eE][+-]?[0-9]+)?$"
-_ODD_FLOATS = pa.array(["nan", "NaN", "inf", "-inf", "Infinity", "-Infinity"])
+_ODD_FLOATS = ("nan", "NaN", "inf", "-inf", "Infinity", "-Infinity")
 _TRUE = ["true", "True", "TRUE"]
 _FALSE = ["false", "False", "FALSE"]
-_BOOLS = pa.array(_TRUE + _FALSE)
+_BOOLS = (*_TRUE, *_FALSE)
 _BLOCKS = (1 << 20, 1 << 24, 1 << 28)
 _DELIMITERS = ",\t;|"
 
@@ -177,11 +177,11 @@ def _all_int(values: pa.Array) -> bool:
 
 def _all_float(values: pa.Array) -> bool:
     fits = pc.match_substring_regex(values, _FLOAT)
-    return _all(pc.or_(fits, pc.is_in(values, _ODD_FLOATS)))
+    return _all(pc.or_(fits, pc.is_in(values, pa.array(_ODD_FLOATS))))
 
 
 def _all_bool(values: pa.Array) -> bool:
-    return _all(pc.is_in(values, _BOOLS))
+    return _all(pc.is_in(values, pa.array(_BOOLS)))
 
 
 def _all(flags: pa.Array) -> bool:

@@ -21,9 +21,17 @@ from sealwright.core.errors import BadInput
 from sealwright.intake.schema import FieldType, RecordSchema
 
 _LARGE = pa.large_binary()
-_ABSENT = pa.scalar(b"\x00", _LARGE)
-_PRESENT = pa.scalar(b"\x01", _LARGE)
-_NOTHING = pa.scalar(b"", _LARGE)
+
+
+def _constant(data: bytes) -> pa.Scalar:
+    # built from buffers: pa.scalar imports pandas wherever it is installed
+    ends = pa.py_buffer(struct.pack("=qq", 0, len(data)))
+    return pa.Array.from_buffers(_LARGE, 1, [None, ends, pa.py_buffer(data)])[0]
+
+
+_ABSENT = _constant(b"\x00")
+_PRESENT = _constant(b"\x01")
+_NOTHING = _constant(b"")
 _MAX_LENGTH = (1 << 32) - 1
 _DAY_MS = 86_400_000
 PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
