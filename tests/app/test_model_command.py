@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sealwright.core import predicates
+from sealwright.policy import policyset
 
 needs_room = pytest.mark.skipif(shutil.which("bwrap") is None, reason="the room needs bubblewrap")
 pytestmark = needs_room
@@ -61,6 +62,29 @@ def test_promote_and_rollback_move_the_alias(trained) -> None:
     assert (code, body["error"]["rule"]) == (1, "model.no-rollback")
     code, body, _ = trained.seal("model", "promote", "fraud@1", "prod")
     assert code == 2
+
+
+def test_a_reader_judges_a_bundle_by_their_own_policy(trained, tmp_path: Path) -> None:
+    out, mine = tmp_path / "bundle.tar", tmp_path / "mine"
+    trained.ok("model", "export", "fraud@1", str(out))
+    verify = ("verify", str(out), "--trust", fingerprint(trained))
+    plain = trained.ok(*verify)
+    assert (plain["profile"], plain["policy"]) == ("solo", None)
+    accepted = trained.ok(*verify, "--profile", "solo")["policy"]
+    assert set(accepted) == {"profile", "digest", "decision", "facts", "warnings"}
+    code, body, _ = trained.seal(*verify, "--profile", "regulated")
+    assert (code, body["error"]["kind"]) == (1, "GateDenied")
+    assert "approval.two-others" in body["error"]["rule"]
+    assert len(body["error"]["decision"]) == 64
+    assert any(each.startswith("facts ") for each in body["error"]["evidence"])
+    policyset.write(mine, "solo")
+    assert trained.ok(*verify, "--policy", str(mine))["policy"]["digest"] == accepted["digest"]
+    with (mine / "solo.cedar").open("a") as file:
+        file.write('\n@id("no.csv")\n@reason("never")\nforbid (principal, action, resource);\n')
+    code, body, _ = trained.seal(*verify, "--policy", str(mine))
+    assert (code, body["error"]["rule"]) == (1, "no.csv")
+    code, body, _ = trained.seal("verify", str(out), "--profile", "solo")
+    assert (code, body["error"]["kind"]) == (2, "UnknownSigner")
 
 
 @pytest.mark.parametrize("name", ["bundle", "bundle.tar"])

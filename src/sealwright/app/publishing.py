@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sealwright.adapters import tiles_dir, witness_http
 from sealwright.adapters.witness_address import parse_address
-from sealwright.core import clock
 from sealwright.core.errors import BadInput, SealError, VerifyError
 from sealwright.evidence import note as notes
 from sealwright.evidence.checkpoint import Checkpoint, read_checkpoint
@@ -20,8 +18,6 @@ from sealwright.registry import witnessed as registry_witnessed
 
 if TYPE_CHECKING:
     from sealwright.app.wiring import Workspace
-
-_NEAR_TO_FAR = ("none", "same-uid", "same-host", "remote")
 
 
 def settle(workspace: Workspace) -> list[str]:
@@ -114,11 +110,7 @@ def witnessed(workspace: Workspace) -> Witnessed:
         return Witnessed()
     known = registry_witnessed.known_only(note, workspace.trust)
     found = registry_witnessed.check(known, workspace.trust, "the witnessed checkpoint")
-    if not found.cosignatures:
-        return Witnessed()
-    best = max(found.cosignatures, key=lambda c: (_NEAR_TO_FAR.index(c.separation), c.time))
-    at = clock.stamp(datetime.fromtimestamp(best.time, UTC))
-    return Witnessed(separation=best.separation, size=best.size, time=at)  # type: ignore[arg-type]
+    return registry_witnessed.best(found.cosignatures)
 
 
 def posix_now() -> int:

@@ -183,14 +183,21 @@ class _Ledger:
 
 
 def _request_facts(context: Context, active: PolicySet, size: int) -> Mapping[str, Value]:
-    separation = context.witnessed.separation
-    witness = facts.SEPARATIONS.index(separation) if separation in facts.SEPARATIONS else 0
     custody = context.key_custody
     return {
+        **witness_facts(context, size),
         "profile": active.rank,
         "profile_matches": context.profile == active.profile,
         "reason_given": bool(context.reason.strip()),
         "key_custody": facts.CUSTODIES.index(custody) if custody in facts.CUSTODIES else 0,
+    }
+
+
+def witness_facts(context: Context, size: int) -> Mapping[str, Value]:
+    """How far away, how far behind a log of ``size`` and how long ago the witness was."""
+    separation = context.witnessed.separation
+    witness = facts.SEPARATIONS.index(separation) if separation in facts.SEPARATIONS else 0
+    return {
         "witness": witness,
         "witness_lag": max(0, size - context.witnessed.size) if witness else NEVER,
         "witness_age_s": _age_s(context) if witness else NEVER,

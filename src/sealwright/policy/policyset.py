@@ -97,6 +97,16 @@ def load(directory: Path, profile: str) -> PolicySet:
     return of_texts(texts, schema, profile)
 
 
+def load_any(directory: Path) -> PolicySet:
+    """The set in a directory that names its own profile by the file it holds for it.
+
+    Where it holds none of the shipped names, evidence of any looser profile counts as
+    looser. Raises: BadInput.
+    """
+    named = [profile for profile in facts.PROFILES if (directory / f"{profile}.cedar").exists()]
+    return load(directory, named[-1] if named else facts.PROFILES[-1])
+
+
 def shipped(profile: str) -> PolicySet:
     """The set that comes with Sealwright for a profile."""
     texts = {name: text for name, text in shipped_files(profile).items() if name != SCHEMA_FILE}

@@ -1,12 +1,13 @@
 """Checking an exported bundle with nothing but the bundle, a pin and the time.
 
 What a producer says its gates allowed is judged again from the log it comes with, by the
-producer's own policy; whether that policy is good enough is for the caller to say.
+producer's own policy. That is input, not proof: ``registry.consumer`` has the caller's own
+policy judge the same log.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ _SKEW_S = 300
 
 class VerifiedBundle(msgspec.Struct, frozen=True):
     """A bundle in which everything holds. ``pinned``: under a trust root the caller named.
+    ``history`` is its whole log; the last of ``decisions`` is the one that let it be exported.
 
     ``as_of``: when the newest head in it was seen, by a witness (``as_of_by`` is its name and
     separation) or, ``self-asserted``, by the workspace alone. ``isolation`` and ``profile`` are
@@ -54,8 +56,7 @@ class VerifiedBundle(msgspec.Struct, frozen=True):
     model: Model
     trust: Trust
     pinned: bool
-    size: int
-    root: Digest
+    history: History
     cosignatures: tuple[witnessed.Cosignature, ...]
     as_of: str
     as_of_by: str
@@ -120,8 +121,7 @@ def _check(bundle: Bundle) -> VerifiedBundle:
         model=model,
         trust=trust,
         pinned=False,
-        size=history.size,
-        root=history.root,
+        history=history,
         cosignatures=heads,
         as_of=as_of,
         as_of_by=by,
@@ -274,8 +274,7 @@ def _no_others(
 def _as_of(heads: tuple[witnessed.Cosignature, ...], told: Recorded) -> tuple[str, str]:
     if heads:
         newest = max(heads, key=lambda c: c.time)
-        moment = datetime.fromtimestamp(newest.time, tz=UTC)
-        return clock.stamp(moment), f"{newest.witness} ({newest.separation})"
+        return newest.stamp, f"{newest.witness} ({newest.separation})"
     return str(told.statement.predicate["time"]), "self-asserted"
 
 

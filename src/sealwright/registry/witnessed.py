@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
 import msgspec
 
+from sealwright.core import clock
 from sealwright.core.errors import VerifyError
 from sealwright.evidence import note as notes
 from sealwright.evidence.checkpoint import Checkpoint, read_checkpoint
 from sealwright.evidence.history import verified_checkpoint
 from sealwright.evidence.trust import Trust
+from sealwright.policy import context as policy
+from sealwright.policy.facts import SEPARATIONS
+
+_LAST_S = int(datetime.max.replace(tzinfo=UTC).timestamp())
 
 
 class Cosignature(msgspec.Struct, frozen=True):
@@ -21,6 +29,11 @@ class Cosignature(msgspec.Struct, frozen=True):
     separation: str
     time: int
     size: int
+
+    @property
+    def stamp(self) -> str:
+        """``time`` as the rest of the evidence writes times."""
+        return clock.stamp(datetime.fromtimestamp(self.time, UTC))
 
 
 class Witnessed(msgspec.Struct, frozen=True):
@@ -46,6 +59,13 @@ def check(note: bytes, trust: Trust, where: str) -> Witnessed:
         key = next((k for k in separations if (k.name, k.key_hash) == (name, key_hash)), None)
         if key is not None:
             time = notes.verify_signature(text, key, signature, where)
+            if time > _LAST_S:
+                raise VerifyError(
+                    f"{where} was cosigned in no year there is",
+                    where=where,
+                    why=f"{name} says {time} seconds",
+                    rule="log.signature",
+                )
             found.append(Cosignature(name, separations[key], time, checkpoint.size))
         elif (name, key_hash) not in log_keys:
             raise VerifyError(
@@ -55,6 +75,19 @@ def check(note: bytes, trust: Trust, where: str) -> Witnessed:
                 rule="bundle.cosignature-unknown",
             )
     return Witnessed(checkpoint, tuple(sorted(found, key=lambda c: -c.time)))
+
+
+def best(cosignatures: Iterable[Cosignature]) -> policy.Witnessed:
+    """The most separate witness's newest word, as a gate is told it; of none, the refusing one."""
+    ordered = sorted(cosignatures, key=lambda c: (SEPARATIONS.index(c.separation), c.time))
+    if not ordered:
+        return policy.Witnessed()
+    chosen = ordered[-1]
+    return policy.Witnessed(
+        separation=chosen.separation,  # type: ignore[arg-type]
+        size=chosen.size,
+        time=chosen.stamp,
+    )
 
 
 def known_only(note: bytes, trust: Trust) -> bytes:
@@ -69,7 +102,9 @@ def known_only(note: bytes, trust: Trust) -> bytes:
 def _witnesses(trust: Trust, size: int) -> dict[notes.Verifier, str]:
     last = max(size - 1, 0)
     return {
-        notes.verifier(key.name, key.pem.encode(), notes.COSIGNATURE_V1): key.note or "none"
+        notes.verifier(key.name, key.pem.encode(), notes.COSIGNATURE_V1): (
+            key.note if key.note in SEPARATIONS else "none"
+        )
         for key in trust.keys
         if key.role == "witness" and key.covers(last)
     }

@@ -3,6 +3,7 @@
 seal verify model:fraud@2                             read again to the last byte
 seal verify fraud.tar --trust FINGERPRINT             offline, without a workspace
 seal verify fraud.tar --trust trust.json --max-age 7d
+seal verify fraud.tar --trust trust.json --profile team    and your own policy has to allow it
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from sealwright.app.cli.out import Out
 
 if TYPE_CHECKING:
+    from sealwright.policy.gates import Judgement
+    from sealwright.policy.policyset import PolicySet
     from sealwright.registry.check import VerifiedBundle
 
 HELP = "check a dataset, a model, a run or an exported bundle"
@@ -29,6 +32,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="whose bundle to accept: a trust file or a fingerprint you got by another way",
     )
     parser.add_argument("--max-age", metavar="SPAN", help="refuse older evidence: 12h, 7d")
+    own = parser.add_mutually_exclusive_group()
+    own.add_argument(
+        "--profile",
+        choices=("solo", "team", "regulated"),
+        help="judge the bundle by the shipped policy of this profile",
+    )
+    own.add_argument("--policy", metavar="DIR", help="judge it by the policy files in DIR")
 
 
 def run(args: argparse.Namespace, out: Out) -> int:
@@ -38,9 +48,10 @@ def run(args: argparse.Namespace, out: Out) -> int:
     from sealwright.app import referring, wiring
     from sealwright.core.errors import BadInput
 
-    if args.trust or args.max_age:
+    if args.trust or args.max_age or args.profile or args.policy:
         raise BadInput(
-            f"there is no bundle at {args.target}", why="--trust and --max-age are for bundles"
+            f"there is no bundle at {args.target}",
+            why="--trust, --max-age, --profile and --policy are for bundles",
         )
     workspace = wiring.open_workspace()
     history = workspace.history()
@@ -97,13 +108,24 @@ def _is_bundle(target: str) -> bool:
 def _bundle(args: argparse.Namespace, out: Out) -> int:
     from sealwright.core import clock
     from sealwright.core.settings import span_s
+    from sealwright.registry import consumer
     from sealwright.registry.check import verify_bundle
 
     max_age_s = span_s(args.max_age) if args.max_age else None
-    found = verify_bundle(Path(args.target), _pin(args.trust), max_age_s=max_age_s, now=clock.now())
-    shape = _bundle_json(found)
+    own, now = _own_policy(args), clock.now()
+    found = verify_bundle(Path(args.target), _pin(args.trust), max_age_s=max_age_s, now=now)
+    shape = _bundle_json(found, consumer.require(found, own, now) if own else None)
     out.emit(shape, lambda: _bundle_text(shape))
     return 0
+
+
+def _own_policy(args: argparse.Namespace) -> PolicySet | None:
+    """The policy set that the reader of a bundle named. Raises: BadInput."""
+    from sealwright.policy import policyset
+
+    if args.profile:
+        return policyset.shipped(args.profile)
+    return policyset.load_any(Path(args.policy)) if args.policy else None
 
 
 def _pin(given: str | None) -> str | None:
@@ -115,7 +137,7 @@ def _pin(given: str | None) -> str | None:
     return pin_of(path.read_bytes() if path.is_file() else given.encode())
 
 
-def _bundle_json(found: VerifiedBundle) -> dict[str, Any]:
+def _bundle_json(found: VerifiedBundle, own: Judgement | None) -> dict[str, Any]:
     """The stable shape (docs/reference/json-registry.md)."""
     from sealwright.registry.versions import run_of
 
@@ -128,8 +150,8 @@ def _bundle_json(found: VerifiedBundle) -> dict[str, Any]:
         "as_of": {
             "time": found.as_of,
             "by": found.as_of_by,
-            "entries": found.size,
-            "root": found.root,
+            "entries": found.history.size,
+            "root": found.history.root,
         },
         "trust": {"fingerprint": found.trust.fingerprint, "version": found.trust.version},
         "witnesses": [
@@ -152,6 +174,17 @@ def _bundle_json(found: VerifiedBundle) -> dict[str, Any]:
         "signer": model.signer,
         "actor": model.actor,
         "warnings": list(found.warnings),
+        "policy": _own_json(own) if own else None,
+    }
+
+
+def _own_json(judged: Judgement) -> dict[str, Any]:
+    return {
+        "profile": judged.active.profile,
+        "digest": judged.active.digest,
+        "decision": judged.decision.id,
+        "facts": judged.drawn.facts.digest,
+        "warnings": list(judged.decision.warnings),
     }
 
 
@@ -173,11 +206,14 @@ def _bundle_text(shape: Mapping[str, Any]) -> str:
         f"  seen       {as_of['time']} by {as_of['by']}",
         f"  signed by  {shape['actor']}, under the trust root {shape['trust']['fingerprint']}",
         f"  made by    run {shape['run'] or 'unknown'}, isolation {shape['isolation']}, "
-        f"profile {shape['profile']}",
+        f"under the profile {shape['profile']}",
         f"  from       {', '.join(each['ref'] for each in data) or 'no signed data'}",
     ]
     for each in shape["decisions"]:
         lines.append(f"  gate       {each['gate']} allowed it (entry {each['entry']})")
         lines += [f"             it warned: {warning}" for warning in each["warnings"]]
+    if own := shape["policy"]:
+        lines.append(f"  accepted   by your policy ({own['profile']}), decision {own['decision']}")
+        lines += [f"             it warns: {warning}" for warning in own["warnings"]]
     lines += [f"  warning    {warning}" for warning in shape["warnings"]]
     return "\n".join(lines)
