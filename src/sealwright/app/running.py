@@ -11,6 +11,7 @@ import msgspec
 
 from sealwright.app.datasets import memory_of
 from sealwright.app.gating import WorkspaceGate
+from sealwright.app.runidentity import WatchedStore, identity_of
 from sealwright.app.wiring import Workspace
 from sealwright.core import digest as digests
 from sealwright.core import predicates, refs, settings
@@ -104,18 +105,20 @@ def execute(workspace: Workspace, prepared: Prepared, listener: Listener, reason
     def same_records(dataset: Dataset, file: FileRecord) -> bool:
         return lies_unchanged(memory_of(workspace, dataset), file, workspace.root)
 
-    stage = RoomStage(prepared, workspace.clock, listener, same_records)
     pins = prepared.pins
-    job = Job(
-        run=prepared.run,
-        stage=stage,
-        predicate_type=predicates.SLSA_PROVENANCE,
-        plan=pins.plan,
-        inputs=prepared.inputs,
-        request={"run": prepared.run, "stage": prepared.spec.name},
-        subjects=(*prepared.inputs.values(), Artifact("code", pins.code)),
-    )
-    done = engine.execute(job, ports(workspace, gate))
+    with identity_of(workspace, prepared.run) as identity:
+        stage = RoomStage(prepared, workspace.clock, listener, same_records, identity.key_id)
+        job = Job(
+            run=prepared.run,
+            stage=stage,
+            predicate_type=predicates.SLSA_PROVENANCE,
+            plan=pins.plan,
+            inputs=prepared.inputs,
+            request={"run": prepared.run, "stage": prepared.spec.name},
+            subjects=(*prepared.inputs.values(), Artifact("code", pins.code)),
+        )
+        store = WatchedStore(workspace.store, identity)
+        done = engine.execute(job, msgspec.structs.replace(ports(workspace, gate), store=store))
     if stage.made is None:
         raise Refused("the stage says it succeeded and made nothing", rule="run.failed")
     return Ran(prepared, done, stage.made, tuple(gate.warnings))
@@ -133,7 +136,7 @@ def sweep(workspace: Workspace) -> list[str]:
     gate = WorkspaceGate(workspace)
 
     def alive(run: str) -> bool:
-        return is_held(_lock_path(workspace, run))
+        return is_held(workspace.run_lock(run))
 
     return engine.close_interrupted(workspace.history(), ports(workspace, gate), alive)
 
@@ -141,7 +144,7 @@ def sweep(workspace: Workspace) -> list[str]:
 @contextmanager
 def running(workspace: Workspace, run: str) -> Iterator[None]:
     """While the block runs, other commands can see that this run is alive."""
-    path = _lock_path(workspace, run)
+    path = workspace.run_lock(run)
     with exclusive(path, f"run {run}"):
         try:
             yield
@@ -240,7 +243,3 @@ def _digest(path: Path) -> Digest:
         return digests.of_file(path) if path.is_file() else ""
     except OSError:
         return ""
-
-
-def _lock_path(workspace: Workspace, run: str) -> Path:
-    return workspace.seal_dir / "tmp" / f"run-{refs.check_name(run)}.lock"

@@ -20,10 +20,11 @@ from sealwright.adapters.db_sqlite import SqliteLog
 from sealwright.adapters.keyring_file import Keyring
 from sealwright.adapters.kms_file import FileKms
 from sealwright.adapters.store_local import LocalStore
+from sealwright.adapters.tokens_dir import TokenHome
 from sealwright.core import clock, refs
 from sealwright.core import settings as settings_
 from sealwright.core.errors import BadInput, Unavailable, VerifyError
-from sealwright.core.locking import exclusive
+from sealwright.core.locking import exclusive, is_held
 from sealwright.core.ports import Recorder
 from sealwright.core.records import Principal
 from sealwright.evidence import trust as trusts
@@ -102,6 +103,20 @@ class Workspace:
     def recorder(self) -> Recorder:
         """Signs with the workspace key and appends."""
         return SigningRecorder(self.log, self.keyring.signer("workspace"))
+
+    @cached_property
+    def tokens(self) -> TokenHome:
+        """The workspace's tokens: who issues them, and which are refused."""
+        return TokenHome(
+            self.state_dir / "tokens",
+            lambda: self.kms,
+            self.origin,
+            lambda run: is_held(self.run_lock(run)),
+        )
+
+    def run_lock(self, run: str) -> Path:
+        """The file that is locked for as long as a run runs. Raises: BadInput."""
+        return self.seal_dir / "tmp" / f"run-{refs.check_name(run)}.lock"
 
     @cached_property
     def principal(self) -> Principal:

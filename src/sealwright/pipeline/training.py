@@ -117,12 +117,18 @@ class RoomStage:
     """The port ``Stage`` over one prepared command. ``made`` is there once it succeeded."""
 
     def __init__(
-        self, prepared: Prepared, clock: Clock, listener: Listener, same_records: SameRecords
+        self,
+        prepared: Prepared,
+        clock: Clock,
+        listener: Listener,
+        same_records: SameRecords,
+        run_key: str = "",
     ) -> None:
         self._prepared = prepared
         self._same_records = same_records
         self._clock = clock
         self._listener = listener
+        self._run_key = run_key
         self.made: Made | None = None
 
     @property
@@ -172,6 +178,7 @@ class RoomStage:
             findings=result.findings,
             limits=msgspec.structs.asdict(result.limits),
             byproducts=byproducts,
+            run_key=self._run_key,
         )
         details = provenance.predicate(ran, prepared.code, prepared.environment, kept)
         self.made = Made(result, model, model_digest)

@@ -41,7 +41,8 @@ class Ran(msgspec.Struct, frozen=True):
     """The facts of one run that neither the code nor the environment knows.
 
     ``room`` holds what the room measured of itself (booleans, integers, strings), ``limits``
-    the limits it ran under; ``byproducts`` are captured streams and kept records by digest.
+    the limits it ran under; ``byproducts`` are captured streams and kept records by digest;
+    ``run_key`` is the id of the run's own key (docs/spec/tokens-v1.md).
     """
 
     run: str
@@ -58,6 +59,7 @@ class Ran(msgspec.Struct, frozen=True):
     limits: Mapping[str, Json] = msgspec.field(default_factory=dict)
     findings: Sequence[Finding] = ()
     byproducts: Sequence[Byproduct] = ()
+    run_key: Digest = ""
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -94,6 +96,8 @@ def predicate(
         "profile": ran.profile,
         "findings": _findings(ran.findings),
     }
+    if ran.run_key:
+        internal["run_key"] = ran.run_key
     return {
         "buildDefinition": {
             "buildType": BUILD_TYPE,
