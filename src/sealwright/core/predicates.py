@@ -21,6 +21,12 @@ APPROVAL = _OWN + "approval/v1"
 EXPORT = _OWN + "export/v1"
 REPRODUCTION = _OWN + "reproduction/v1"
 SHRED = _OWN + "shred/v1"
+MEMBER = _OWN + "member/v1"
+GRANT = _OWN + "grant/v1"
+GRANT_END = _OWN + "grant-end/v1"
+READ = _OWN + "read/v1"
+ACCESS = _OWN + "access/v1"
+REVIEW = _OWN + "review/v1"
 
 ALL = frozenset(
     {
@@ -42,5 +48,11 @@ ALL = frozenset(
         EXPORT,
         REPRODUCTION,
         SHRED,
+        MEMBER,
+        GRANT,
+        GRANT_END,
+        READ,
+        ACCESS,
+        REVIEW,
     }
 )

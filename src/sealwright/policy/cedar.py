@@ -22,9 +22,6 @@ from sealwright.core.errors import BadInput
 from sealwright.core.records import Json
 from sealwright.policy import facts
 
-_TYPE_ERROR = 'forbid(principal, action, resource) when { context.run_status in ["ok"] };'
-_GROUPS = cedarpy.PolicySet.from_str('permit(principal, action in Action::"gate", resource);')
-
 
 class Rule(msgspec.Struct, frozen=True):
     """One policy: its ``@id``, what it says of itself, and what it reads."""
@@ -46,6 +43,15 @@ class Verdict(msgspec.Struct, frozen=True):
     decided: tuple[Rule, ...]
     warned: tuple[Rule, ...]
     errors: tuple[str, ...]
+
+
+class Words(msgspec.Struct, frozen=True):
+    """What a schema must speak of: a string fact, the actions, their group, a sample context."""
+
+    text_fact: str
+    group: str
+    actions: tuple[str, ...]
+    sample: str
 
 
 class Engine(msgspec.Struct, frozen=True):
@@ -91,12 +97,13 @@ def engine_version() -> str:
 
 
 @lru_cache(maxsize=32)
-def load(files: tuple[tuple[str, str], ...], schema: str) -> Engine:
-    """Parse and validate policy files ``(name, text)``. Cached by content.
+def load(files: tuple[tuple[str, str], ...], schema: str, words: Words | None = None) -> Engine:
+    """Parse and validate policy files ``(name, text)``; ``words`` default to the gates'.
 
-    Raises: BadInput naming the file, the rule and the fault.
+    Cached by content. Raises: BadInput naming the file, the rule and the fault.
     """
-    parsed = _schema(schema)
+    words = words or _gate_words()
+    parsed = _schema(schema, words)
     static: dict[str, Any] = {}
     rules: dict[str, Rule] = {}
     for name, text in files:
@@ -113,15 +120,23 @@ def load(files: tuple[tuple[str, str], ...], schema: str) -> Engine:
         )
     except ValueError as error:
         raise BadInput("the policies do not form a set", why=str(error)) from error
-    return Engine(rules, policies, parsed, _entities(parsed))
+    return Engine(rules, policies, parsed, _entities(parsed, words))
 
 
-def _schema(text: str) -> cedarpy.Schema:
+@cache
+def _gate_words() -> Words:
+    sample = json.dumps(facts.of(facts.refusing()).jsonable())
+    return Words("run_status", "gate", facts.GATES, sample)
+
+
+def _schema(text: str, words: Words) -> cedarpy.Schema:
     try:
         parsed = cedarpy.Schema.from_str(text)
     except ValueError as error:
         raise BadInput("the policy schema cannot be read", why=str(error)) from error
-    if cedarpy.validate_policies(_TYPE_ERROR, parsed).validation_passed:
+    # Cedar's `in` is no membership of strings: a schema that lets it pass checks nothing
+    wrong = f'forbid(principal, action, resource) when {{ context.{words.text_fact} in ["ok"] }};'
+    if cedarpy.validate_policies(wrong, parsed).validation_passed:
         raise BadInput(
             "the policy schema checks nothing",
             why="a policy with a type error passed validation against it",
@@ -129,15 +144,16 @@ def _schema(text: str) -> cedarpy.Schema:
     return parsed
 
 
-def _entities(schema: cedarpy.Schema) -> cedarpy.Entities:
-    """No entities but the schema's action groups, shown to work for every gate."""
+def _entities(schema: cedarpy.Schema, words: Words) -> cedarpy.Entities:
+    """No entities but the schema's action groups, shown to work for every action."""
     entities = cedarpy.Entities.from_json_str("[]", schema)
-    context = json.dumps(facts.of(facts.refusing()).jsonable())
-    probes = [_request(gate, "probe", "probe", context) for gate in facts.GATES]
-    for result in cedarpy.is_authorized_batch(probes, _GROUPS, entities, schema):
+    group = f'permit(principal, action in Action::"{words.group}", resource);'
+    probes = [_request(action, "probe", "probe", words.sample) for action in words.actions]
+    grouped = cedarpy.PolicySet.from_str(group)
+    for result in cedarpy.is_authorized_batch(probes, grouped, entities, schema):
         if not result.allowed:
             raise BadInput(
-                'the policy schema does not put every gate into the group "gate"',
+                f'the policy schema does not put every gate into the group "{words.group}"',
                 why="a rule about the group would match nothing; "
                 + "; ".join(result.diagnostics.errors),
             )

@@ -172,7 +172,7 @@ def of(values: Mapping[str, object]) -> Facts:
     """
     if odd := sorted(set(values) ^ set(NAMES)):
         raise BadInput(f"not the facts of {VERSION}", why=f"missing or unknown: {', '.join(odd)}")
-    return Facts({name: _checked(name, values[name]) for name in NAMES})
+    return Facts({name: checked(name, _KINDS[name], values[name]) for name in NAMES})
 
 
 def from_json(values: Mapping[str, Json]) -> Facts:
@@ -211,8 +211,8 @@ def schema() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _checked(name: str, value: object) -> Value:
-    kind = _KINDS[name]
+def checked(name: str, kind: Kind, value: object) -> Value:
+    """``value`` as a fact of that kind. Raises: BadInput naming the fact."""
     if kind == "Bool" and isinstance(value, bool):
         return value
     if kind == "Long" and isinstance(value, int) and not isinstance(value, bool):
