@@ -61,4 +61,4 @@ def test_a_revocation_lists_every_version_also_those_of_equal_bytes(lived, capsy
     said = capsys.readouterr().out
     assert "model:fraud@1" in said
     assert "model:fraud@2" in said
-    assert "model:fraud@prod points at a blocked model" in said
+    assert "model:fraud@prod points at a model that cannot be used" in said

@@ -22,7 +22,7 @@ from sealwright.core.refs import Ref
 from sealwright.evidence import jcs
 from sealwright.evidence.history import History
 from sealwright.evidence.lineage import inputs_of
-from sealwright.registry.versions import Model, Models, revoked, run_of
+from sealwright.registry.versions import Model, Models, run_of
 
 Kind = Literal["data", "model", "run", "code", "environment", "other"]
 MAX_DEPTH = 40
@@ -50,8 +50,8 @@ class Lineage:
         """``source_of(ref)`` is where a dataset version was read from, empty if not known."""
         self._history = history
         self._source_of = source_of
-        self._revoked = revoked(history)
         self.models = Models(history)
+        self._standing = self.models.standing
         self._data: dict[str, Recorded] = {}
         self._runs: dict[str, list[Recorded]] = {}
         self._users: dict[Digest, list[Recorded]] = {}
@@ -167,7 +167,7 @@ class Lineage:
         kind: Kind = "other"
         if name in ("code", "environment"):
             kind = name  # type: ignore[assignment]
-        return Node(name, kind, digest, self._status(digest), -1, {})
+        return Node(name, kind, digest, self._standing.of(digest), -1, {})
 
     def _run_node(self, name: str) -> Node:
         entries = self._runs.get(name[4:], [])
@@ -190,14 +190,13 @@ class Lineage:
         notes = {key: told.get(key) for key in keys}
         notes["source"] = self._source_of(subject.name)
         return Node(
-            subject.name, "data", subject.digest, self._status(subject.digest), entry.index, notes
+            subject.name,
+            "data",
+            subject.digest,
+            self._standing.of(subject.digest),
+            entry.index,
+            notes,
         )
-
-    def _status(self, digest: Digest) -> str:
-        if digest in self._revoked:
-            return "revoked"
-        above = self.models.graph.ancestors(digest)
-        return "blocked" if any(each.digest in self._revoked for each in above) else "active"
 
 
 def walk(node: Node) -> Iterator[Node]:

@@ -9,10 +9,11 @@ import msgspec
 from sealwright.core import clock
 from sealwright.core.digest import Digest
 from sealwright.core.errors import BadInput
-from sealwright.core.predicates import DATASET_VERSION, DECISION, MODEL_VERSION, REVOCATION
+from sealwright.core.predicates import DATASET_VERSION, DECISION, MODEL_VERSION
 from sealwright.core.records import Artifact
 from sealwright.evidence.history import History
 from sealwright.evidence.lineage import Graph
+from sealwright.evidence.standing import Standing
 from sealwright.policy import facts, runs
 from sealwright.policy.activation import Timeline, timeline
 from sealwright.policy.approvals import Book, Request, Tally
@@ -79,11 +80,8 @@ class _Ledger:
         self.graph = Graph.of(history)
         self.book = Book(history, context.trust)
         self.timeline: Timeline = timeline(history, self.book)
-        self.revoked = {
-            subject.digest
-            for entry in history.of_type(REVOCATION)
-            for subject in entry.statement.subjects
-        }
+        self.standing = Standing(history, self.graph)
+        self.revoked = self.standing.revoked.keys()
         self.versions = {
             subject.digest: entry
             for entry in history.of_type(DATASET_VERSION)
@@ -105,12 +103,6 @@ class _Ledger:
 
     def _data(self, artifact: Artifact) -> bool:
         return artifact.name.startswith("data:") or artifact.digest in self.versions
-
-    def tainted(self, digest: Digest) -> bool:
-        """Revoked, or made from something that is."""
-        return digest in self.revoked or any(
-            artifact.digest in self.revoked for artifact in self.graph.ancestors(digest)
-        )
 
     def runs_of(self, digests: Sequence[Digest], data: Sequence[Artifact], gate: Gate) -> list[Run]:
         """The run that made each subject, and those that made the data it was made from."""
@@ -223,7 +215,7 @@ def _data_facts(
         "inputs_signed": len(known),
         "inputs_unknown": len(data) - len(known),
         "inputs_external": sum(e.statement.predicate.get("external") is not False for e in known),
-        "inputs_revoked": sum(ledger.tainted(a.digest) for a in data),
+        "inputs_revoked": sum(ledger.standing.of(a.digest) != "active" for a in data),
         "model_blocked": any(digest in ledger.revoked for digest in digests),
         "revoked_ancestors": len(ancestors & ledger.revoked),
     }

@@ -11,7 +11,8 @@ from sealwright.core.predicates import REVOCATION
 from sealwright.core.records import Artifact, Json, Statement
 from sealwright.evidence.history import History
 from sealwright.evidence.lineage import Graph
-from sealwright.registry.versions import Models, revoked
+from sealwright.evidence.standing import revoked
+from sealwright.registry.versions import Models
 
 MAX_LISTED = 200
 """How many descendants the statement itself lists; the rest follow from the log anyway."""

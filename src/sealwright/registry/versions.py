@@ -5,22 +5,20 @@ Nothing here is stored: every answer is replayed from signed statements.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from sealwright.core.digest import Digest
 from sealwright.core.errors import BadInput, VerifyError
 from sealwright.core.ports import StoredFile
-from sealwright.core.predicates import ALIAS, MODEL_VERSION, REVOCATION, SLSA_PROVENANCE
+from sealwright.core.predicates import ALIAS, MODEL_VERSION, SLSA_PROVENANCE
 from sealwright.core.records import Artifact, Json, Recorded, Statement
 from sealwright.core.refs import Ref
 from sealwright.evidence.history import History
 from sealwright.evidence.lineage import Graph
+from sealwright.evidence.standing import Standing, Status
 from sealwright.registry.manifest import MEDIA_TYPE
-
-Status = Literal["active", "revoked", "blocked"]
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -72,7 +70,7 @@ class Models:
     def __init__(self, history: History) -> None:
         self.history = history
         self.graph = Graph.of(history)
-        self._revoked = revoked(history)
+        self.standing = Standing(history, self.graph)
         self._aliases = _aliases(history)
         self._versions: dict[tuple[str, int], Model] = {}
         for entry in history.of_type(MODEL_VERSION):
@@ -139,13 +137,11 @@ class Models:
 
     def _model(self, entry: Recorded) -> Model:
         model = model_of(entry)
-        blocked_by = tuple(
-            artifact
-            for artifact in (*self.graph.ancestors(model.digest), *model.inputs)
-            if artifact.digest in self._revoked
-        )
+        revoked = self.standing.revoked
+        used = (artifact for artifact in model.inputs if artifact.digest in revoked)
+        blocked_by = (*self.standing.blocked_by(model.digest), *used)
         status: Status = "blocked" if blocked_by else "active"
-        if model.digest in self._revoked:
+        if model.digest in revoked:
             status = "revoked"
         aliases = sorted(
             alias.name
@@ -156,15 +152,6 @@ class Models:
         return msgspec.structs.replace(
             model, aliases=tuple(aliases), status=status, blocked_by=tuple(unique.values())
         )
-
-
-def revoked(history: History) -> Mapping[Digest, Recorded]:
-    """Every revoked digest, and the entry that revoked it first."""
-    out: dict[Digest, Recorded] = {}
-    for entry in history.of_type(REVOCATION):
-        for subject in entry.statement.subjects:
-            out.setdefault(subject.digest, entry)
-    return out
 
 
 def provenance(models: Models, model: Model) -> Recorded | None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sealwright.app.cli import revoking
 from sealwright.app.cli.out import Out
 
 if TYPE_CHECKING:
@@ -39,9 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     shown.add_argument("new", metavar="REF", nargs="?", help="else REF against the one before it")
     _configure_prove(verbs.add_parser("prove", help="show that a record is in a version"))
     shown = verbs.add_parser("revoke", help="withdraw a version; what was made of it is blocked")
-    shown.add_argument("ref", metavar="REF")
-    shown.add_argument("--reason", required=True, help="why, for the log")
-    shown.add_argument("--dry-run", action="store_true", help="only list what it would block")
+    revoking.arguments(shown)
 
 
 def run(args: argparse.Namespace, out: Out) -> int:
@@ -116,9 +115,9 @@ def _add(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
 
 def _standing(workspace: Workspace, added: Added) -> list[str]:
     """A word of warning where unchanged data is a version that was withdrawn."""
-    from sealwright.app.cli.data_views import Standing
+    from sealwright.evidence.standing import Standing
 
-    status = Standing(workspace.history()).of(added.dataset)
+    status = Standing(workspace.history()).of(added.dataset.digest)
     if status == "active":
         return []
     mend = "; if that was a mistake, --force-version signs it anew" * (status == "revoked")
@@ -205,44 +204,6 @@ def _added_text(added: Added) -> str:
 
 def _revoke(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
     from sealwright.intake.versions import Datasets
-    from sealwright.registry.revoke import blast_radius, revoke
 
-    history = workspace.history()
-    artifact = Datasets(history, workspace.store).resolve(args.ref).artifact
-    if args.dry_run:
-        found = blast_radius(history, artifact)
-    else:
-        found = revoke(
-            history,
-            artifact,
-            actor=workspace.principal.name,
-            reason=args.reason,
-            recorder=workspace.recorder,
-            clock=workspace.clock,
-        )
-        for note in workspace.settle():
-            out.note(note)
-    shape = {
-        "ref": artifact.name,
-        "digest": artifact.digest,
-        "revoked": not args.dry_run,
-        "entry": found.index,
-        "blast": [{"ref": each.name, "digest": each.digest} for each in found.blast],
-        "models": list(found.models),
-        "aliases": list(found.aliases),
-    }
-    out.emit(shape, lambda: _revoked_text(shape))
-    return 0
-
-
-def _revoked_text(shape: dict[str, Any]) -> str:
-    head = f"{shape['ref']} {'is revoked' if shape['revoked'] else 'would be revoked'}"
-    if not shape["blast"]:
-        return f"{head}; nothing was made of it"
-    # versions of equal bytes share a digest, so the models are listed from the registry
-    others = [each["ref"] for each in shape["blast"] if not each["ref"].startswith("model:")]
-    made = list(dict.fromkeys([*shape["models"], *others]))
-    lines = [f"{head}; {len(made)} made of it {'is' if len(made) == 1 else 'are'} blocked:"]
-    lines += [f"  {each}" for each in made]
-    lines += [f"  {alias} points at a blocked model" for alias in shape["aliases"]]
-    return "\n".join(lines)
+    dataset = Datasets(workspace.history(), workspace.store).resolve(args.ref)
+    return revoking.run(workspace, dataset.artifact, args, out)

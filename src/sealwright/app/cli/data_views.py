@@ -9,19 +9,18 @@ from typing import Any
 
 from sealwright.app import datasets as shared
 from sealwright.app.cli.out import Out
+from sealwright.app.pinning import pin
 from sealwright.app.wiring import Workspace
 from sealwright.core import digest as digests
 from sealwright.core.errors import BadInput
-from sealwright.evidence import trust as trusts
 from sealwright.evidence.history import History
-from sealwright.evidence.lineage import Graph
+from sealwright.evidence.standing import Standing
 from sealwright.intake import diff as diffs
 from sealwright.intake import prove as proving
 from sealwright.intake import verify as verifying
 from sealwright.intake.change import Rows
 from sealwright.intake.manifest import Manifest
 from sealwright.intake.versions import Dataset, Datasets
-from sealwright.registry.versions import revoked
 
 _SHOWN_ROWS = 20
 _SHOWN_FILES = 20
@@ -82,7 +81,7 @@ def list_(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
     newest = {dataset.name: dataset for dataset in every}
     shown = list(reversed(every if args.all else sorted(newest.values(), key=lambda d: d.index)))
     standing = Standing(history)
-    rows = [{**version_json(each), "status": standing.of(each)} for each in shown]
+    rows = [{**version_json(each), "status": standing.of(each.digest)} for each in shown]
     out.emit({"datasets": rows}, lambda: _list_text(rows, out))
     return 0
 
@@ -94,7 +93,7 @@ def show(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
     manifest = memory.manifest
     shape = {
         **version_json(dataset),
-        "status": Standing(history).of(dataset),
+        "status": Standing(history).of(dataset.digest),
         "path": manifest.base,
         "columns": [{"name": n, "type": t} for n, t in manifest.columns()],
         "files": [
@@ -142,7 +141,7 @@ def log(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
     history, newest = _resolved(workspace, args.name)
     chain = Datasets(history, workspace.store).versions(newest.name)
     standing = Standing(history)
-    rows = [{**version_json(each), "status": standing.of(each)} for each in reversed(chain)]
+    rows = [{**version_json(each), "status": standing.of(each.digest)} for each in reversed(chain)]
     out.emit({"name": newest.name, "versions": rows}, lambda: "\n".join(map(_log_text, rows)))
     return 0
 
@@ -234,7 +233,7 @@ def prove(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
 def check(args: argparse.Namespace, out: Out) -> int:
     """``seal data prove --check FILE``: offline, without a workspace."""
     root = digests.check(args.root) if args.root else None
-    checked = shared.check_proof(Path(args.check), root, _pin(args.trust))
+    checked = shared.check_proof(Path(args.check), root, pin(args.trust))
     record = checked.record
     shape: dict[str, Any] = {
         "verified": True,
@@ -254,31 +253,9 @@ def check(args: argparse.Namespace, out: Out) -> int:
     return 0
 
 
-def _pin(given: str | None) -> str | None:
-    if not given:
-        return None
-    path = Path(given)
-    return trusts.pin_of(path.read_bytes() if path.is_file() else given.encode())
-
-
 def _resolved(workspace: Workspace, ref: str) -> tuple[History, Dataset]:
     history = workspace.history()
     return history, Datasets(history, workspace.store).resolve(ref)
-
-
-class Standing:
-    """Which versions are ``revoked``, or ``blocked`` by what they were made from."""
-
-    def __init__(self, history: History) -> None:
-        self._revoked = revoked(history)
-        self._graph = Graph.of(history)
-
-    def of(self, dataset: Dataset) -> str:
-        """``active``, ``revoked`` or ``blocked``."""
-        if dataset.digest in self._revoked:
-            return "revoked"
-        ancestors = self._graph.ancestors(dataset.digest)
-        return "blocked" if any(each.digest in self._revoked for each in ancestors) else "active"
 
 
 def _list_text(rows: Sequence[Mapping[str, Any]], out: Out) -> str:

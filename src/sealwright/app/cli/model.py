@@ -11,15 +11,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from sealwright.app.cli import revoking
 from sealwright.app.cli.out import Out
 
 if TYPE_CHECKING:
     from sealwright.app.gating import WorkspaceGate
     from sealwright.app.wiring import Workspace
     from sealwright.registry.aliases import Move
-    from sealwright.registry.revoke import Revocation
 
 HELP = "list, show, promote, roll back, export and revoke models"
 
@@ -44,9 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     shown.add_argument("out", metavar="OUT", help="a directory, or one file where it ends in .tar")
     shown.add_argument("--reason", default="", help="why, for the log")
     shown = verbs.add_parser("revoke", help="withdraw a version; what was made of it is blocked")
-    shown.add_argument("ref", metavar="REF")
-    shown.add_argument("--reason", required=True, help="why, for the log")
-    shown.add_argument("--dry-run", action="store_true", help="only list what it would block")
+    revoking.arguments(shown)
 
 
 def run(args: argparse.Namespace, out: Out) -> int:
@@ -149,41 +147,5 @@ def _export(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
 def _revoke(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
     from sealwright.app.cli.model_views import resolved
     from sealwright.app.exporting import artifact_of
-    from sealwright.registry.revoke import blast_radius, revoke
 
-    artifact = artifact_of(resolved(workspace, args.ref))
-    if args.dry_run:
-        found = blast_radius(workspace.history(), artifact)
-    else:
-        found = revoke(
-            workspace.history(),
-            artifact,
-            actor=workspace.principal.name,
-            reason=args.reason,
-            recorder=workspace.recorder,
-            clock=workspace.clock,
-        )
-        for note in workspace.settle():
-            out.note(note)
-    out.emit(_revoked_json(found), lambda: _revoked_text(found))
-    return 0
-
-
-def _revoked_json(found: Revocation) -> dict[str, Any]:
-    return {
-        "ref": found.artifact.name,
-        "digest": found.artifact.digest,
-        "revoked": found.index >= 0,
-        "entry": found.index,
-        "blast": [{"ref": each.name, "digest": each.digest} for each in found.blast],
-        "models": list(found.models),
-        "aliases": list(found.aliases),
-    }
-
-
-def _revoked_text(found: Revocation) -> str:
-    done = "is revoked" if found.index >= 0 else "would be revoked"
-    lines = [f"{found.artifact.name} {done}"]
-    lines += [f"  blocked: {each.name}" for each in found.blast]
-    lines += [f"  {alias} points at a model that cannot be used" for alias in found.aliases]
-    return "\n".join(lines)
+    return revoking.run(workspace, artifact_of(resolved(workspace, args.ref)), args, out)

@@ -106,6 +106,7 @@ def _is_bundle(target: str) -> bool:
 
 
 def _bundle(args: argparse.Namespace, out: Out) -> int:
+    from sealwright.app.pinning import pin
     from sealwright.core import clock
     from sealwright.core.settings import span_s
     from sealwright.registry import consumer
@@ -113,7 +114,7 @@ def _bundle(args: argparse.Namespace, out: Out) -> int:
 
     max_age_s = span_s(args.max_age) if args.max_age else None
     own, now = _own_policy(args), clock.now()
-    found = verify_bundle(Path(args.target), _pin(args.trust), max_age_s=max_age_s, now=now)
+    found = verify_bundle(Path(args.target), pin(args.trust), max_age_s=max_age_s, now=now)
     shape = _bundle_json(found, consumer.require(found, own, now) if own else None)
     out.emit(shape, lambda: _bundle_text(shape))
     return 0
@@ -126,15 +127,6 @@ def _own_policy(args: argparse.Namespace) -> PolicySet | None:
     if args.profile:
         return policyset.shipped(args.profile)
     return policyset.load_any(Path(args.policy)) if args.policy else None
-
-
-def _pin(given: str | None) -> str | None:
-    from sealwright.evidence.trust import pin_of
-
-    if not given:
-        return None
-    path = Path(given)
-    return pin_of(path.read_bytes() if path.is_file() else given.encode())
 
 
 def _bundle_json(found: VerifiedBundle, own: Judgement | None) -> dict[str, Any]:
