@@ -9,10 +9,11 @@ import time
 
 import pytest
 
-from sealwright.app import cli, wiring
+from sealwright.app import cli, garbage, wiring
 from sealwright.app.setup import create_workspace
 from sealwright.core import predicates as p
 from sealwright.core.errors import VerifyError
+from sealwright.core.locking import exclusive, is_held
 from sealwright.core.records import Artifact, Statement
 
 SCOPE = "data:a"
@@ -29,11 +30,11 @@ def ws(tmp_path, monkeypatch):
     return wiring.open_workspace()
 
 
-def put(ws, content: bytes, *, age_s: int = 7200):
-    file = ws.store.put(SCOPE, io.BytesIO(content))
+def put(ws, content: bytes, *, age_s: int = 7200, scope: str = SCOPE):
+    file = ws.store.put(scope, io.BytesIO(content))
     then = time.time() - age_s
     for segment in file.segments:
-        os.utime(ws.seal_dir / "store" / SCOPE / segment[:2] / f"{segment}.seg", (then, then))
+        os.utime(ws.seal_dir / "store" / scope / segment[:2] / f"{segment}.seg", (then, then))
     return file
 
 
@@ -111,6 +112,27 @@ def test_a_shredded_version_does_not_stop_it(ws, capsys):
     ws.store.shred(SCOPE, [*file.segments, *manifest.segments])
     version(ws, b"another")
     assert gc(capsys, "--yes")["segments"] == []
+
+
+@pytest.mark.parametrize(
+    ("scope", "lock"), [("data:a", "data-a.lock"), ("model:a", "model-a.lock")]
+)
+def test_what_an_add_of_many_hours_has_stored_stays(ws, capsys, scope, lock):
+    file = put(ws, b"stored two hours ago, and named by nothing yet", scope=scope)
+    with exclusive(ws.seal_dir / "tmp" / lock, scope):
+        report = gc(capsys, "--yes")
+        assert (report["segments"], report["busy"]) == ([], [scope])
+    assert ws.store.segments(scope) == set(file.segments)
+    report = gc(capsys, "--yes")
+    assert (len(report["segments"]), report["busy"]) == (1, [])
+
+
+def test_no_writer_comes_in_while_the_collection_decides(ws):
+    put(ws, b"x")
+    with garbage.writers_kept_out(ws.store, ws.seal_dir / "tmp") as busy:
+        assert busy == ()
+        assert is_held(ws.seal_dir / "tmp" / "data-a.lock")
+    assert not is_held(ws.seal_dir / "tmp" / "data-a.lock")
 
 
 def test_leftovers_of_dead_writers_go_and_those_of_the_living_stay(ws, capsys):

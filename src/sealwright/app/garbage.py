@@ -9,20 +9,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import msgspec
 
 from sealwright.adapters.store_local import LocalStore
 from sealwright.core import clock
 from sealwright.core import predicates as p
-from sealwright.core.errors import Refused
+from sealwright.core.errors import Refused, Unavailable
+from sealwright.core.locking import exclusive
 from sealwright.core.records import Recorded
 from sealwright.evidence.history import History
+from sealwright.intake import versions
+from sealwright.registry import manifest
 
 GRACE = timedelta(hours=1)
 """What is younger may belong to work that has not recorded its statement yet."""
 
+_LOCKS = {"data": versions.lock_of, "model": manifest.lock_of}
 _HEX = re.compile(rb"[0-9a-f]{64,}")
 _ID_BYTES = 64
 _STEP_BYTES = 1 << 20
@@ -37,20 +43,42 @@ class Loose(msgspec.Struct, frozen=True):
 
 
 class Garbage(msgspec.Struct, frozen=True):
-    """What a collection would remove, and how much lives."""
+    """What a collection would remove, how much lives, and the scopes it left alone."""
 
     segments: tuple[Loose, ...]
     live: int
     kept_for_now: int
+    busy: tuple[str, ...] = ()
 
 
-def find(history: History, store: LocalStore, now: datetime) -> Garbage:
-    """Mark what lives, list the rest. Reads only. Raises: VerifyError (a changed manifest)."""
+@contextmanager
+def writers_kept_out(store: LocalStore, scratch: Path) -> Iterator[tuple[str, ...]]:
+    """Lock every dataset and model against writers; yields the scopes somebody writes to now.
+
+    Age alone does not tell what an add under way has stored: it may run for hours.
+    """
+    busy: list[str] = []
+    with ExitStack() as held:
+        for scope in store.scopes():
+            kind, _, name = scope.partition(":")
+            if kind in _LOCKS:
+                try:
+                    held.enter_context(exclusive(_LOCKS[kind](scratch, name), scope, 0))
+                except Unavailable:
+                    busy.append(scope)
+        yield tuple(busy)
+
+
+def find(history: History, store: LocalStore, now: datetime, busy: tuple[str, ...] = ()) -> Garbage:
+    """Mark what lives, list the rest, but for ``busy`` scopes. ``history`` is to be read once
+    writers are kept out. Reads only. Raises: VerifyError (a changed manifest)."""
     before = _cutoff(history.entries, now).timestamp()
     named = _named(history.entries)
     live = young = 0
     loose: list[Loose] = []
     for scope in store.scopes():
+        if scope in busy:
+            continue
         held = store.segments(scope)
         alive = _live(named, store, scope, held)
         live += len(alive)
@@ -62,7 +90,7 @@ def find(history: History, store: LocalStore, now: datetime) -> Garbage:
                 young += 1
             else:
                 loose.append(Loose(scope, segment, facts.st_size))
-    return Garbage(tuple(loose), live, young)
+    return Garbage(tuple(loose), live, young, busy)
 
 
 def remove(garbage: Garbage, store: LocalStore) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from sealwright.core.digest import Digest, of_bytes, of_tree
 from sealwright.core.errors import BadInput, VerifyError
 from sealwright.core.ports import Readable, Store, StoredFile
+from sealwright.core.refs import check_name
 from sealwright.evidence import jcs
 from sealwright.registry.files import CHUNK_BYTES, ModelFile, checked_name
 
@@ -64,6 +66,11 @@ class ModelManifest(
 def scope_of(name: str) -> str:
     """The store's scope of a model."""
     return f"model:{name}"
+
+
+def lock_of(scratch: Path, name: str) -> Path:
+    """The file whose lock keeps two registrations of one model, and ``seal gc``, apart."""
+    return scratch / f"model-{check_name(name)}.lock"
 
 
 def decode(data: bytes, digest: Digest) -> ModelManifest:

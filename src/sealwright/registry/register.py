@@ -15,7 +15,6 @@ from sealwright.core.errors import GateDenied, VerifyError
 from sealwright.core.locking import exclusive
 from sealwright.core.ports import Clock, Progress, Recorder, Signer, Store
 from sealwright.core.records import Artifact, Decision
-from sealwright.core.refs import check_name
 from sealwright.evidence.history import History
 from sealwright.registry import manifest as manifests
 from sealwright.registry import signature
@@ -75,7 +74,7 @@ def register(
     those decided on).
     """
     allow(decision, "register", registration.name)
-    lock = ports.scratch / f"model-{check_name(registration.name)}.lock"
+    lock = manifests.lock_of(ports.scratch, registration.name)
     with exclusive(lock, f"model:{registration.name}", inf):
         version = Models(ports.history()).next_version(registration.name)
         return _register(registration, version, decision, ports, progress)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sealwright.app.cli.out import Out
+    from sealwright.app.garbage import Garbage
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,10 +23,10 @@ def run(args: argparse.Namespace, out: Out) -> int:
     from sealwright.app import garbage, wiring
 
     ws = wiring.open_workspace()
-    with ws.lock():
+    with ws.lock(), garbage.writers_kept_out(ws.store, ws.seal_dir / "tmp") as busy:
         with out.progress("looking") as progress:
             progress.advance(0, 0, "segments")
-            found = garbage.find(ws.history(), ws.store, ws.clock())
+            found = garbage.find(ws.history(), ws.store, ws.clock(), busy)
         leftovers = ws.store.leftovers()
         leftover_bytes = sum(path.stat().st_size for path in leftovers)
         if args.yes:
@@ -42,15 +43,15 @@ def run(args: argparse.Namespace, out: Out) -> int:
         "freed_bytes" if args.yes else "would_free_bytes": size,
         "live": found.live,
         "too_young": found.kept_for_now,
+        "busy": list(found.busy),
         "removed": bool(args.yes),
     }
-    out.emit(report, lambda: _text(report, size))
+    out.emit(report, lambda: _text(report, found, size))
     return 0
 
 
-def _text(report: dict[str, object], size: int) -> str:
-    segments = report["segments"]
-    count = len(segments) if isinstance(segments, list) else 0
+def _text(report: dict[str, object], found: Garbage, size: int) -> str:
+    count = len(found.segments)
     verb = "removed" if report["removed"] else "would remove"
     lines = [
         f"{verb} {count} segments that nothing names and {report['leftovers']} leftovers of "
@@ -59,6 +60,8 @@ def _text(report: dict[str, object], size: int) -> str:
     ]
     if report["too_young"]:
         lines.append(f"{report['too_young']} more are named by nothing yet, but are too young")
+    if found.busy:
+        lines.append(f"left alone, since somebody writes to it now: {', '.join(found.busy)}")
     if not report["removed"] and (count or report["leftovers"]):
         lines.append("seal gc --yes removes them")
     return "\n".join(lines)
