@@ -72,6 +72,22 @@ def test_a_flipped_byte_in_any_kept_file_is_detected(sealed):
     assert all(code == 0 for code, _ in answers(sealed))
 
 
+def test_a_version_that_nobody_knows_is_told_as_newer_or_damaged(project):
+    """The version is read before anything can be authenticated."""
+    for path in sorted((project.root / ".seal/store/data:train").rglob("*.seg")):
+        kept = path.read_bytes()
+        path.chmod(0o600)
+        path.write_bytes(kept[:9] + b"\x02" + kept[10:])
+        code, body, _ = project.seal("data", "verify")
+        path.write_bytes(kept)
+        assert (code, body["error"]["kind"]) == (2, "Unavailable")
+        assert "newer" in body["error"]["why"]
+        assert "damaged" in body["error"]["why"]
+        assert path.stem in body["error"]["what"]
+        assert "seal restore" in body["error"]["hint"]
+    project.ok("data", "verify")
+
+
 @needs_room
 def test_a_flipped_byte_in_any_bundle_member_is_detected(sealed):
     bundle = sealed.root.parent / "bundle"

@@ -83,6 +83,11 @@ class Header(msgspec.Struct, frozen=True):
         return _FIXED.size + name + TAG_BYTES + _WRAPPED.size + len(self.wrapped)
 
     @property
+    def wrapped_at(self) -> int:
+        """Where the wrapped key starts, which ends where the first chunk starts."""
+        return self.header_bytes - len(self.wrapped)
+
+    @property
     def file_bytes(self) -> int:
         """How long a whole segment is."""
         return self.header_bytes + self.size + self.chunks * TAG_BYTES
@@ -131,7 +136,8 @@ def read_header(fd: int, where: str) -> Header:
     if version > VERSION:
         raise Unavailable(
             f"{where} is a segment of format {version}; this version reads {VERSION}",
-            hint="pip install --upgrade sealwright",
+            why="a newer Sealwright wrote it, or the byte that says so was damaged",
+            hint="pip install --upgrade sealwright; if that does not know it either, seal restore",
         )
     if version != VERSION or algorithm != AES_256_GCM:
         raise _malformed(where, f"version {version}, algorithm {algorithm}")
