@@ -20,6 +20,8 @@ REQUEST = _OWN + "request/v1"
 APPROVAL = _OWN + "approval/v1"
 EXPORT = _OWN + "export/v1"
 REPRODUCTION = _OWN + "reproduction/v1"
+CONTAINMENT = _OWN + "containment/v1"
+RELEASE = _OWN + "release/v1"
 SHRED = _OWN + "shred/v1"
 MEMBER = _OWN + "member/v1"
 GRANT = _OWN + "grant/v1"
@@ -47,6 +49,8 @@ ALL = frozenset(
         APPROVAL,
         EXPORT,
         REPRODUCTION,
+        CONTAINMENT,
+        RELEASE,
         SHRED,
         MEMBER,
         GRANT,

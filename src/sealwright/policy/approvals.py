@@ -32,7 +32,15 @@ MEDIA_TYPE = "application/vnd.sealwright.request+json"
 VALID_FOR = timedelta(days=7)
 CLOCK_SKEW = timedelta(minutes=5)
 ESTABLISHED = "self-asserted"
-ACTIONS = ("train", "register", "promote", "export", "readmit", "policy.activate")
+ACTIONS = (
+    "train",
+    "register",
+    "promote",
+    "export",
+    "readmit",
+    "policy.activate",
+    "containment.release",
+)
 
 
 class Request(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from sealwright.evidence.standing import Standing
 from sealwright.policy import facts, runs
 from sealwright.policy.activation import Timeline, timeline
 from sealwright.policy.approvals import Book, Request, Tally
+from sealwright.policy.containment import Holds
 from sealwright.policy.context import Context
 from sealwright.policy.facts import NEVER, Facts, Gate, Value
 from sealwright.policy.policyset import PolicySet
@@ -58,6 +59,7 @@ def draw(
         "subjects": len(set(digests)),
         **_request_facts(context, active, history.size),
         **_data_facts(data, digests, ledger),
+        **_held_facts(context, digests, data, ledger),
         **_run_facts(gate, context, made),
         **_approval_facts(tally),
         "missing": tuple(_missing(gate, digests, made, history)),
@@ -80,6 +82,7 @@ class _Ledger:
         self.graph = Graph.of(history)
         self.book = Book(history, context.trust)
         self.timeline: Timeline = timeline(history, self.book)
+        self.holds = Holds(history, self.book, self.timeline)
         self.standing = Standing(history, self.graph)
         self.revoked = self.standing.revoked.keys()
         self.versions = {
@@ -218,6 +221,18 @@ def _data_facts(
         "inputs_revoked": sum(ledger.standing.of(a.digest) != "active" for a in data),
         "model_blocked": any(digest in ledger.revoked for digest in digests),
         "revoked_ancestors": len(ancestors & ledger.revoked),
+    }
+
+
+def _held_facts(
+    context: Context, digests: Sequence[Digest], data: Sequence[Artifact], ledger: _Ledger
+) -> Mapping[str, Value]:
+    """A clock set back makes a containment last longer; nothing makes it shorter."""
+    behind = {a.digest for d in digests for a in ledger.graph.ancestors(d)}
+    behind |= {*digests, *(a.digest for a in data)}
+    return {
+        "principal_quarantined": ledger.holds.quarantined(context.account, context.now),
+        "artifact_frozen": ledger.holds.frozen(behind, context.now),
     }
 
 

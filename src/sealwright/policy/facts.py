@@ -61,6 +61,13 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("approvals_ignored", "Long", "ledger", "approvals of this request that do not count", 0),
     Row("approvers", "Set<String>", "ledger", "names behind `approvals`", ()),
+    Row(
+        "artifact_frozen",
+        "Bool",
+        "ledger",
+        "a subject, or something it was made from, is frozen by a containment",
+        True,
+    ),
     Row("code_dirty", "Bool", "ledger", "a run's code differed from its commit, or had none", True),
     Row(
         "evidence_looser",
@@ -96,6 +103,7 @@ ROWS: tuple[Row, ...] = (
     Row("network_none", "Bool", _BOTH, "no run had a network beyond its own loopback", False),
     Row("plaintext_on_disk", "Bool", _BOTH, "a run's inputs were decrypted onto a disk", True),
     Row("policy_active", "Bool", "ledger", "this policy set is the one last activated", False),
+    Row("principal_quarantined", "Bool", "ledger", "who asks is held by a containment", True),
     Row("profile", "Long", "request", "0 solo, 1 team, 2 regulated", 2),
     Row(
         "profile_matches", "Bool", "request", "seal.toml names the profile of the policy set", False
