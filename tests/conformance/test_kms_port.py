@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
 
 from sealwright.adapters.kms_file import FileKms
 from sealwright.core.errors import Refused, Unavailable, VerifyError
 
 
+@contextmanager
 def file_kms(tmp_path):
     FileKms.initialize(tmp_path / "state", None)
-    return lambda: FileKms.open(tmp_path / "state", None)
+    yield lambda: FileKms.open(tmp_path / "state", None)
 
 
 ADAPTERS = {"file": file_kms}
@@ -19,7 +22,8 @@ ADAPTERS = {"file": file_kms}
 @pytest.fixture(params=ADAPTERS)
 def reopen(request, tmp_path):
     """Opens the key service anew, as another process would."""
-    return ADAPTERS[request.param](tmp_path)
+    with ADAPTERS[request.param](tmp_path) as again:
+        yield again
 
 
 @pytest.fixture

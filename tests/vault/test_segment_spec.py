@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from sealwright.adapters import store_local
+from sealwright.adapters import store_names
 from sealwright.adapters.kms_file import FileKms
 from sealwright.adapters.store_local import LocalStore
 from sealwright.vault import container, recovery
@@ -36,7 +36,7 @@ def gcm(key: bytes, nonce: bytes, sealed: bytes, data: bytes) -> bytes:
     return opened.update(body) + opened.finalize()
 
 
-def read_by_the_page(raw: bytes, scope_secret: bytes) -> bytes:
+def read_by_the_page(raw: bytes, wrapping_key: bytes) -> bytes:
     """Header and chunks as the page has them."""
     magic, version, algorithm, chunk, length = struct.unpack_from(">8sHHIQ", raw)
     assert (magic, version, algorithm) == (b"SEALSEG\0", 1, 1)
@@ -47,7 +47,6 @@ def read_by_the_page(raw: bytes, scope_secret: bytes) -> bytes:
     wrapped = raw[84 + k : 84 + k + w]
     context = b"sealwright segment v1 " + name + b" " + segment_id.hex().encode()
     assert wrapped[:1] == b"\x01"
-    wrapping_key = derive(scope_secret, b"sealwright key v1 wrap")
     key = gcm(wrapping_key, wrapped[1:13], wrapped[13:], context)
     assert gcm(key, prefix + b"\xff" * 4, raw[66 + k : 82 + k], bound) == b""
     chunks = max(1, -(-length // chunk))
@@ -66,7 +65,8 @@ def read_by_the_page(raw: bytes, scope_secret: bytes) -> bytes:
 def test_the_vectors_read_the_same_by_the_page_and_by_us(vector):
     raw = bytes.fromhex(vector["segment"])
     assert hashlib.sha256(raw).hexdigest() == vector["segment_sha256"]
-    plain = read_by_the_page(raw, bytes.fromhex(vector["scope_secret"]))
+    secret = bytes.fromhex(vector["scope_secret"])
+    plain = read_by_the_page(raw, derive(secret, b"sealwright key v1 wrap"))
     assert len(plain) == vector["plaintext_bytes"]
     assert hashlib.sha256(plain).hexdigest() == vector["plaintext_sha256"]
     with tempfile.TemporaryFile() as stream:
@@ -98,7 +98,7 @@ def test_the_names_follow_from_the_page():
             def derive(self, key: str, label: bytes, secret: bytes = secret) -> bytes:
                 return derive(secret, b"sealwright key v1 derive " + label)
 
-        assert store_local.Namer(Kms(), "data:a").name(memoryview(content)) == vector["name"]
+        assert store_names.Namer(Kms(), "data:a").name(memoryview(content)) == vector["name"]
 
 
 def test_what_the_store_writes_reads_by_the_page(tmp_path):
@@ -110,7 +110,7 @@ def test_what_the_store_writes_reads_by_the_page(tmp_path):
         source.seek(0)
         store.put("data:a", source)
     [path] = (tmp_path / "store" / "data:a").rglob("*.seg")
-    assert read_by_the_page(path.read_bytes(), kms._secret("data:a")) == content
+    assert read_by_the_page(path.read_bytes(), kms._open("data:a").wraps[1]) == content
 
 
 def test_the_page_refuses_a_changed_vector():

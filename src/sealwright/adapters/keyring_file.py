@@ -1,7 +1,9 @@
 """The signing keys of a workspace, by role; private keys rest wrapped by the key service.
 
 ``signers/ROLE.json`` in the state directory. Roles: ``workspace`` (statements), ``log``
-(checkpoints), ``model`` (model signatures), ``principal:NAME`` (approvals).
+(checkpoints), ``model`` (model signatures), ``principal:NAME`` (approvals). While a role
+changes hands its next key lies in ``ROLE.next``. Where a key service signs on our behalf
+(``vault.custody.Custodian``), the private half is never in this process.
 The format is docs/spec/keys-v1.md.
 """
 
@@ -13,12 +15,11 @@ import msgspec
 
 from sealwright.core.errors import BadInput, Unavailable, VerifyError
 from sealwright.core.ports import Kms
-from sealwright.vault import private, signers
+from sealwright.vault import custody, private, signers
+from sealwright.vault.custody import Custodian, HeldSigner
 from sealwright.vault.root import newer_format
-from sealwright.vault.signers import AnySigner
 
 FORMAT = 1
-WRAPPING_KEY = "keyring"
 _ROLES = ("workspace", "log", "model")
 
 
@@ -36,44 +37,62 @@ class SignerRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Keyring:
     """Creates and hands out signers. Safe for several processes at once."""
 
-    def __init__(self, state_dir: Path, kms: Kms) -> None:
+    def __init__(self, state_dir: Path, kms: Kms, custodian: Custodian | None = None) -> None:
         self._dir = state_dir / "signers"
-        self._kms = kms
+        self._custodian = custodian or custody.InProcess(kms)
 
-    def create(self, role: str, algorithm: str = "ed25519") -> AnySigner:
+    def create(self, role: str, algorithm: str = "ed25519") -> HeldSigner:
         """A new key for ``role``. Raises: BadInput (the role has one, or is no role)."""
         path = self._path(role)
         private.make_dir(self._dir)
-        self._kms.create(WRAPPING_KEY)
-        signer = signers.generate(algorithm)
+        record = self._new(role, algorithm)
         try:
-            private.create(path, self._sealed(role, signer))
+            private.create(path, msgspec.json.encode(record))
         except FileExistsError as error:
             raise BadInput(
                 f"the role {role} has a signing key already",
                 why="what it signed would lose its signer; nothing was changed",
             ) from error
-        return signer
+        return self._signer(record)
 
-    def rotate(self, role: str) -> AnySigner:
-        """A new key of the same kind; the old one is kept beside it, out of use.
+    def prepare(self, role: str) -> HeldSigner:
+        """The key that is to follow the role's present one, of the same kind; made once.
 
-        The trust file must say from which log index the new key is good.
-        Raises: Unavailable (the role has no key).
+        Nothing signs with it before :meth:`promote`. Raises: Unavailable (the role has no key).
         """
-        old = self._read(role)
-        private.check_label(old.key_id, "a key")
-        retired = self._dir / f"{role}.{old.key_id[:16]}.retired"
-        private.replace(retired, msgspec.json.encode(old))
-        signer = signers.generate(old.algorithm)
-        private.replace(self._path(role), self._sealed(role, signer))
-        return signer
+        algorithm = self._read(role).algorithm
+        path = self._next(role)
+        if not path.exists():
+            private.replace(path, msgspec.json.encode(self._new(role, algorithm)))
+        return self._signer(self._read(role, path))
 
-    def signer(self, role: str) -> AnySigner:
+    def promote(self, role: str) -> HeldSigner:
+        """Put the prepared key in the present one's place, which is kept beside it, out of use.
+
+        The trust file must say from which log index the new key is good. Raises: Unavailable.
+        """
+        old, new = self._read(role), self._read(role, self._next(role))
+        private.check_label(old.key_id, "a key")
+        if old.key_id != new.key_id:
+            retired = self._dir / f"{role}.{old.key_id[:16]}.retired"
+            private.replace(retired, msgspec.json.encode(old))
+            private.replace(self._path(role), msgspec.json.encode(new))
+        private.remove(self._next(role))
+        return self._signer(new)
+
+    def rotate(self, role: str) -> HeldSigner:
+        """Prepare and promote in one. Raises: Unavailable (the role has no key)."""
+        self.prepare(role)
+        return self.promote(role)
+
+    def pending(self) -> tuple[str, ...]:
+        """The roles that a next key was prepared for, sorted."""
+        return tuple(sorted(p.name.removesuffix(".next") for p in self._dir.glob("[!.]*.next")))
+
+    def signer(self, role: str) -> HeldSigner:
         """The role's key. Raises: Unavailable (it has none), VerifyError (its file changed)."""
         record = self._read(role)
-        pem = self._kms.unwrap(WRAPPING_KEY, record.wrapped, _context(role, record.algorithm))
-        signer = signers.from_private_pem(record.algorithm, pem)
+        signer = self._signer(record)
         if signer.key_id != record.key_id or signer.public_pem().decode() != record.public:
             raise _changed(self._path(role), "its public half is not that of its private half")
         return signer
@@ -86,17 +105,18 @@ class Keyring:
         """The roles that have a key, sorted."""
         return tuple(sorted(p.name.removesuffix(".json") for p in self._dir.glob("[!.]*.json")))
 
-    def _sealed(self, role: str, signer: AnySigner) -> bytes:
-        context = _context(role, signer.algorithm)
-        record = SignerRecord(
-            format=FORMAT,
-            role=role,
-            algorithm=signer.algorithm,
-            key_id=signer.key_id,
-            public=signer.public_pem().decode(),
-            wrapped=self._kms.wrap(WRAPPING_KEY, signer.private_pem(), context),
-        )
-        return msgspec.json.encode(record)
+    def _new(self, role: str, algorithm: str) -> SignerRecord:
+        made = self._custodian.make(role, algorithm)
+        key_id = signers.key_id_of(made.public)
+        return SignerRecord(FORMAT, role, algorithm, key_id, made.public.decode(), made.wrapped)
+
+    def _signer(self, record: SignerRecord) -> HeldSigner:
+        public = record.public.encode()
+        return self._custodian.signer(record.role, record.algorithm, record.wrapped, public)
+
+    def _next(self, role: str) -> Path:
+        path = self._path(role)
+        return path.with_name(f"{role}.next")
 
     def _path(self, role: str) -> Path:
         kind, colon, name = role.partition(":")
@@ -106,8 +126,8 @@ class Keyring:
             )
         return self._dir / f"{private.check_label(role, 'a signing key')}.json"
 
-    def _read(self, role: str) -> SignerRecord:
-        path = self._path(role)
+    def _read(self, role: str, path: Path | None = None) -> SignerRecord:
+        path = path or self._path(role)
         try:
             data = private.read(path)
         except FileNotFoundError as error:
@@ -130,10 +150,6 @@ class Keyring:
 
 class _Stamp(msgspec.Struct, frozen=True):
     format: int
-
-
-def _context(role: str, algorithm: str) -> bytes:
-    return f"sealwright signer v1 {role} {algorithm}".encode()
 
 
 def _changed(path: Path, why: str) -> VerifyError:

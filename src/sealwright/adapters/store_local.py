@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import hmac
 import mmap
 import os
 import re
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
+from sealwright.adapters import store_journal
+from sealwright.adapters.store_names import Namer
 from sealwright.core.errors import BadInput, Refused, Unavailable, VerifyError
+from sealwright.core.locking import directory
 from sealwright.core.ports import Kms, StoredFile
 from sealwright.vault import container, private, wrapping
 
@@ -31,14 +32,17 @@ _READ_BYTES = 1 << 20
 _MOST_OPEN = 32
 _ID = re.compile(r"[0-9a-f]{64}")
 _SUFFIX = ".seg"
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_REOPEN_S = 0.5
+"""How long an unwrapped segment key serves before the key service is asked again."""
 
 
 class LocalStore:
-    """Encrypted files under ``directory``. Safe for several processes and threads at once."""
+    """Encrypted files under ``folder``. Safe for several processes and threads at once."""
 
-    def __init__(self, directory: Path, kms: Kms) -> None:
-        self._dir = directory
-        self._tmp = directory / "tmp"
+    def __init__(self, folder: Path, kms: Kms) -> None:
+        self._dir = folder
+        self.tmp = folder / "tmp"
         self._kms = kms
         self._buffers = threading.local()
 
@@ -67,7 +71,7 @@ class LocalStore:
     def open(self, scope: str, file: StoredFile) -> StoredReader:
         """See ``core.ports.Store``. What is missing shows now, what was changed when it is read."""
         for segment in file.segments:
-            if not self._path(scope, segment).exists():
+            if not self.path(scope, segment).exists():
                 raise _missing(scope, segment)
         return StoredReader(self, scope, file)
 
@@ -81,25 +85,25 @@ class LocalStore:
         if not self._dir.is_dir():
             return ()
         names = (path.name for path in self._dir.iterdir() if path.is_dir())
-        return tuple(sorted(name for name in names if name != self._tmp.name))
+        return tuple(sorted(name for name in names if name != self.tmp.name))
 
     def facts(self, scope: str, segment: str) -> os.stat_result | None:
         """Size and age of a stored segment, or None where it is not held."""
         try:
-            return self._path(scope, segment).lstat()
+            return self.path(scope, segment).lstat()
         except FileNotFoundError:
             return None
 
     def leftovers(self) -> tuple[Path, ...]:
         """Temporary files of writers that are gone."""
-        found = self._tmp.glob(f"{private.TMP_PREFIX}*") if self._tmp.is_dir() else ()
+        found = self.tmp.glob(f"{private.TMP_PREFIX}*") if self.tmp.is_dir() else ()
         return tuple(sorted(path for path in found if not private.is_writer_alive(path)))
 
     def shred(self, scope: str, segments: Sequence[str]) -> int:
         """See ``core.ports.Store``. The wrapped key is overwritten, then the file unlinked."""
         count = 0
         for segment in segments:
-            path = self._path(scope, segment)
+            path = self.path(scope, segment)
             if path.exists():
                 _shred_file(path)
                 count += 1
@@ -107,16 +111,23 @@ class LocalStore:
 
     def open_segment(self, scope: str, segment: str) -> OpenSegment:
         """One verified segment. Raises: Refused (not here), VerifyError (changed)."""
-        path = self._path(scope, segment)
+        path = self.path(scope, segment)
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            fd = os.open(path, _READ)
         except FileNotFoundError as error:
             raise _missing(scope, segment) from error
-        return OpenSegment(fd, self._kms, scope, segment, f"{scope}/{segment}")
+        where = f"{scope}/{segment}"
+        try:
+            return OpenSegment(fd, self._kms, scope, segment, where)
+        except VerifyError as error:
+            # power failed while its key was wrapped anew: the journal has the whole of it
+            if error.rule != "store.key-changed" or not store_journal.replay(path, self.tmp):
+                raise
+        return OpenSegment(os.open(path, _READ), self._kms, scope, segment, where)
 
     def _holds(self, scope: str, segment: str) -> bool:
         """Whether a whole, unchanged segment is there; it counts as new for ``seal gc``."""
-        path = self._path(scope, segment)
+        path = self.path(scope, segment)
         if not path.exists():
             return False
         try:
@@ -132,19 +143,24 @@ class LocalStore:
     def write_segment(self, scope: str, segment: str, content: memoryview) -> None:
         """Encrypt one slice under a fresh key; whole on disk on return. Raises: Unavailable."""
         key = wrapping.new_key()
-        wrapped = self._kms.wrap(scope, key, _context(scope, segment))
-        header = container.new_header(scope, bytes.fromhex(segment), wrapped, content.nbytes)
-        path = self._path(scope, segment)
+        path = self.path(scope, segment)
         with _fault_is_unavailable(scope):
             private.ensure_dir(path.parent)
-            private.ensure_dir(self._tmp)
-            tmp = self._tmp / private.tmp_name()
+            private.ensure_dir(self.tmp)
+        with _fault_is_unavailable(scope), self.writing(scope):
+            wrapped = self._kms.wrap(scope, key, segment_context(scope, segment))
+            header = container.new_header(scope, bytes.fromhex(segment), wrapped, content.nbytes)
+            tmp = self.tmp / private.tmp_name()
             try:
                 _write_all(tmp, header.file_bytes, container.encrypt(header, key, content))
                 tmp.replace(path)
                 private.sync_dir(path.parent)
             finally:
                 tmp.unlink(missing_ok=True)
+
+    def writing(self, scope: str, *, alone: bool = False) -> AbstractContextManager[None]:
+        """Held from wrapping a segment's key until the segment is in place."""
+        return directory(self._scope_dir(scope), alone=alone)
 
     def _fill(self, source: BinaryIO, whole: hashlib._Hash) -> memoryview:
         """The next slice, hashed while it is warm."""
@@ -174,11 +190,12 @@ class LocalStore:
 
     def _scope_dir(self, scope: str) -> Path:
         private.check_label(scope, "a scope")
-        if scope == self._tmp.name:
+        if scope == self.tmp.name:
             raise BadInput(f"{scope!r} cannot name a scope", why="the store uses that word")
         return self._dir / scope
 
-    def _path(self, scope: str, segment: str) -> Path:
+    def path(self, scope: str, segment: str) -> Path:
+        """The file of a segment. Raises: BadInput."""
         if not _ID.fullmatch(segment):
             raise BadInput(f"not a segment id: {segment!r}", why="64 lowercase hex wanted")
         return self._scope_dir(scope) / segment[:2] / f"{segment}{_SUFFIX}"
@@ -221,7 +238,7 @@ class StoredReader:
         self._store = store
         self._scope = scope
         self._file = file
-        self._opened: dict[int, OpenSegment] = {}
+        self._opened: dict[int, tuple[OpenSegment, float]] = {}
         if len(file.segments) != max(1, -(-file.size // SLICE_BYTES)):
             raise VerifyError(
                 "a stored file does not have the segments its length asks for",
@@ -259,11 +276,12 @@ class StoredReader:
     def close(self) -> None:
         """Close every segment's descriptor."""
         while self._opened:
-            self._opened.popitem()[1].close()
+            self._opened.popitem()[1][0].close()
 
     def _segment(self, index: int) -> OpenSegment:
-        found = self._opened.get(index)
-        if found is None:
+        found, since = self._opened.get(index, (None, 0.0))
+        # a key that was disabled or destroyed stops readers that are under way, too
+        if found is None or time.monotonic() - since > _REOPEN_S:
             segment = self._file.segments[index]
             found = self._store.open_segment(self._scope, segment)
             want = min(SLICE_BYTES, self.size - index * SLICE_BYTES)
@@ -277,34 +295,18 @@ class StoredReader:
             # dropped, not closed: another thread may be reading it; it closes when let go
             while len(self._opened) >= _MOST_OPEN:
                 self._opened.pop(next(iter(self._opened)), None)
-            self._opened[index] = found
+            self._opened.pop(index, None)
+            self._opened[index] = (found, time.monotonic())
         return found
 
 
-class Namer:
-    """Names slices: HMAC-SHA256 over a keyed fingerprint, both keys derived from the scope's.
-
-    The fingerprint is a GMAC: ten times as fast as a second SHA-256 beside the file's own,
-    and collisions cannot be sought without its key. It never leaves this class.
-    """
-
-    def __init__(self, kms: Kms, scope: str) -> None:
-        self._name_key = kms.derive(scope, b"segment-name")
-        self._fingerprint = AESGCM(kms.derive(scope, b"segment-fingerprint"))
-
-    def name(self, content: memoryview) -> str:
-        """The slice's segment id."""
-        tag = self._fingerprint.encrypt(bytes(12), b"", content)
-        message = content.nbytes.to_bytes(8, "big") + tag
-        return hmac.new(self._name_key, message, hashlib.sha256).hexdigest()
-
-
-def _context(scope: str, segment: str) -> bytes:
+def segment_context(scope: str, segment: str) -> bytes:
+    """What a segment's wrapped key is bound to."""
     return f"sealwright segment v1 {scope} {segment}".encode()
 
 
 def _unwrap(kms: Kms, header: container.Header, where: str) -> bytes:
-    context = _context(header.key_name, header.segment_id.hex())
+    context = segment_context(header.key_name, header.segment_id.hex())
     try:
         return kms.unwrap(header.key_name, header.wrapped, context)
     except VerifyError as error:

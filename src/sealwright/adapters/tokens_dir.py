@@ -28,7 +28,7 @@ from sealwright.vault.signers import Ed25519Signer
 from sealwright.vault.tokens import Grantee, Verified
 
 FORMAT = 1
-WRAPPING_KEY = "keyring"
+WRAPPING_KEY = "tokens"
 SIGNS_FOR_S = 24 * 3600
 VERIFIES_AFTER_S = tokens.MOST_LIFE_S + tokens.SKEW_S
 

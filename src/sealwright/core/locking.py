@@ -34,6 +34,17 @@ def exclusive(path: Path, what: str, wait_s: float = WAIT_S) -> Iterator[None]:
         os.close(fd)
 
 
+@contextmanager
+def directory(path: Path, *, alone: bool) -> Iterator[None]:
+    """Lock a directory that is there: many may share it, or one be ``alone``. Waits for that."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(fd)
+
+
 def is_held(path: Path) -> bool:
     """Whether some process holds the lock on ``path``; a file that is not there is free."""
     try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Literal, Protocol
 
 import msgspec
 
@@ -56,6 +56,47 @@ class Kms(Protocol):
 
     def destroy(self, key: str) -> None:
         """Crypto-shred: what ``key`` wrapped can never be read again."""
+        ...
+
+
+class KeyState(msgspec.Struct, frozen=True):
+    """What can be said of a wrapping key. ``former`` generations still open what they wrapped."""
+
+    name: str
+    generation: int
+    former: tuple[int, ...]
+    state: Literal["enabled", "disabled", "destroyed"]
+
+
+class KeyService(Kms, Protocol):
+    """A :class:`Kms` whose keys can be looked at, rotated and switched off."""
+
+    @property
+    def custody(self) -> Literal["passphrase", "key-file", "external"]:
+        """How the root is kept."""
+        ...
+
+    def states(self) -> tuple[KeyState, ...]:
+        """Every key there ever was, by name."""
+        ...
+
+    def rotate(self, key: str) -> KeyState:
+        """A new generation wraps from now on; the former ones still unwrap."""
+        ...
+
+    def rewrap(self, key: str, wrapped: bytes, context: bytes) -> bytes:
+        """``wrapped`` under the newest generation, of equal length; itself if it is already.
+
+        Raises: VerifyError, Refused (destroyed, disabled).
+        """
+        ...
+
+    def retire(self, key: str) -> KeyState:
+        """Destroy the former generations: what only they wrapped can never be read again."""
+        ...
+
+    def switch(self, key: str, *, on: bool) -> KeyState:
+        """Disable or enable: a disabled key refuses everything until it is enabled again."""
         ...
 
 

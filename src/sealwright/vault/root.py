@@ -116,10 +116,10 @@ def check(record: RootRecord) -> RootRecord:
     return record
 
 
-def newer_format(what: str, found: int) -> Unavailable:
+def newer_format(what: str, found: int, known: int = FORMAT) -> Unavailable:
     """The error for a file written by a later Sealwright."""
     return Unavailable(
-        f"{what} has format {found}; this version reads {FORMAT}",
+        f"{what} has format {found}; this version reads {known}",
         why="it was written by a newer Sealwright",
         hint="pip install --upgrade sealwright",
     )

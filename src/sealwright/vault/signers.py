@@ -118,6 +118,17 @@ def from_private_pem(algorithm: str, pem: bytes) -> AnySigner:
     return _kind(algorithm).from_private_pem(pem)
 
 
+def key_id_of(public_pem: bytes) -> str:
+    """The key id of a public PEM. Raises: BadInput (not a key we sign with)."""
+    try:
+        public = serialization.load_pem_public_key(public_pem)
+    except ValueError as error:
+        raise BadInput("not a public key in PEM") from error
+    if not isinstance(public, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey):
+        raise BadInput("not a key Sealwright signs with", why=type(public).__name__)
+    return _key_id(public)
+
+
 def _kind(algorithm: str) -> type[Ed25519Signer] | type[EcdsaP256Signer]:
     if algorithm not in _KINDS:
         raise BadInput(f"no signing algorithm {algorithm!r}", why=f"known: {', '.join(_KINDS)}")
