@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +20,9 @@ from pyarrow import csv as pcsv
 
 from sealwright.core.errors import BadInput
 from sealwright.intake import textfault
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 CANDIDATES = (pa.int64(), pa.float64(), pa.bool_(), pa.string())
 """In order of preference; a bit of a mask each."""
@@ -33,6 +36,7 @@ _TRUE = ["true", "True", "TRUE"]
 _FALSE = ["false", "False", "FALSE"]
 _BOOLS = (*_TRUE, *_FALSE)
 _BLOCKS = (1 << 20, 1 << 24, 1 << 28)
+_END = "end"
 _DELIMITERS = ",\t;|"
 
 Masks = dict[str, int]
@@ -51,16 +55,63 @@ def delimiter_of(head: bytes, name: str) -> str:
 def scan(open_file: Callable[[], BinaryIO], name: str, delimiter: str) -> tuple[Masks, int]:
     """What types each column's cells allow, and how many rows there are.
 
-    Raises: BadInput (ragged, not UTF-8, duplicate or no columns), naming the line.
+    Raises: BadInput (ragged, not UTF-8, a quote never closed, duplicate or no columns), naming
+    the line.
     """
     header = _header(open_file, name, delimiter)
     masks: Masks = dict.fromkeys(header, ANY)
     rows = 0
-    for batch in _batches(open_file, name, delimiter, header):
+    last: pa.RecordBatch | None = None
+
+    def count(batch: pa.RecordBatch) -> None:
+        nonlocal rows
         rows += batch.num_rows
         for column, values in zip(masks, batch.columns, strict=True):
             masks[column] = _narrow(masks[column], values)
+
+    end = delimiter.join([_END] * len(header)).encode()
+
+    def ended() -> BinaryIO:
+        return cast("BinaryIO", _Ended(open_file(), end))
+
+    for batch in _batches(ended, name, delimiter, header):
+        if batch.num_rows:
+            if last is not None:
+                count(last)
+            last = batch
+    if last is None or any(column[-1].as_py() != _END for column in last.columns):
+        raise _never_closed(open_file, name, delimiter)
+    count(last.slice(0, last.num_rows - 1))
     return masks, rows
+
+
+class _Ended(io.RawIOBase):
+    """A file with one more row behind it: an open quote at the end would swallow that row.
+
+    The parser takes a quote that is never closed for one that ends with the file.
+    """
+
+    def __init__(self, file: BinaryIO, row: bytes) -> None:
+        super().__init__()
+        self._file = file
+        self._left = b"\n" + row + b"\n"
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """The file's bytes, then the row's."""
+        data = self._file.read(size)
+        if not data:
+            cut = len(self._left) if size < 0 else size
+            data, self._left = self._left[:cut], self._left[cut:]
+        return data
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+        super().close()
 
 
 def join(masks: Sequence[Masks]) -> pa.Schema:
@@ -201,18 +252,48 @@ def _explain(
     """The error again, with the line it happened on."""
     if isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
         return textfault.not_utf8(open_file, name)
-    text = io.TextIOWrapper(open_file(), "utf-8-sig", errors="replace", newline="")
-    reader = csv.reader(text, delimiter=delimiter)
-    start = 1
+    reader = _plain_reader(open_file, delimiter)
+    start, seen = 1, 0
     try:
         for row in reader:
             if row and len(row) != columns:
+                if reader.line_num > start and next(reader, None) is None:
+                    return _never_closed_from(start, name)
                 return BadInput(
                     f"{name}: line {start} has {len(row)} cells, the header has {columns}",
                     why="every row of a CSV file has as many cells as its header",
                     hint=f"mend it: sed -n {start}p {name}",
                 )
+            seen += start > 1
             start = reader.line_num + 1
     except csv.Error as inner:
-        return BadInput(f"{name}: line {start} is not CSV", why=str(inner), hint="mend that line")
+        why = f"{inner}; a quote that is never closed reads like this"
+        return BadInput(f"{name}: line {start} is not CSV", why=why, hint="mend that line")
+    if not seen:
+        return _never_closed_from(1, name)
     return BadInput(f"{name} is not CSV", why=str(error)[:300], hint="open it and mend it")
+
+
+def _never_closed(open_file: Callable[[], BinaryIO], name: str, delimiter: str) -> BadInput:
+    """Which line the last record begins on."""
+    reader = _plain_reader(open_file, delimiter)
+    begins, start = 1, 1
+    try:
+        for _ in reader:
+            begins, start = start, reader.line_num + 1
+    except csv.Error:
+        begins = start
+    return _never_closed_from(begins, name)
+
+
+def _never_closed_from(line: int, name: str) -> BadInput:
+    return BadInput(
+        f"{name}: a quote is opened in the record on line {line} and never closed",
+        why="everything behind it would be one cell",
+        hint=f"mend it: sed -n {line}p {name}",
+    )
+
+
+def _plain_reader(open_file: Callable[[], BinaryIO], delimiter: str) -> Reader:
+    text = io.TextIOWrapper(open_file(), "utf-8-sig", errors="replace", newline="")
+    return csv.reader(text, delimiter=delimiter)
