@@ -267,10 +267,10 @@ def test_any_changed_byte_of_a_policy_changes_the_sets_digest() -> None:
     seen = {base.digest}
     for name, text in texts.items():
         seen.add(policyset.of_texts({**texts, name: text + "\n"}, shipped.schema, "solo").digest)
-    renamed = {f"a-{name}": text for name, text in texts.items()}
+    renamed = {name.replace("always", "a-always"): text for name, text in texts.items()}
     seen.add(policyset.of_texts(renamed, shipped.schema, "solo").digest)
     seen.add(policyset.of_texts(texts, shipped.schema, "team").digest)
-    assert len(seen) == 5
+    assert len(seen) == 3 + len(texts)
 
 
 _WORSE: dict[str, facts.Value] = {

@@ -40,6 +40,11 @@ ACTIONS = (
     "readmit",
     "policy.activate",
     "containment.release",
+    "access.grant",
+    "access.member",
+    "access.review",
+    "access.destroy",
+    "access.egress",
 )
 
 

@@ -12,7 +12,8 @@ from sealwright.core.digest import Digest, of_bytes
 from sealwright.core.errors import BadInput
 from sealwright.core.records import Artifact, Json
 from sealwright.evidence import jcs
-from sealwright.policy import cedar, facts
+from sealwright.policy import accessset, cedar, facts
+from sealwright.policy.accessset import AccessRules
 
 SCHEMA_FILE = "facts-v1.cedarschema"
 ALWAYS_FILE = "always.cedar"
@@ -29,6 +30,7 @@ class PolicySet(msgspec.Struct, frozen=True):
     schema: str
     digest: Digest
     engine: cedar.Engine
+    access: AccessRules | None = None
 
     @property
     def artifact(self) -> Artifact:
@@ -62,7 +64,9 @@ def of_texts(texts: Mapping[str, str], schema: str, profile: str) -> PolicySet:
         raise BadInput(f"the policies are longer than {MAX_TEXT_BYTES:,} bytes together")
     digests = {name: of_bytes(text.encode()) for name, text in ordered}
     digest = digest_of(digests, of_bytes(schema.encode()), profile)
-    return PolicySet(profile, ordered, schema, digest, cedar.load(ordered, schema))
+    gates = tuple((name, text) for name, text in ordered if not accessset.is_access(name))
+    engine = cedar.load(gates, schema)
+    return PolicySet(profile, ordered, schema, digest, engine, accessset.of_texts(texts))
 
 
 def digest_of(files: Mapping[str, Digest], schema: Digest, profile: str) -> Digest:
@@ -88,6 +92,8 @@ def load(directory: Path, profile: str) -> PolicySet:
             hint=f"seal policy write --only {SCHEMA_FILE}",
         )
     texts = {path.name: _text(path) for path in sorted(directory.glob("*.cedar"))}
+    texts |= {name: _text(path) for name, path in accessset.read(directory)}
+    accessset.refuse_other_schema(texts)
     if other := sorted(texts.keys() & {f"{p}.cedar" for p in facts.PROFILES if p != profile}):
         raise BadInput(
             f"{directory / other[0]} belongs to another profile than {profile}",
@@ -118,8 +124,8 @@ def shipped_files(profile: str) -> dict[str, str]:
     if profile not in facts.PROFILES:
         raise BadInput(f"no profile {profile!r}", why=f"known: {', '.join(facts.PROFILES)}")
     source = package_files("sealwright.policy").joinpath("sets")
-    names = (ALWAYS_FILE, f"{profile}.cedar", SCHEMA_FILE)
-    return {name: source.joinpath(name).read_text("utf-8") for name in names}
+    names = (ALWAYS_FILE, f"{profile}.cedar", SCHEMA_FILE, *accessset.shipped_names(profile))
+    return {name: source.joinpath(*name.split("/")).read_text("utf-8") for name in names}
 
 
 def write(directory: Path, profile: str, only: str = "") -> list[Path]:
@@ -130,16 +136,10 @@ def write(directory: Path, profile: str, only: str = "") -> list[Path]:
     wanted = shipped_files(profile)
     if only and only not in wanted:
         raise BadInput(f"no shipped policy file {only!r}", why=f"known: {', '.join(wanted)}")
-    directory.mkdir(exist_ok=True)
+    (directory / accessset.FOLDER).mkdir(parents=True, exist_ok=True)
     for other in facts.PROFILES:
-        path = directory / f"{other}.cedar"
-        if other != profile and path.exists():
-            if _text(path) != shipped_files(other)[path.name]:
-                raise BadInput(
-                    f"{path} was edited and belongs to the profile {other}",
-                    hint=f"move what you added into another file of {directory.name}/",
-                )
-            path.unlink()
+        if other != profile:
+            _take_away(directory, other)
     written = []
     for name, text in wanted.items():
         path = directory / name
@@ -147,6 +147,25 @@ def write(directory: Path, profile: str, only: str = "") -> list[Path]:
             path.write_text(text, "utf-8")
             written.append(path)
     return written
+
+
+def _own_files(profile: str) -> tuple[str, str]:
+    """The files that only this profile has."""
+    return f"{profile}.cedar", f"{accessset.FOLDER}/{profile}.cedar"
+
+
+def _take_away(directory: Path, profile: str) -> None:
+    """Remove a profile's own files. Raises: BadInput (somebody edited one)."""
+    shipped = shipped_files(profile)
+    there = [name for name in _own_files(profile) if (directory / name).exists()]
+    for name in there:
+        if _text(directory / name) != shipped[name]:
+            raise BadInput(
+                f"{directory / name} was edited and belongs to the profile {profile}",
+                hint=f"move what you added into another file of {directory.name}/",
+            )
+    for name in there:
+        (directory / name).unlink()
 
 
 def _text(path: Path) -> str:

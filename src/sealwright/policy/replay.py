@@ -39,7 +39,7 @@ def replay(entry: Recorded, history: History, trust: Trust | None) -> Judgement:
     before = until(history, _size(entry, history))
     try:
         given = context.from_json(predicate["given"], trust)
-        active = _policy(predicate, before)
+        active = policy_of(predicate, before)
         gate = predicate["gate"]
         subjects = entry.statement.subjects
         if subjects == (active.artifact,):
@@ -101,7 +101,7 @@ def _size(entry: Recorded, history: History) -> int:
     return size
 
 
-def _policy(predicate: Mapping[str, Any], before: History) -> PolicySet:
+def policy_of(predicate: Mapping[str, Any], before: History) -> PolicySet:
     """The set the decision names, from the text its activation carries."""
     for entry in reversed(before.of_type(POLICY_ACTIVATION)):
         told: Mapping[str, Any] = entry.statement.predicate

@@ -20,7 +20,7 @@ def rows(quick: bool) -> list[Row]:
 def _row(profile: str, count: int) -> Row:
     shipped = policyset.shipped(profile)
     values = facts.of(facts.refusing()).jsonable()
-    text = "\n".join(policy for _, policy in shipped.files)
+    text = "\n".join(policy for name, policy in shipped.files if "/" not in name)
     request = {
         "principal": 'Principal::"ann"',
         "action": 'Action::"export"',
