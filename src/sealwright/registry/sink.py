@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import hashlib
 import os
 import shutil
@@ -16,6 +18,9 @@ import msgspec
 from sealwright.core.digest import Digest
 from sealwright.core.errors import BadInput, VerifyError
 from sealwright.registry import tarball
+
+_HERE = -100  # AT_FDCWD
+_NO_REPLACE = 1
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -40,9 +45,12 @@ class Sink(Protocol):
 
 @contextmanager
 def sink(out: Path) -> Iterator[Sink]:
-    """A tar where ``out`` ends in ``.tar``, else a directory. Raises: BadInput (it exists)."""
+    """A tar where ``out`` ends in ``.tar``, else a directory.
+
+    Raises: BadInput (it exists, or has come to exist by the end).
+    """
     if out.exists() or out.is_symlink():
-        raise BadInput(f"{out} exists already", hint="name another file, or remove it first")
+        raise _exists(out)
     if not out.parent.is_dir():
         raise BadInput(f"there is no directory {out.parent}")
     draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
@@ -53,13 +61,45 @@ def sink(out: Path) -> Iterator[Sink]:
                 yield writer
                 writer.finish()
             (draft / "tar").chmod(0o644)
-            (draft / "tar").rename(out)
+            _place(draft / "tar", out)
         else:
             (draft / "bundle").mkdir()
             yield DirectorySink(draft / "bundle")
-            (draft / "bundle").rename(out)
+            _place(draft / "bundle", out)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _place(draft: Path, out: Path) -> None:
+    """Rename ``draft`` to ``out``, which nobody else may have made meanwhile. Raises: BadInput."""
+    try:
+        if not _renamed_to_nothing(draft, out):
+            # claimed first: what comes between claim and rename is somebody racing us on purpose
+            out.mkdir() if draft.is_dir() else out.touch(exist_ok=False)
+            draft.rename(out)
+    except FileExistsError as error:
+        raise _exists(out) from error
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR):
+            raise _exists(out) from error
+        raise
+
+
+def _renamed_to_nothing(source: Path, target: Path) -> bool:
+    """Whether the kernel could do it in one step. Raises: FileExistsError, OSError."""
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if call is None:
+        return False
+    if call(_HERE, os.fsencode(source), _HERE, os.fsencode(target), _NO_REPLACE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL, errno.EPERM):
+        return False
+    raise OSError(number, os.strerror(number), str(target))
+
+
+def _exists(out: Path) -> BadInput:
+    return BadInput(f"{out} exists already", hint="name another file, or remove it first")
 
 
 class DirectorySink:
