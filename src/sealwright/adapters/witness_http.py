@@ -118,6 +118,8 @@ class _Link:
             connection.request(method, path, body)
             response = connection.getresponse()
             found = response.read(_MAX_ANSWER)
+            if response.length:  # a read with a limit does not notice an answer broken off
+                raise http.client.IncompleteRead(found, response.length)
         except (OSError, http.client.HTTPException) as error:
             raise Unavailable(
                 f"the witness at {self._address} cannot be reached",
