@@ -56,6 +56,13 @@ def wall_s(work: Callable[[], object], repeat: int = 3) -> float:
     return statistics.median(_once(work, time.perf_counter) for _ in range(repeat))
 
 
+def figure(value: float) -> str:
+    """Four digits that a person can read: 34,700 and 0.0213, never 3.47e+04."""
+    if abs(value) >= 1000:
+        return f"{float(f'{value:.4g}'):,.0f}"
+    return f"{value:.3g}"
+
+
 def _once(work: Callable[[], object], clock: Callable[[], float]) -> float:
     start = clock()
     work()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import html
-import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from sealwright.app.bench import figure
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1b1f24;--dim:#636c76;--bar:#3d6b9e;--yard:#b8bfc7;--no:#b3382c;
@@ -16,8 +17,9 @@ body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper)
 margin:3rem auto;padding:0 1rem}
 h1{font-size:1.5rem;margin:0}p{color:var(--dim);margin:.3rem 0 2rem}
 section{border-top:1px solid var(--line);padding:1rem 0}
-h2{font-size:1rem;margin:0 0 .5rem;display:flex;justify-content:space-between;font-weight:600}
+h2{font-size:1rem;margin:0 0 .5rem;display:flex;gap:2rem;justify-content:space-between;font-weight:600}
 h2 span{font-weight:400;color:var(--dim)}h2 span.no{color:var(--no);font-weight:600}
+small{color:var(--dim)}.target{stroke:var(--ink);stroke-dasharray:3 3;opacity:.5}
 svg{display:block;width:100%;height:auto}text{fill:var(--ink);font-size:13px}
 """
 
@@ -38,33 +40,55 @@ def write_page(path: str, report: dict[str, Any]) -> None:
 
 def _section(row: dict[str, Any]) -> str:
     word = {True: "met", False: "not met", None: ""}[row["met"]]
-    badge = f"target {row['target']}: {word}" if row["target"] else ""
+    badge = f"target {row['target']} {row['unit']}: {word}" if row["target"] else ""
     kind = " class=no" if row["met"] is False else ""
-    bars = [("sealwright", row["value"], "var(--bar)")]
-    bars += [(name, value, "var(--yard)") for name, value in row["yardsticks"].items()]
+    bars = [Bar("sealwright", row["value"], "var(--bar)")]
+    asides = []
+    for name, value in row["yardsticks"].items():
+        name, comma, unit = name.rpartition(", ")
+        if unit in OTHER_UNITS:
+            asides.append(f"{name or 'itself'} {figure(value)} {unit}")
+        else:
+            bars.append(Bar(f"{name}{comma}{unit}", value, "var(--yard)"))
+    limit = float(row["target"].split()[1]) if row["target"] else None
+    aside = f"<small>{html.escape('; '.join(asides))}</small>" if asides else ""
     return (
         f"<section><h2>{html.escape(row['what'])}<span{kind}>{html.escape(badge)}</span></h2>"
-        f"{_bars(bars, row['unit'])}</section>"
+        f"{_chart(bars, row['unit'], limit)}{aside}</section>"
     )
 
 
-def _bars(bars: list[tuple[str, float, str]], unit: str) -> str:
-    """Bars on a linear scale; logarithmic where the largest is a hundred times the smallest."""
-    values = [value for _, value, _ in bars if value > 0]
-    top, least = max(values, default=1.0), min(values, default=1.0)
-    log = top / least > 100
+OTHER_UNITS = frozenset({"CPU s", "GB/CPU-s", "median", "median ms"})
+"""A yardstick called ``name, unit`` is no bar beside the row's own unit: it is said below."""
+
+
+class Bar(NamedTuple):
+    """One bar of a row."""
+
+    name: str
+    value: float
+    colour: str
+
+
+_LABEL, _WIDTH, _LINE = 300, 360, 24
+
+
+def _chart(bars: list[Bar], unit: str, limit: float | None) -> str:
+    """Bars on one linear scale, the target as a dashed line across them."""
+    top = max([bar.value for bar in bars] + ([limit] if limit else []))
+    scale = _WIDTH / top if top > 0 else 0
     lines = []
-    for number, (name, value, colour) in enumerate(bars):
-        share = value / top
-        if log and value > 0:
-            share = (math.log10(value / least) + 0.5) / (math.log10(top / least) + 0.5)
-        y = 24 * number
+    for number, bar in enumerate(bars):
+        y, long = _LINE * number, max(2.0, bar.value * scale)
         lines.append(
-            f'<text x="0" y="{y + 15}">{html.escape(name)}</text>'
-            f'<rect x="210" y="{y + 3}" width="{max(2.0, 440 * share):.1f}" height="16" rx="2" '
-            f'style="fill:{colour}"/>'
-            f'<text x="{218 + max(2.0, 440 * share):.1f}" y="{y + 15}">'
-            f"{value:,.4g} {html.escape(unit)}</text>"
+            f'<text x="0" y="{y + 15}">{html.escape(bar.name)}</text>'
+            f'<rect x="{_LABEL}" y="{y + 3}" width="{long:.1f}" height="16" rx="2" '
+            f'style="fill:{bar.colour}"/>'
+            f'<text x="{_LABEL + long + 8:.1f}" y="{y + 15}">'
+            f"{figure(bar.value)} {html.escape(unit)}</text>"
         )
-    scale = "<title>logarithmic scale</title>" if log else ""
-    return f'<svg viewBox="0 0 840 {24 * len(bars)}" role="img">{scale}{"".join(lines)}</svg>'
+    height = _LINE * len(bars)
+    if limit:
+        at = _LABEL + limit * scale
+        lines.append(f'<line x1="{at:.1f}" x2="{at:.1f}" y1="0" y2="{height}" class="target"/>')
+    return f'<svg viewBox="0 0 860 {height}" role="img">{"".join(lines)}</svg>'

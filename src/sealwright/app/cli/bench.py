@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from sealwright import __version__
-from sealwright.app.bench import Row
+from sealwright.app.bench import Row, figure
 from sealwright.app.cli.out import Out
 from sealwright.core.errors import BadInput
 
@@ -107,18 +107,12 @@ def _table(rows: list[Row], out: Out) -> str:
     body = [
         [
             row.what,
-            _figure(row.value),
+            figure(row.value),
             row.unit,
             row.target or "-",
             words[row.met],
-            "; ".join(f"{name} {_figure(value)}" for name, value in row.yardsticks.items()) or "-",
+            "; ".join(f"{name} {figure(value)}" for name, value in row.yardsticks.items()) or "-",
         ]
         for row in rows
     ]
     return out.table(body, ["what", "value", "unit", "target", "met", "yardsticks"])
-
-
-def _figure(value: float) -> str:
-    if value == int(value) or abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
