@@ -17,7 +17,8 @@ body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper)
 margin:3rem auto;padding:0 1rem}
 h1{font-size:1.5rem;margin:0}p{color:var(--dim);margin:.3rem 0 2rem}
 section{border-top:1px solid var(--line);padding:1rem 0}
-h2{font-size:1rem;margin:0 0 .5rem;display:flex;gap:2rem;justify-content:space-between;font-weight:600}
+h2{font-size:1rem;margin:0 0 .5rem;display:flex;gap:2rem;justify-content:space-between;
+font-weight:600}
 h2 span{font-weight:400;color:var(--dim)}h2 span.no{color:var(--no);font-weight:600}
 small{color:var(--dim)}.target{stroke:var(--ink);stroke-dasharray:3 3;opacity:.5}
 svg{display:block;width:100%;height:auto}text{fill:var(--ink);font-size:13px}
