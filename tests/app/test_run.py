@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from app_house import needs_room
+from app_house import TRAIN, needs_room
 
 pytestmark = needs_room
 RUN = ("run", "--model", "model.json", "--name", "fraud", "--", "python", "train.py")
@@ -42,6 +42,21 @@ def test_a_run_that_depends_on_the_moment_is_not_reproduced_and_names_the_file(p
 def test_reproduction_uses_the_code_that_was_sealed_and_not_todays(project):
     run = project.ok(*RUN)["runs"][0]["run"]
     project.write("train.py", "raise SystemExit(3)")
+    assert project.ok("reproduce", f"run:{run}")["outcome"] == "identical"
+
+
+@pytest.mark.parametrize("today", ["gone", "another language", "no program"])
+def test_a_script_that_is_the_program_is_the_sealed_one_too(project, today):
+    script = project.write("train.sh", "#!/usr/bin/env python\n" + TRAIN)
+    script.chmod(0o755)
+    words = ("run", "--model", "model.json", "--name", "fraud", "--", "./train.sh")
+    run = project.ok(*words)["runs"][0]["run"]
+    if today == "gone":
+        script.unlink()
+    elif today == "another language":
+        script.write_text("#!/bin/sh\nexit 3\n")
+    else:
+        script.chmod(0o644)
     assert project.ok("reproduce", f"run:{run}")["outcome"] == "identical"
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,6 +23,7 @@ from sealwright.intake.versions import Dataset, Datasets
 from sealwright.pipeline.spec import StageSpec
 from sealwright.pipeline.training import Prepared, opened_inputs, room_spec
 from sealwright.train import environment, keep, provenance, snapshot
+from sealwright.train.keep import KeptCode
 from sealwright.train.reproduce import Comparison, Difference, compare, unavailable
 from sealwright.train.room import run_room
 from sealwright.train.snapshot import Snapshot
@@ -81,14 +84,14 @@ def reproduce(workspace: Workspace, past: Past, listener: Listener) -> Compariso
 
 
 def _compare(workspace: Workspace, past: Past, listener: Listener) -> Comparison:
-    now = environment.describe(past.command, workspace.root)
+    code = keep.load_code(workspace.store, past.stored["code"], past.used["code"])
+    now = environment.describe(past.command, workspace.root, kept=_script(code, past, workspace))
     recorded = keep.load_environment(
         workspace.store, past.stored["environment"], past.used["environment"]
     )
     lacking = unavailable(recorded, now.identity)
     if lacking is not None:
         return lacking
-    code = keep.load_code(workspace.store, past.stored["code"], past.used["code"])
     prepared = Prepared(
         StageSpec(past.stage, past.command, ()),
         past.run,
@@ -108,6 +111,17 @@ def _compare(workspace: Workspace, past: Past, listener: Listener) -> Comparison
             ended = Difference("(the script)", "changed", "ok", result.status)
             return Comparison("different", (ended,))
     return compare(_outputs(workspace, past), again)
+
+
+def _script(code: KeptCode, past: Past, workspace: Workspace) -> dict[Path, bytes]:
+    """The program that the command starts, where it is part of the code: as it was then."""
+    wanted = Path(os.path.normpath(workspace.root / past.command[0]))
+    if "/" not in past.command[0] or not wanted.is_relative_to(workspace.root):
+        return {}
+    name = str(wanted.relative_to(workspace.root))
+    if not any(file.path == name and file.mode != "link" for file in code.files):
+        return {}
+    return {wanted: next(content for file, content in code.contents() if file.path == name)}
 
 
 def _datasets(workspace: Workspace, past: Past) -> Iterator[Dataset]:

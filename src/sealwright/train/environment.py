@@ -151,15 +151,20 @@ def identity_from_bytes(data: bytes) -> Identity:
 
 
 def describe(
-    argv: Sequence[str], project: Path, variables: Mapping[str, str] | None = None
+    argv: Sequence[str],
+    project: Path,
+    variables: Mapping[str, str] | None = None,
+    kept: Mapping[Path, bytes] | None = None,
 ) -> Environment:
     """Find out what ``argv`` would run in ``project``, started from a shell with ``variables``.
+
+    ``kept`` holds code of a past run, which counts instead of what lies at its path now.
 
     Raises: BadInput (no such program), Unavailable (an interpreter that does not answer).
     """
     root = Path(os.path.normpath(project.absolute()))
     around = dict(os.environ if variables is None else variables)
-    program = interpreters.find(argv, root, around)
+    program = interpreters.find(argv, root, around, kept)
     python = (
         interpreters.inspect(Path(program.interpreter_path), root, around)
         if program.interpreter_path

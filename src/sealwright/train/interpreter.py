@@ -34,6 +34,7 @@ print(json.dumps({
     "sites": site.getsitepackages(PREFIXES or None), "user": site.getusersitepackages()}))
 """
 _PROBE_TIMEOUT_S = 20
+_HEAD_BYTES = 4096
 
 
 class Interpreter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,13 +64,25 @@ class Program(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interpreter_path: str = ""
 
 
-def find(argv: Sequence[str], project: Path, variables: Mapping[str, str]) -> Program:
+def find(
+    argv: Sequence[str],
+    project: Path,
+    variables: Mapping[str, str],
+    kept: Mapping[Path, bytes] | None = None,
+) -> Program:
     """Resolve ``argv[0]`` in ``project`` with the PATH of ``variables``.
+
+    ``kept`` holds files that count instead of what lies at their path now.
 
     Raises: BadInput (no such program, or a shim nobody can see through).
     """
     if not argv:
         raise BadInput("no command", hint="seal run -- python train.py")
+    if kept and "/" in argv[0]:
+        path = _in_project(argv[0], project)
+        if path in kept:
+            behind = _behind(kept[path], project, variables)
+            return Program(str(path), digest.of_bytes(kept[path]), behind)
     path = _locate(argv[0], project, variables)
     try:
         path = _through_shim(path, variables)
@@ -82,13 +95,19 @@ def find(argv: Sequence[str], project: Path, variables: Mapping[str, str]) -> Pr
         ) from error
     if _is_python(path):
         return Program(str(path), found, str(path))
-    behind = _shebang(path, project, variables)
+    with path.open("rb") as stream:
+        return Program(str(path), found, _behind(stream.read(_HEAD_BYTES), project, variables))
+
+
+def _behind(head: bytes, project: Path, variables: Mapping[str, str]) -> str:
+    """The Python that a program's first lines name, else the one it would find; empty for none."""
+    behind = _shebang(head, project, variables)
     if behind is None:
         companion = shutil.which("python", path=variables.get("PATH", os.defpath)) or shutil.which(
             "python3", path=variables.get("PATH", os.defpath)
         )
         behind = _through_shim(Path(companion), variables) if companion else None
-    return Program(str(path), found, str(behind) if behind else "")
+    return str(behind) if behind else ""
 
 
 def inspect(path: Path, project: Path, variables: Mapping[str, str]) -> Interpreter:
@@ -131,9 +150,13 @@ def _hashed(real: str, *_stat: int) -> Digest:
     return digest.of_file(real)
 
 
+def _in_project(name: str, project: Path) -> Path:
+    return Path(os.path.normpath(project / Path(name).expanduser()))
+
+
 def _locate(name: str, project: Path, variables: Mapping[str, str]) -> Path:
     if "/" in name:
-        path = Path(os.path.normpath(project / Path(name).expanduser()))
+        path = _in_project(name, project)
         if not path.exists():
             raise BadInput(f"{name}: no such file", why=f"looked for {path}")
         if path.is_dir() or not os.access(path, os.X_OK):
@@ -159,10 +182,9 @@ def _is_python(path: Path) -> bool:
         return stream.read(2) != b"#!"
 
 
-def _shebang(path: Path, project: Path, variables: Mapping[str, str]) -> Path | None:
+def _shebang(head: bytes, project: Path, variables: Mapping[str, str]) -> Path | None:
     """The Python that a script's first lines name, in any of the forms pip and conda write."""
-    with path.open("rb") as stream:
-        lines = stream.read(4096).split(b"\n")
+    lines = head[:_HEAD_BYTES].split(b"\n")
     if not lines[0].startswith(b"#!"):
         return None
     words = _words(os.fsdecode(lines[0][2:]))
