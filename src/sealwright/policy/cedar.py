@@ -164,7 +164,11 @@ def _file(name: str, text: str, schema: cedarpy.Schema) -> Iterator[tuple[Rule, 
     try:
         tree = json.loads(cedarpy.policies_to_json_str(text))
     except ValueError as error:
-        raise BadInput(f"{name} is not Cedar", why=str(error)) from error
+        raise BadInput(
+            f"{name} is not Cedar",
+            why=str(error),
+            hint=f"mend policies/{name}, or take the shipped one: seal policy write --only {name}",
+        ) from error
     if tree["templates"]:
         raise BadInput(f"{name} holds a template", why="a policy with ?slots applies to nobody")
     result = cedarpy.validate_policies(text, schema)

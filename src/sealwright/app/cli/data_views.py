@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -292,7 +293,10 @@ def _show_text(dataset: Dataset, manifest: Manifest, shape: Mapping[str, Any], o
     lines += [f"  label     {dataset.label}"] if dataset.label else []
     lines += [f"  key       {dataset.key}"] if dataset.key else []
     lines += [f"  parents   {', '.join(shape['parents'])}"] if shape["parents"] else []
-    lines.append("  columns   " + ", ".join(f"{n} {t}" for n, t in manifest.columns()))
+    columns = ", ".join(f"{n} {t}" for n, t in manifest.columns())
+    lines += textwrap.wrap(
+        columns, 90, initial_indent="  columns   ", subsequent_indent="            "
+    )
     files = [
         [each.path, f"{each.size:,}", f"{each.rows:,}", each.sha256[:16]]
         for each in manifest.files[:_SHOWN_FILES]

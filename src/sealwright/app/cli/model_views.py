@@ -85,12 +85,11 @@ def _list_text(models: tuple[Model, ...], out: Out) -> str:
             ", ".join(model.aliases) or "-",
             model.run or "-",
             readable(model.size_bytes),
-            model.time,
             model.digest[:16],
         ]
         for model in models
     ]
-    return out.table(cells, ["ref", "status", "aliases", "run", "size", "signed", "digest"])
+    return out.table(cells, ["ref", "status", "aliases", "run", "size", "digest"])
 
 
 def _show_text(model: Model, shape: Mapping[str, Any], out: Out) -> str:

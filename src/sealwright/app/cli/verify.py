@@ -195,7 +195,7 @@ def _bundle_text(shape: Mapping[str, Any]) -> str:
         f"{shape['ref']} is what was signed, with its evidence",
         f"  digest     {shape['digest']}",
         f"  status     {shape['status']}, as of entry {as_of['entries'] - 1} of the log",
-        f"  seen       {as_of['time']} by {as_of['by']}",
+        f"  seen       {as_of['time']} by {_who(as_of['by'])}",
         f"  signed by  {shape['actor']}, under the trust root {shape['trust']['fingerprint']}",
         f"  made by    run {shape['run'] or 'unknown'}, isolation {shape['isolation']}, "
         f"under the profile {shape['profile']}",
@@ -209,3 +209,8 @@ def _bundle_text(shape: Mapping[str, Any]) -> str:
         lines += [f"             it warns: {warning}" for warning in own["warnings"]]
     lines += [f"  warning    {warning}" for warning in shape["warnings"]]
     return "\n".join(lines)
+
+
+def _who(by: str) -> str:
+    """Who says when the log was seen; nobody but the exporter where no witness cosigned."""
+    return "the bundle's own word, no witness" if by == "self-asserted" else by
