@@ -146,6 +146,7 @@ def running(workspace: Workspace, run: str) -> Iterator[None]:
     """While the block runs, other commands can see that this run is alive."""
     path = workspace.run_lock(run)
     with exclusive(path, f"run {run}"):
+        path.write_text(f"{os.getpid()}\n", "ascii")  # whom `seal contain kill` has to end
         try:
             yield
         finally:

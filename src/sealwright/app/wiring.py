@@ -153,14 +153,14 @@ class Workspace:
         return history
 
     def settle(self) -> list[str]:
-        """After recording: move the anchor up, publish the tiles, mirror them, ask the witness.
+        """After recording: watch, move the anchor up, publish the tiles, mirror, ask the witness.
 
-        Returns what could not be done (a witness out of reach never blocks an append).
+        Returns what was contained, and what could not be done (a witness out of reach never
+        blocks an append).
         """
-        from sealwright.app import publishing
+        from sealwright.app import publishing, watching
 
-        self.history()
-        return publishing.settle(self)
+        return [*watching.evaluate(self, self.history()), *publishing.settle(self)]
 
     def anchor(self, head: Head) -> None:
         """Remember outside the project how far the log had come."""

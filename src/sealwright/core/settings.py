@@ -25,6 +25,7 @@ Gpu = Literal["off", "auto"]
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _SIZE = re.compile(r"(\d+)\s*(B|[KMGT]iB)?")
 _SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_HOURS = re.compile(r"(\d\d?)-(\d\d?)")
 _SPAN = re.compile(r"(\d+)\s*([smhd])")
 
 
@@ -73,6 +74,30 @@ class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mirror: str = ""
 
 
+class WatchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[watch]``: what anybody may take, and what happens beyond. 0 is no limit.
+
+    ``hours`` is ``"06-22"`` (UTC, the last hour is outside), empty for any hour.
+    """
+
+    automatic: bool = True
+    hours: str = ""
+    outside_per_day: int = 1
+    bytes_per_hour: str = "1TiB"
+    bytes_per_day: str = "4TiB"
+    reads_per_hour: int = 0
+    reads_per_day: int = 0
+    exports_per_day: int = 1_000
+    export_bytes_per_day: str = "0"
+    new_artifacts_per_day: int = 0
+    compute_per_day: str = "0s"
+    artifact_bytes_per_day: str = "0"
+    artifact_exports_per_day: int = 0
+    statistics: bool = False
+    throttle: str = "5s"
+    lasts: str = "24h"
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole of ``seal.toml``."""
 
@@ -81,6 +106,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stage: dict[str, StageSettings] = msgspec.field(default_factory=dict)
     room: RoomSettings = RoomSettings()
     log: LogSettings = LogSettings()
+    watch: WatchSettings = WatchSettings()
 
 
 def load(path: Path) -> Settings:
@@ -123,6 +149,14 @@ def span_s(text: str) -> int:
     if not match:
         raise BadInput(f"{text!r} is not a time span", why="write 90s, 30m, 24h or 7d")
     return int(match[1]) * _SPANS[match[2]]
+
+
+def hours(text: str) -> tuple[int, int]:
+    """``06-22`` as hours of the day; ``(0, 0)`` for the empty text. Raises: BadInput."""
+    match = _HOURS.fullmatch(text)
+    if text and (not match or max(int(match[1]), int(match[2])) > 24 or match[1] == match[2]):
+        raise BadInput(f"{text!r} is no span of hours", why="write 06-22, or 22-04 over midnight")
+    return (int(match[1]) % 24, int(match[2]) % 24) if match else (0, 0)
 
 
 def json_schema() -> dict[str, Any]:
@@ -196,6 +230,7 @@ def _semantics(settings: Settings) -> Iterator[str]:
         yield from _named(f"$.stage.{name}", name)
         yield from _stage(settings, name, stage)
     yield from _limits(settings.room)
+    yield from _watch(settings.watch)
 
 
 def _stage(settings: Settings, name: str, stage: StageSettings) -> Iterator[str]:
@@ -239,6 +274,21 @@ def _limits(room: RoomSettings) -> Iterator[str]:
         yield "$.room.processes: at least 1"
     if room.files < 1:
         yield "$.room.files: at least 1"
+
+
+def _watch(watch: WatchSettings) -> Iterator[str]:
+    checks = {"hours": hours, "compute_per_day": span_s, "throttle": span_s, "lasts": span_s}
+    for field, kind in get_type_hints(WatchSettings).items():
+        value = getattr(watch, field)
+        if kind is int and value < 0:
+            yield f"$.watch.{field}: at least 0"
+        elif kind is str:
+            try:
+                checks.get(field, size_bytes)(value)
+            except BadInput as error:
+                yield f"$.watch.{field}: {error.what} ({error.why})"
+    if _SPAN.fullmatch(watch.lasts.strip()) and not 0 < span_s(watch.lasts) <= 30 * 86400:
+        yield "$.watch.lasts: between 1s and 30d"
 
 
 def _named(path: str, name: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ import msgspec
 
 from sealwright.core import clock
 from sealwright.core.digest import Digest, of_bytes
-from sealwright.core.errors import BadInput, GateDenied, SealError
+from sealwright.core.errors import BadInput, SealError
 from sealwright.core.predicates import CONTAINMENT, RELEASE
 from sealwright.core.records import Artifact, Json, Recorded, Statement
 from sealwright.evidence import jcs
@@ -85,7 +85,7 @@ class Holds:
         self.all: dict[Digest, Containment] = {}
         for entry in history.of_type(CONTAINMENT):
             try:
-                one = _containment(entry)
+                one = read(entry)
             except (SealError, KeyError, TypeError, ValueError, msgspec.ValidationError) as error:
                 self.unreadable.append(f"entry {entry.index}: {error}")
             else:
@@ -223,30 +223,15 @@ def run(name: str) -> Artifact:
     return Artifact(f"run:{name}", of_bytes(f"run:{name}".encode()))
 
 
-def refuse(holds: Holds, account: Account, artifacts: Iterable[Artifact], now: datetime) -> None:
-    """For checks without a gate. Raises: GateDenied, rule ``containment.*``."""
-    named = list(artifacts)
-    for artifact in named:
-        if holds.frozen([artifact.digest], now):
-            raise _denied("containment.artifact-frozen", f"{artifact.name} is frozen")
-    if holds.quarantined(account, now):
-        raise _denied("containment.principal-quarantined", f"{account.name} is quarantined")
-
-
-def _denied(rule: str, what: str) -> GateDenied:
-    return GateDenied(
-        what, why="it is contained", rule=rule, hint="seal contain list says why and until when"
-    )
-
-
-def _containment(entry: Recorded) -> Containment:
+def read(entry: Recorded) -> Containment:
+    """A containment from its entry. Raises: BadInput, or what a value of another kind raises."""
     predicate: Mapping[str, Any] = entry.statement.predicate
     (target,) = entry.statement.subjects
     until, time = predicate["until"], predicate["time"]
     if not timedelta() < clock.parse(until) - clock.parse(time) <= LONGEST:
-        raise ValueError("it has no end")
+        raise BadInput("it has no end")
     if target.name != predicate["target"]:
-        raise ValueError("it is about something else than it says")
+        raise BadInput("it is about something else than it says")
     return Containment(
         of_bytes(jcs.canonical(predicate)),
         msgspec.convert(predicate["step"], Step),

@@ -5,9 +5,16 @@ Drawn from statements, so that what the watch knows can always be drawn again fr
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
 
 import msgspec
+
+from sealwright.core import clock
+from sealwright.core import predicates as p
+from sealwright.core.errors import BadInput
+from sealwright.core.records import Json, Recorded
+from sealwright.evidence.history import History
 
 Action = Literal["read", "export", "denied", "run"]
 HOUR_S = 3600
@@ -34,3 +41,104 @@ def weekday(time: int) -> int:
 def hour_of_day(time: int) -> int:
     """0 to 23, UTC."""
     return time % DAY_S // HOUR_S
+
+
+def drawn(history: History, start: int = 0) -> Iterator[Access]:
+    """The access events of a verified history from entry ``start`` on, in log order.
+
+    Time never goes back: an entry that claims to be older than one before it counts as now.
+    """
+    times = _Times(history, start)
+    with_reads = {e.statement.predicate.get("run") for e in history.of_type(p.READ)}
+    for entry in history.entries[start:]:
+        moment = times.of(entry)
+        draw = _DRAWS.get(entry.statement.predicate_type)
+        if draw is not None:
+            yield from draw(entry, moment, history, with_reads)
+
+
+class _Times:
+    """Seconds since 1970 that only grow, in log order."""
+
+    def __init__(self, history: History, start: int) -> None:
+        self._newest = 0
+        for entry in history.entries[max(0, start - 64) : start]:
+            self.of(entry)
+
+    def of(self, entry: Recorded) -> int:
+        """The entry's own time, or the newest before it."""
+        said = entry.statement.predicate.get("time")
+        if isinstance(said, str):
+            try:
+                self._newest = max(self._newest, int(clock.parse(said).timestamp()))
+            except BadInput:
+                return self._newest
+        return self._newest
+
+
+def _read(entry: Recorded, time: int, history: History, runs: set[Json]) -> Iterator[Access]:
+    """Bytes handed out. An export has a statement of its own."""
+    predicate = entry.statement.predicate
+    if predicate.get("action") == "export":
+        return
+    size = predicate.get("size_bytes")
+    subjects = entry.statement.subjects
+    for number, subject in enumerate(subjects):
+        taken = size if isinstance(size, int) and number == 0 else 0
+        yield Access(_actor(entry), "read", subject.digest, taken, time)
+
+
+def _begun(entry: Recorded, time: int, history: History, runs: set[Json]) -> Iterator[Access]:
+    """A run reads its inputs, where no read statement says so."""
+    if entry.statement.predicate.get("run") in runs:
+        return
+    for subject in entry.statement.subjects:
+        if subject.name.startswith("data:"):
+            size = _size(history, subject.digest, p.DATASET_VERSION)
+            yield Access(_actor(entry), "read", subject.digest, size, time)
+
+
+def _exported(entry: Recorded, time: int, history: History, runs: set[Json]) -> Iterator[Access]:
+    for subject in entry.statement.subjects:
+        size = _size(history, subject.digest, p.MODEL_VERSION)
+        yield Access(_actor(entry), "export", subject.digest, size, time)
+
+
+def _decided(entry: Recorded, time: int, history: History, runs: set[Json]) -> Iterator[Access]:
+    if entry.statement.predicate.get("allowed") is False:
+        yield Access(_actor(entry), "denied", entry.statement.subjects[0].digest, 0, time)
+
+
+def _made(entry: Recorded, time: int, history: History, runs: set[Json]) -> Iterator[Access]:
+    """What a run used, as its provenance says; who ran it is in its intent."""
+    predicate: Any = entry.statement.predicate
+    try:
+        run = predicate["runDetails"]["metadata"]["invocationId"]
+        used = predicate["buildDefinition"]["internalParameters"]["room"]["usage"]["cpu_ms"]
+    except (KeyError, TypeError):
+        return
+    begun = [e for e in history.of_type(p.INTENT) if e.statement.predicate.get("run") == run]
+    if begun and isinstance(used, int):
+        yield Access(_actor(begun[-1]), "run", "", 0, time, compute_ms=used)
+
+
+_DRAWS: dict[str, Callable[[Recorded, int, History, set[Json]], Iterator[Access]]] = {
+    p.READ: _read,
+    p.INTENT: _begun,
+    p.EXPORT: _exported,
+    p.DECISION: _decided,
+    p.ACCESS: _decided,
+    p.SLSA_PROVENANCE: _made,
+}
+
+
+def _actor(entry: Recorded) -> str:
+    return str(entry.statement.predicate.get("actor", ""))
+
+
+def _size(history: History, digest: str, kind: str) -> int:
+    for entry in history.about(digest):
+        size = entry.statement.predicate.get("size_bytes")
+        if entry.statement.predicate_type == kind and isinstance(size, int):
+            return size
+    return 0

@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "log": "show, verify, publish, witness and mirror the log",
     "policy": "check, activate and explain the rules",
     "access": "who you are, and approving what others ask for",
+    "contain": "hold somebody or something back for a while, and let go",
     "keys": "which keys there are, how the root is kept, and getting back in",
     "backup": "write the workspace to one file",
     "restore": "bring a backup back, under a new log origin",
