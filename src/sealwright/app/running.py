@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from sealwright.app import leaving
 from sealwright.app.datasets import memory_of
 from sealwright.app.gating import WorkspaceGate
 from sealwright.app.runidentity import WatchedStore, identity_of
@@ -88,10 +89,11 @@ def prepare(workspace: Workspace, spec: StageSpec, run: str, where: Around) -> P
         model_name=spec.model_name or model_name(workspace.root),
     )
     variables = {name: os.environ[name] for name in spec.env}
+    where = msgspec.structs.replace(where, variables=variables)
     return Prepared(
         named,
         run,
-        msgspec.structs.replace(where, variables=variables),
+        leaving.around_stage(workspace, named, where),
         chosen,
         snapshot.take(workspace.root, not_code(workspace, catalogue, history, spec)),
         environment.describe(spec.argv, workspace.root),
@@ -164,7 +166,8 @@ def room_facts(where: Around) -> RoomFacts:
     return RoomFacts(
         isolation="standard",
         rung=1 if where.gpu == "auto" else 2,
-        network_none=True,
+        network_none=where.network is None,
+        egress_granted=where.network is not None and where.network.granted,
         plaintext_on_disk=False,
         missing=(),
     )

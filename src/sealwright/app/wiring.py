@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -33,6 +34,10 @@ from sealwright.evidence.keys import load_public
 from sealwright.evidence.recorder import SigningRecorder
 from sealwright.evidence.trust import Trust
 from sealwright.vault import private
+from sealwright.vault.secrets import Secrets
+
+if TYPE_CHECKING:
+    from sealwright.train.egress import Opener
 
 FORMAT = 1
 SETTINGS = "seal.toml"
@@ -98,6 +103,11 @@ class Workspace:
     def store(self) -> LocalStore:
         """The encrypted store."""
         return LocalStore(self.seal_dir / "store", self.kms)
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """The secrets that runs may be served with."""
+        return Secrets(self.state_dir, self.kms)
 
     @cached_property
     def recorder(self) -> Recorder:
@@ -192,6 +202,14 @@ def open_workspace(start: Path | None = None) -> Workspace:
         if (directory / SEAL_DIR / "workspace.json").is_file():
             return Workspace(directory, read_record(directory / SEAL_DIR))
     raise BadInput(f"no workspace in {here} or above it", hint="seal init")
+
+
+def egress_opener(workspace: Workspace) -> Opener:
+    """What opens the proxy of a run that was granted a network."""
+    from sealwright.adapters import egress_proxy
+
+    scratch = workspace.state_dir / "rooms"
+    return lambda rules, zones, secrets: egress_proxy.opened(scratch, rules, zones, secrets)
 
 
 def read_record(seal_dir: Path) -> WorkspaceRecord:

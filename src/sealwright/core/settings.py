@@ -19,13 +19,15 @@ from sealwright.core import refs
 from sealwright.core.errors import BadInput, BadSettings
 
 Profile = Literal["solo", "team", "regulated"]
-Isolation = Literal["standard", "none"]
+Isolation = Literal["strict", "standard", "none"]
 Gpu = Literal["off", "auto"]
 
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _SIZE = re.compile(r"(\d+)\s*(B|[KMGT]iB)?")
 _SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_ISSUER = re.compile(r"https://[^\s?#]+|http://(127\.0\.0\.1|\[::1\])(:\d+)?(/[^\s?#]*)?")
 _HOURS = re.compile(r"(\d\d?)-(\d\d?)")
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _SPAN = re.compile(r"(\d+)\s*([smhd])")
 
 
@@ -51,6 +53,8 @@ class StageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str = ""
     after: list[str] = msgspec.field(default_factory=list)
     env: list[str] = msgspec.field(default_factory=list)
+    network: list[str] = msgspec.field(default_factory=list)
+    secrets: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class RoomSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,14 +68,68 @@ class RoomSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     output: str = "8GiB"
     files: int = 100_000
     log: str = "64MiB"
+    network: list[str] = msgspec.field(default_factory=list)
+
+
+class EgressSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[egress.NAME]``: more about one host; ``network`` of a room or stage is what grants it.
+
+    ``methods`` empty is any; ``bytes`` counts up and down; ``tls``: the proxy carries it.
+    """
+
+    host: str
+    ports: list[int] = msgspec.field(default_factory=lambda: [443])
+    methods: list[str] = msgspec.field(default_factory=list)
+    bytes: str = "64MiB"
+    purpose: str = ""
+    tls: bool = False
+    private: bool = False
+
+
+class ZoneSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[zones]``: hosts that no training run may reach, whatever is granted."""
+
+    production: list[str] = msgspec.field(default_factory=list)
+
+
+class SecretSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[secrets]``: what happens to an output that holds the value of one."""
+
+    outputs: Literal["hold", "allow"] = "hold"
+
+
+class KeysSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[keys]``: where wrapping keys are: ``file``, ``service:unix:/path``,
+    ``service:tls://HOST:PORT`` or ``pkcs11:/path/of/library.so?token=LABEL``."""
+
+    kms: str = "file"
+
+
+class TlsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[tls]``: who we are to services on other hosts. ``folder`` holds ca, cert and key."""
+
+    folder: str = ""
+    minimum: Literal["1.3", "1.2"] = "1.3"
 
 
 class LogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[log]``: where else the log is kept. ``witness`` is ``http://127.0.0.1:PORT`` or
-    ``unix:/path``; ``mirror`` a folder on another disk."""
+    """``[log]``: where else the log is kept. ``witness`` is ``http://127.0.0.1:PORT``,
+    ``https://HOST:PORT`` or ``unix:/path``; ``mirror`` a folder on another disk."""
 
     witness: str = ""
     mirror: str = ""
+
+
+class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[identity.NAME]``: an OpenID provider people and services sign in with.
+
+    ``keys`` is a JWKS file (empty: fetched from the issuer), ``ca`` a PEM file to trust for it.
+    """
+
+    issuer: str
+    client_id: str
+    keys: str = ""
+    ca: str = ""
 
 
 class WatchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -106,7 +164,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stage: dict[str, StageSettings] = msgspec.field(default_factory=dict)
     room: RoomSettings = RoomSettings()
     log: LogSettings = LogSettings()
+    keys: KeysSettings = KeysSettings()
+    tls: TlsSettings = TlsSettings()
     watch: WatchSettings = WatchSettings()
+    egress: dict[str, EgressSettings] = msgspec.field(default_factory=dict)
+    zones: ZoneSettings = ZoneSettings()
+    secrets: SecretSettings = SecretSettings()
+    identity: dict[str, ProviderSettings] = msgspec.field(default_factory=dict)
 
 
 def load(path: Path) -> Settings:
@@ -230,7 +294,15 @@ def _semantics(settings: Settings) -> Iterator[str]:
         yield from _named(f"$.stage.{name}", name)
         yield from _stage(settings, name, stage)
     yield from _limits(settings.room)
-    yield from _watch(settings.watch)
+    if settings.keys.kms != "file" and not settings.keys.kms.startswith(("service:", "pkcs11:")):
+        yield f"$.keys.kms: {settings.keys.kms!r} is not file, service:… or pkcs11:…"
+    yield from _network(settings)
+    for name, provider in settings.identity.items():
+        yield from _named(f"$.identity.{name}", name)
+        if not _ISSUER.fullmatch(provider.issuer):
+            yield f"$.identity.{name}.issuer: https://HOST... is wanted (http on loopback only)"
+        if not provider.client_id:
+            yield f"$.identity.{name}.client_id: is empty"
 
 
 def _stage(settings: Settings, name: str, stage: StageSettings) -> Iterator[str]:
@@ -289,6 +361,27 @@ def _watch(watch: WatchSettings) -> Iterator[str]:
                 yield f"$.watch.{field}: {error.what} ({error.why})"
     if _SPAN.fullmatch(watch.lasts.strip()) and not 0 < span_s(watch.lasts) <= 30 * 86400:
         yield "$.watch.lasts: between 1s and 30d"
+
+
+def _network(settings: Settings) -> Iterator[str]:
+    for name, one in settings.egress.items():
+        yield from _named(f"$.egress.{name}", name)
+        try:
+            size_bytes(one.bytes)
+        except BadInput as error:
+            yield f"$.egress.{name}.bytes: {error.what} ({error.why})"
+        if not one.ports or not all(0 < port < 1 << 16 for port in one.ports):
+            yield f"$.egress.{name}.ports: from 1 to 65535"
+    hosts = [one.host for one in settings.egress.values()]
+    for host in sorted({host for host in hosts if hosts.count(host) > 1}):
+        yield f"$.egress: two tables are about {host}"
+    for name, stage in settings.stage.items():
+        for secret, how in stage.secrets.items():
+            path = f"$.stage.{name}.secrets.{secret}"
+            if not _VARIABLE.fullmatch(secret):
+                yield f"{path}: a secret is named like an environment variable"
+            if how != "env" and not re.fullmatch(r"broker:[a-z0-9.:-]+", how):
+                yield f'{path}: "broker:HOST" or "env" is wanted'
 
 
 def _named(path: str, name: str) -> Iterator[str]:

@@ -68,6 +68,8 @@ def config_digest(stage: StageSpec, limits: Mapping[str, int | str]) -> Digest:
         "outputs": dict(stage.outputs),
         "stage": stage.name,
     }
+    if stage.network or stage.secrets:
+        asked |= {"network": list(stage.network), "secrets": dict(stage.secrets)}
     return of_bytes(jcs.canonical(asked))
 
 

@@ -33,6 +33,8 @@ class StageSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listed: bool = False
     after: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
+    network: tuple[str, ...] = ()
+    secrets: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 def of_settings(settings: Settings, only: Sequence[str] = ()) -> tuple[StageSpec, ...]:
@@ -102,6 +104,8 @@ def _stage(name: str, stage: StageSettings, alone: bool) -> StageSpec:
         guess_model=alone and not stage.model and not stage.outputs,
         after=tuple(stage.after),
         env=tuple(stage.env),
+        network=tuple(stage.network),
+        secrets=dict(stage.secrets),
     )
 
 

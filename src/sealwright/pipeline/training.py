@@ -17,16 +17,20 @@ from sealwright.core import digest
 from sealwright.core.errors import VerifyError
 from sealwright.core.ports import Clock, Store
 from sealwright.core.records import Artifact, Json, Outcome
+from sealwright.core.settings import Isolation
 from sealwright.intake.manifest import FileRecord
 from sealwright.intake.versions import Dataset, open_files, read_manifest
-from sealwright.pipeline import outputs, plan
+from sealwright.pipeline import leaks, network, outputs, plan
 from sealwright.pipeline.failures import failure, wrote_nothing
+from sealwright.pipeline.leaks import Ears, Secrets
+from sealwright.pipeline.network import Network
 from sealwright.pipeline.plan import Pins
 from sealwright.pipeline.spec import StageSpec
-from sealwright.train import keep, provenance, snapshot
+from sealwright.train import egress, keep, provenance, snapshot
 from sealwright.train.environment import Environment
 from sealwright.train.keep import SCOPE
 from sealwright.train.outcome import RoomResult
+from sealwright.train.redact import Redactor
 from sealwright.train.room import run_room
 from sealwright.train.snapshot import Snapshot
 from sealwright.train.spec import Channel, CodeFile, Limits, Listener, RoomInput, RoomSpec
@@ -39,9 +43,11 @@ class Around(msgspec.Struct, frozen=True):
     scratch: Path
     profile: str
     limits: Limits
-    isolation: Literal["standard", "none"]
+    isolation: Isolation
     gpu: Literal["off", "auto"]
     variables: Mapping[str, str]
+    network: Network | None = None
+    secrets: Secrets = Secrets()
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -130,6 +136,7 @@ class RoomStage:
         self._listener = listener
         self._run_key = run_key
         self.made: Made | None = None
+        self._attempts: tuple[egress.Line, ...] = ()
 
     @property
     def name(self) -> str:
@@ -147,10 +154,15 @@ class RoomStage:
         code = snapshot.room_files(prepared.code.contents())
         opened = tuple(opened_inputs(prepared, inputs, store))
         prepared.environment.recheck()
-        logs: dict[Channel, io.BytesIO] = {"stdout": io.BytesIO(), "stderr": io.BytesIO()}
+        redactor = Redactor(prepared.around.secrets.values)
+        ears = Ears(redactor, self._listener)
         started = self._clock()
-        result = run_room(room_spec(prepared, code, opened, logs), self._listener)
+        result = self._in_the_room(code, opened, ears)
         finished = self._clock()
+        told = ears.end()
+        result = msgspec.structs.replace(result, findings=(*result.findings, *told))
+        result = leaks.examine(result, redactor, prepared.around.secrets)
+        logs = ears.logs
         try:
             byproducts = [_keep(store, name, log.getvalue()) for name, log in logs.items()]
             if result.status != "ok":
@@ -179,11 +191,50 @@ class RoomStage:
             limits=msgspec.structs.asdict(result.limits),
             byproducts=byproducts,
             run_key=self._run_key,
+            extra=self._beyond(),
         )
         details = provenance.predicate(ran, prepared.code, prepared.environment, kept)
         self.made = Made(result, model, model_digest)
         subjects = outputs.subjects_of(prepared.spec, result.outputs, model_digest)
         return Outcome(subjects, result.findings, details)
+
+    def _in_the_room(
+        self, code: tuple[CodeFile, ...], opened: tuple[RoomInput, ...], ears: Ears
+    ) -> RoomResult:
+        """The run itself, with the proxy around it where a network was granted."""
+        prepared = self._prepared
+        around, environment = prepared.around, prepared.environment
+        spec = room_spec(prepared, code, opened, {})
+        if around.network is None:
+            return run_room(spec, ears)
+        probe = network.probe_spec(
+            environment, around.project, around.scratch, around.isolation, around.limits
+        )
+        with network.opened(around.network, around.secrets.values, probe) as opening:
+            spec = msgspec.structs.replace(
+                spec,
+                argv=network.command(environment, ("run", *environment.argv)),
+                env={**spec.env, **network.variables()},
+                sockets={**spec.sockets, egress.SOCKET: opening.socket},
+            )
+            result = run_room(spec, ears)
+        self._attempts = opening.traffic.lines()
+        return msgspec.structs.replace(
+            result,
+            facts={**result.facts, "network": "allow-list"},
+            findings=(*result.findings, *egress.findings(self._attempts)),
+        )
+
+    def _beyond(self) -> dict[str, Json]:
+        """What the provenance says of the network and the secrets, where there were any."""
+        around = self._prepared.around
+        out: dict[str, Json] = {}
+        if around.network is not None:
+            granted = around.network.granted
+            out["egress"] = egress.record(around.network.rules, self._attempts, granted)
+        if given := around.secrets.given(around.limits.wall_s):
+            out["secrets"] = given
+        return out
 
 
 def room_facts(result: RoomResult) -> dict[str, Json]:
@@ -191,7 +242,7 @@ def room_facts(result: RoomResult) -> dict[str, Json]:
     layers = str(result.facts.get("rung", ""))
     rung = 0
     if "bwrap" in layers:
-        rung = 3 if "cgroup" in layers else 2
+        rung = 2 + ("cgroup" in layers) + ("landlock" in layers)
     if "gpu" in layers:
         rung -= 1
     usage: dict[str, Json] = msgspec.to_builtins(result.usage)

@@ -17,6 +17,8 @@ from sealwright.core.records import Json, Principal
 from sealwright.evidence.trust import Trust
 from sealwright.policy.principals import Account
 
+Established = Literal["self-asserted", "key", "oidc"]
+
 
 class RoomFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The room a run is about to have (gate ``train``). ``rung`` as the fact has it."""
@@ -24,6 +26,7 @@ class RoomFacts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     isolation: str = "none"
     rung: int = 0
     network_none: bool = False
+    egress_granted: bool = False
     plaintext_on_disk: bool = True
     missing: tuple[str, ...] = ("unknown",)
 
@@ -61,6 +64,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         return {
             "time": clock.stamp(self.now),
             "principal": self.account.jsonable(),
+            "established": self.principal.established,
             "profile": self.profile,
             "reason": self.reason,
             "params": dict(self.params),
@@ -77,7 +81,7 @@ def from_json(given: Mapping[str, Any], trust: Trust | None) -> Context:
         who = msgspec.convert(given["principal"], Account)
         return Context(
             now=clock.parse(given["time"]),
-            principal=Principal(who.name, who.key_id, uid=who.uid),
+            principal=Principal(who.name, who.key_id, "person", _established(given), who.uid),
             profile=str(given["profile"]),
             trust=trust,
             host=who.host,
@@ -90,3 +94,9 @@ def from_json(given: Mapping[str, Any], trust: Trust | None) -> Context:
         )
     except (KeyError, TypeError, ValueError, msgspec.ValidationError) as error:
         raise BadInput("a decision does not keep what it was given", why=str(error)) from error
+
+
+def _established(given: Mapping[str, Any]) -> Established:
+    """Decisions from before there were sessions say nothing, which is self-asserted."""
+    said: Established = msgspec.convert(given.get("established", "self-asserted"), Established)
+    return said

@@ -244,6 +244,7 @@ def _run_facts(gate: Gate, context: Context, made: Sequence[Run]) -> Mapping[str
             "isolation_rung": room.rung,
             "unisolated": room.isolation in runs.NO_ROOM or room.rung < 1,
             "network_none": room.network_none,
+            "egress_granted": room.network_none or room.egress_granted,
             "plaintext_on_disk": room.plaintext_on_disk,
             "code_dirty": False,
             "room_missing": room.missing,
@@ -254,6 +255,8 @@ def _run_facts(gate: Gate, context: Context, made: Sequence[Run]) -> Mapping[str
         "isolation_rung": min((run.rung for run in made), default=0),
         "unisolated": not made or any(run.unisolated for run in made),
         "network_none": bool(made) and all(run.network_none for run in made),
+        "egress_granted": bool(made)
+        and all(run.network_none or run.egress_granted for run in made),
         "plaintext_on_disk": not made or any(run.plaintext_on_disk for run in made),
         "code_dirty": not made or any(run.code_dirty for run in made),
         "room_missing": (),

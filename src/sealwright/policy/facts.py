@@ -70,6 +70,14 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("code_dirty", "Bool", "ledger", "a run's code differed from its commit, or had none", True),
     Row(
+        "egress_granted",
+        "Bool",
+        _BOTH,
+        "every run that had a network had only an allow list, which somebody granted and which"
+        " was seen to deny what is not on it",
+        False,
+    ),
+    Row(
         "evidence_looser",
         "Long",
         "ledger",
@@ -92,7 +100,8 @@ ROWS: tuple[Row, ...] = (
         "Long",
         _BOTH,
         "the weakest room of the runs: 0 none, 1 namespaces, seccomp and limits with a GPU bound,"
-        " 2 the same without one, or cgroup limits with one, 3 cgroup limits and no GPU",
+        " 2 the same without one, or cgroup limits with one, 3 cgroup limits and no GPU, or"
+        " strict, 4 strict with cgroup limits; the measured rung where that is lower",
         0,
     ),
     Row("key_custody", "Long", "request", "0 unknown, 1 key file, 2 passphrase, 3 external KMS", 0),

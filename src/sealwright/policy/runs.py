@@ -32,6 +32,10 @@ RUNGS = {
     "bwrap+seccomp+rlimits": 2,
     "bwrap+seccomp+cgroup+gpu": 2,
     "bwrap+seccomp+cgroup": 3,
+    "bwrap+seccomp+landlock+rlimits+gpu": 2,
+    "bwrap+seccomp+landlock+rlimits": 3,
+    "bwrap+seccomp+landlock+cgroup+gpu": 3,
+    "bwrap+seccomp+landlock+cgroup": 4,
 }
 """The rooms there are, as provenance names them; a bound GPU costs a rung."""
 
@@ -52,6 +56,7 @@ class Run(msgspec.Struct, frozen=True):
     isolation: str = ""
     rung: int = 0
     network_none: bool = False
+    egress_granted: bool = False
     plaintext_on_disk: bool = True
     code_dirty: bool = True
     status: str = "none"
@@ -117,11 +122,22 @@ def read(step: Step, history: History, makes: Iterable[Digest]) -> Run:
         isolation=str(internal.get("isolation", "")),
         rung=rung_of(room.get("rung")),
         network_none=room.get("network") in NO_NETWORK,
+        egress_granted=_granted(internal, room),
         plaintext_on_disk=room.get("plaintext_on_disk") is not False,
         code_dirty=any(used.name == "diff" for used in inputs_of(provenance)),
         status=status if closed else "ok",
         actor=actor,
         missing=tuple(missing),
+    )
+
+
+def _granted(internal: Mapping[str, Any], room: Mapping[str, Any]) -> bool:
+    """Only an allow list, granted, and tried before the job."""
+    egress = _object(internal.get("egress"))
+    return (
+        room.get("network") == "allow-list"
+        and egress.get("granted") is True
+        and egress.get("probe") == "denied"
     )
 
 

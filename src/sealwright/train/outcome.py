@@ -57,7 +57,7 @@ class RoomResult(msgspec.Struct, frozen=True):
 
     def write_back(self, project: Path) -> None:
         """Copy the outputs to where the script wrote them. See ``WorkTree.write_back``."""
-        self.tree.write_back(project)
+        self.tree.write_back(project, self.outputs)
 
     def close(self) -> None:
         """Free the room's memory."""

@@ -42,7 +42,8 @@ class Ran(msgspec.Struct, frozen=True):
 
     ``room`` holds what the room measured of itself (booleans, integers, strings), ``limits``
     the limits it ran under; ``byproducts`` are captured streams and kept records by digest;
-    ``run_key`` is the id of the run's own key (docs/spec/tokens-v1.md).
+    ``run_key`` is the id of the run's own key (docs/spec/tokens-v1.md); ``extra`` are more
+    internal parameters: the network and the secrets, where there were any.
     """
 
     run: str
@@ -60,6 +61,7 @@ class Ran(msgspec.Struct, frozen=True):
     findings: Sequence[Finding] = ()
     byproducts: Sequence[Byproduct] = ()
     run_key: Digest = ""
+    extra: Mapping[str, Json] = msgspec.field(default_factory=dict)
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -95,6 +97,7 @@ def predicate(
         "limits": dict(ran.limits),
         "profile": ran.profile,
         "findings": _findings(ran.findings),
+        **ran.extra,
     }
     if ran.run_key:
         internal["run_key"] = ran.run_key

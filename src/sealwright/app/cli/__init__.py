@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "log": "show, verify, publish, witness and mirror the log",
     "policy": "check, activate and explain the rules",
     "access": "who you are, and approving what others ask for",
+    "secret": "keep tokens for runs without showing them to the script",
     "contain": "hold somebody or something back for a while, and let go",
     "keys": "which keys there are, how the root is kept, and getting back in",
     "backup": "write the workspace to one file",

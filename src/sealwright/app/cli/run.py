@@ -33,7 +33,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="", metavar="PATH", help="which output is the model")
     parser.add_argument("--name", default="", help="what to call the model")
     parser.add_argument("--reason", default="", help="why, for the log")
-    parser.add_argument("--isolation", choices=["standard", "none"], help="none: no room at all")
+    parser.add_argument(
+        "--isolation",
+        choices=["strict", "standard", "none"],
+        help="strict: every wall this machine offers, or a refusal; none: no room at all",
+    )
+    parser.add_argument(
+        "--network",
+        default="",
+        metavar="allow:HOST[:PORT],...",
+        help="let the script reach these hosts, and no others; none by default",
+    )
     parser.add_argument("--gpu", choices=["off", "auto"], help="auto: bind the GPU devices")
 
 
@@ -64,13 +74,26 @@ def _specs(workspace: Workspace, args: argparse.Namespace) -> tuple[Any, ...]:
         if args.stage:
             raise BadInput("--stage and a command do not go together")
         adhoc = spec.ad_hoc(args.command_line, workspace.settings, inputs, args.model, args.name)
-        return (adhoc,)
+        return (_with_network(adhoc, args.network),)
     if inputs or args.model or args.name:
         raise BadInput(
             "--input, --model and --name describe a command",
             hint="seal run --model model.joblib -- python train.py; stages say it in seal.toml",
         )
-    return plan.order(spec.of_settings(workspace.settings, args.stage))
+    stages = plan.order(spec.of_settings(workspace.settings, args.stage))
+    return tuple(_with_network(stage, args.network) for stage in stages)
+
+
+def _with_network(stage: Any, flag: str) -> Any:
+    """The stage, and what the command line grants beside seal.toml."""
+    if not flag:
+        return stage
+    import msgspec
+
+    from sealwright.app import leaving
+
+    both = dict.fromkeys((*stage.network, *leaving.of_flag(flag)))
+    return msgspec.structs.replace(stage, network=tuple(both))
 
 
 def _stage(
