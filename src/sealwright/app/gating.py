@@ -37,7 +37,7 @@ class WorkspaceGate:
             workspace.history,
             workspace.recorder,
             policies_of(workspace),
-            workspace.keyring.signer(f"principal:{workspace.principal.name}"),
+            workspace.signer,
         )
         with workspace.lock():
             judgement = gatekeeper.require(gate, subjects, self._context(request), desk)

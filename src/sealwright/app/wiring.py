@@ -1,7 +1,7 @@
 """The only place that picks adapters: a directory in, a :class:`Workspace` out.
 
 The environment is read here and nowhere else: ``XDG_STATE_HOME``, ``SEAL_PASSPHRASE``,
-``SEAL_PRINCIPAL``.
+``SEAL_PERSON_PASSPHRASE``, ``SEAL_PRINCIPAL``, ``SEAL_ID_TOKEN``.
 """
 
 from __future__ import annotations
@@ -26,17 +26,19 @@ from sealwright.core import clock, refs
 from sealwright.core import settings as settings_
 from sealwright.core.errors import BadInput, Unavailable, VerifyError
 from sealwright.core.locking import exclusive, is_held
-from sealwright.core.ports import Recorder
+from sealwright.core.ports import Recorder, Signer
 from sealwright.core.records import Principal
 from sealwright.evidence import trust as trusts
 from sealwright.evidence.history import Head, History
 from sealwright.evidence.keys import load_public
 from sealwright.evidence.recorder import SigningRecorder
 from sealwright.evidence.trust import Trust
+from sealwright.policy.principals import is_key_of
 from sealwright.vault import private
 from sealwright.vault.secrets import Secrets
 
 if TYPE_CHECKING:
+    from sealwright.app.sessions import Session
     from sealwright.train.egress import Opener
 
 FORMAT = 1
@@ -130,13 +132,38 @@ class Workspace:
 
     @cached_property
     def principal(self) -> Principal:
-        """Who acts: ``SEAL_PRINCIPAL`` or the login name; the key is made on first use."""
+        """Who acts: ``SEAL_PRINCIPAL`` or the login name, and how that was established."""
         name = principal_name()
+        if self.session:
+            found = self.session
+            return Principal(name, found.key_id, found.kind, found.established, os.getuid())
+        return Principal(name, self.signer.key_id, uid=os.getuid())
+
+    @cached_property
+    def session(self) -> Session | None:
+        """How the principal was established, where they logged in. Raises: Refused (revoked)."""
+        from sealwright.app import sessions
+
+        return sessions.current(self, principal_name())
+
+    @cached_property
+    def signer(self) -> Signer:
+        """The principal's own key, made on first use: from their own home if it is listed here.
+
+        A home's key is unlocked when it first signs. Raises: Unavailable, VerifyError.
+        """
+        from sealwright.app import people
+
+        name = principal_name()
+        if self.session and self.session.kind == "service":
+            return self.session.key
+        own = people.public_of(name)
+        if own and is_key_of(self.trust, name, own.key_id, None):
+            return people.OwnSigner(name, own)
         role = f"principal:{name}"
-        signer = (
+        return (
             self.keyring.signer(role) if role in self.keyring.roles() else self.keyring.create(role)
         )
-        return Principal(name, signer.key_id, uid=os.getuid())
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -267,6 +294,22 @@ def passphrase_asker() -> Callable[[], str] | None:
     if sys.stdin.isatty() and sys.stderr.isatty():
         return lambda: getpass.getpass("passphrase: ", stream=sys.stderr)
     return None
+
+
+def person_asker() -> Callable[[], str] | None:
+    """What asks for a person's own passphrase: ``SEAL_PERSON_PASSPHRASE``, else as above."""
+    given = person_passphrase()
+    return (lambda: given) if given is not None else passphrase_asker()
+
+
+def person_passphrase() -> str | None:
+    """``SEAL_PERSON_PASSPHRASE``, if it is set and not empty."""
+    return os.environ.get("SEAL_PERSON_PASSPHRASE") or None
+
+
+def id_token() -> str | None:
+    """``SEAL_ID_TOKEN``: what a CI system gives a job to say who it is."""
+    return os.environ.get("SEAL_ID_TOKEN") or None
 
 
 def principal_name() -> str:

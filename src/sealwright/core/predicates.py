@@ -23,6 +23,8 @@ REPRODUCTION = _OWN + "reproduction/v1"
 CONTAINMENT = _OWN + "containment/v1"
 RELEASE = _OWN + "release/v1"
 SHRED = _OWN + "shred/v1"
+IDENTITY = _OWN + "identity/v1"
+LOGIN = _OWN + "login/v1"
 MEMBER = _OWN + "member/v1"
 GRANT = _OWN + "grant/v1"
 GRANT_END = _OWN + "grant-end/v1"
@@ -52,6 +54,8 @@ ALL = frozenset(
         CONTAINMENT,
         RELEASE,
         SHRED,
+        IDENTITY,
+        LOGIN,
         MEMBER,
         GRANT,
         GRANT_END,

@@ -82,7 +82,7 @@ class Recorded(msgspec.Struct, frozen=True):
 class Principal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who acts: a person, a service or a run.
 
-    ``established`` says how we know: ``self-asserted`` until accounts exist.
+    ``established`` says how we know: ``key`` and ``oidc`` were proven (docs/spec/identity-v1.md).
     """
 
     name: str

@@ -1,7 +1,8 @@
 """Who acts. A principal is a name and an Ed25519 key; an account is where it was used.
 
-Names, uids and hosts are ``self-asserted`` until accounts exist, so people are counted
-towards refusal: two identities that ever shared a name, a key or a (uid, host) are one person.
+Names are ``self-asserted`` unless a key or a provider established them (docs/spec/identity-v1.md),
+and uids and hosts always are, so people are counted towards refusal: two identities that ever
+shared a name, a key or a (uid, host) are one person.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ import os
 import socket
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from sealwright.core.digest import Digest, of_bytes
 from sealwright.core.records import Json, Principal
-from sealwright.evidence.trust import Trust
+from sealwright.evidence.trust import Trust, TrustKey
 
 _MACHINE_ID = Path("/etc/machine-id")
 
@@ -57,14 +59,30 @@ def host_id() -> str:
     return of_bytes(b"sealwright host\0" + seed.encode())[:16] if seed else ""
 
 
-def is_key_of(trust: Trust | None, name: str, key_id: Digest, index: int) -> bool:
-    """Whether the trust root lists ``key_id`` as ``name``'s own key at log entry ``index``."""
-    if trust is None:
-        return False
-    return any(
-        key.role == "principal" and key.key_id == key_id and key.name == name and key.covers(index)
-        for key in trust.keys
-    )
+def is_key_of(trust: Trust | None, name: str, key_id: Digest, index: int | None) -> bool:
+    """Whether the trust root lists ``key_id`` as ``name``'s own key at log entry ``index``.
+
+    ``index`` None asks about entries to come.
+    """
+    return _listed(trust, name, key_id, index) is not None
+
+
+def established_of(
+    trust: Trust | None, name: str, key_id: Digest, index: int | None
+) -> Literal["self-asserted", "key", "oidc"]:
+    """How the holder of that key was established when it was enrolled: what evidence may say."""
+    key = _listed(trust, name, key_id, index)
+    if key is not None and key.note == "key":
+        return "key"
+    return "oidc" if key is not None and key.note == "oidc" else "self-asserted"
+
+
+def _listed(trust: Trust | None, name: str, key_id: Digest, index: int | None) -> TrustKey | None:
+    for key in trust.keys if trust else ():
+        if key.role == "principal" and key.key_id == key_id and key.name == name:
+            if key.last_index is None if index is None else key.covers(index):
+                return key
+    return None
 
 
 class People:

@@ -1,8 +1,9 @@
 """What is refused although it is signed: a directory of deny-marks that every process looks at.
 
-``JTI`` is one token, ``all-SHA256`` everything that was issued to a subject up to a moment. A
-mark is one file, whole or not there, and is looked for at each check: a revocation holds from
-the moment the file has its name. Marks go when nothing they deny can still be alive.
+``JTI`` is one token, ``all-SHA256`` everything that was issued to a subject up to a moment,
+``used-SHA256`` a foreign credential that counts once. A mark is one file, whole or not there,
+and is looked for at each check: a revocation holds from the moment the file has its name.
+Marks go when nothing they deny can still be alive.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from pathlib import Path
 
 from sealwright.core.errors import BadInput, VerifyError
 from sealwright.vault import private
-from sealwright.vault.tokens import MOST_LIFE_S, PROOF_LIFE_S, SKEW_S, Claims, refused
+from sealwright.vault.tokens import PROOF_LIFE_S, SKEW_S, Claims, refused
 
 _JTI = re.compile(r"[0-9a-f]{32}")
 _CLOCK = "clock"
 _CLOCK_STEP_S = 10
+_KEPT_S = 24 * 3600
+"""Longer than any session lasts: a mark that went too early would bring one back."""
 _MOST_PROOFS = 100_000
 
 
@@ -45,12 +48,16 @@ class DenyList:
 
     def check(self, claims: Claims, now: datetime) -> None:
         """Raises: Refused (``token.revoked``, ``token.clock-set-back``), VerifyError."""
-        self._check_clock(now)
         if _read(self._dir / _file_of(claims)) is not None:
             raise refused("token.revoked", "it was revoked")
-        until = _read(self._all_of(claims.sub))
-        if until is not None and claims.iat <= until:
-            raise refused("token.revoked", f"everything issued to {claims.sub} was revoked")
+        self.check_subject(claims.sub, claims.iat, now)
+
+    def check_subject(self, subject: str, issued: int, now: datetime) -> None:
+        """The same for anything issued to ``subject`` at ``issued`` (seconds since 1970)."""
+        self._check_clock(now)
+        until = _read(self._all_of(subject))
+        if until is not None and issued <= until:
+            raise refused("token.revoked", f"everything issued to {subject} was revoked")
         self._advance(now)
 
     def first_use(self, proof: str, now: datetime) -> None:
@@ -65,9 +72,17 @@ class DenyList:
                 raise refused("token.busy", f"over {_MOST_PROOFS} proofs in {PROOF_LIFE_S} s")
         self._proofs[seal] = at + PROOF_LIFE_S + 2 * SKEW_S
 
+    def once(self, credential: str, until: int) -> None:
+        """Let a credential of somebody else's be used one time. Raises: Refused."""
+        seal = hashlib.sha256(credential.encode()).hexdigest()
+        try:
+            private.create(self._dir / f"used-{seal}", b"%d\n" % until)
+        except FileExistsError as error:
+            raise refused("token.replayed", "this ID token was used before") from error
+
     def sweep(self, now: datetime) -> int:
         """Forget marks that deny nothing alive any more; returns how many."""
-        dead = [path for path, until in self._marks() if until + MOST_LIFE_S < now.timestamp()]
+        dead = [path for path, until in self._marks() if until + _KEPT_S < now.timestamp()]
         for path in dead:
             path.unlink(missing_ok=True)
         return len(dead)
