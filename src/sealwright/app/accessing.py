@@ -323,9 +323,8 @@ def _signed(
     """Ask, and sign what was asked with the asker's own key."""
     request = _asked(workspace, action, subjects, params, reason)
     account = _account(workspace)
-    signer = workspace.keyring.signer(f"principal:{account.name}")
     workspace.recorder.record(
-        approvals.approve(request, signer, account, reason, workspace.clock())
+        approvals.approve(request, workspace.signer, account, reason, workspace.clock())
     )
     return request
 

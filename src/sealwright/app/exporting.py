@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from sealwright.app import accessing
 from sealwright.app.gating import WorkspaceGate
 from sealwright.app.wiring import Workspace, trust_chain
 from sealwright.core.ports import Progress
@@ -25,6 +26,7 @@ def promote(workspace: Workspace, gate: WorkspaceGate, model: Model, alias: str,
     aliases.check_alias(alias)
     aliases.refuse_unusable(model)
     with workspace.lock():
+        accessing.require(workspace, "promote", [artifact_of(model)], reason=why)
         decision = gate("promote", (artifact_of(model),), {"alias": alias})
         models = Models(workspace.history())
         current = next(m for m in models.all() if m.ref == model.ref)
@@ -35,6 +37,7 @@ def rollback(workspace: Workspace, gate: WorkspaceGate, name: str, alias: str, w
     """Point an alias back at the last version that still holds. Raises: as :func:`promote`."""
     with workspace.lock():
         target = aliases.rollback_target(Models(workspace.history()), name, alias)
+        accessing.require(workspace, "promote", [artifact_of(target)], reason=why)
         decision = gate("promote", (artifact_of(target),), {"alias": alias})
         models = Models(workspace.history())
         return aliases.rollback(models, name, alias, decision, _mover(workspace, why))
@@ -47,12 +50,17 @@ def export_model(
     out: Path,
     undone: Callable[[str], None],
     progress: Progress | None = None,
+    *,
+    purpose: str = "",
 ) -> Exported:
     """Write a bundle; what publishing or a witness could not do is told to ``undone``.
 
     Raises: GateDenied, Refused (revoked, blocked), BadInput (``out`` exists), VerifyError.
     """
     aliases.refuse_unusable(model)
+    accessing.require(
+        workspace, "export", [artifact_of(model)], purpose=purpose, size_bytes=model.size_bytes
+    )
     decision = gate("export", (artifact_of(model),), {})
 
     def settle() -> None:

@@ -6,59 +6,26 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from sealwright.app import running
+from sealwright.app.pastruns import Past, outputs_of
 from sealwright.app.wiring import Workspace
 from sealwright.core import clock, predicates, refs
-from sealwright.core.digest import Digest
-from sealwright.core.errors import BadInput, VerifyError
-from sealwright.core.ports import StoredFile
-from sealwright.core.records import Json, Recorded, Statement
-from sealwright.core.refs import Ref
-from sealwright.evidence import jcs
+from sealwright.core.errors import VerifyError
+from sealwright.core.records import Json, Statement
 from sealwright.intake.versions import Dataset, Datasets
 from sealwright.pipeline.spec import StageSpec
 from sealwright.pipeline.training import Prepared, opened_inputs, room_spec
-from sealwright.train import environment, keep, provenance, snapshot
+from sealwright.train import environment, keep, snapshot
 from sealwright.train.keep import KeptCode
 from sealwright.train.reproduce import Comparison, Difference, compare, unavailable
 from sealwright.train.room import run_room
 from sealwright.train.snapshot import Snapshot
-from sealwright.train.spec import Channel, Limits, Listener
+from sealwright.train.spec import Channel, Listener
 
 MOST_NAMED = 100
-
-
-class Past(msgspec.Struct, frozen=True):
-    """A run as its provenance tells it: digests by name, and where the kept parts lie."""
-
-    run: str
-    entry: Recorded
-    stage: str
-    command: tuple[str, ...]
-    isolation: str
-    limits: Limits
-    used: dict[str, Digest]
-    stored: dict[str, StoredFile]
-
-
-def past_runs(workspace: Workspace, ref: Ref) -> list[Past]:
-    """The stages of a run that succeeded. Raises: BadInput (no such run), VerifyError."""
-    found = [
-        _past(entry)
-        for entry in workspace.history().of_type(predicates.SLSA_PROVENANCE)
-        if _dig(entry, "runDetails", "metadata", "invocationId") == ref.name
-    ]
-    if not found:
-        raise BadInput(
-            f"no run {ref.name} succeeded here",
-            why="only a run that ended well has outputs to compare with",
-            hint="seal log show lists the runs",
-        )
-    return found
 
 
 def reproduce(workspace: Workspace, past: Past, listener: Listener) -> Comparison:
@@ -102,6 +69,7 @@ def _compare(workspace: Workspace, past: Past, listener: Listener) -> Comparison
         Snapshot(workspace.root, code.files, source="store"),
         now,
     )
+    running.refuse_without_access(workspace, prepared, "reproduce", "")
     opened = tuple(opened_inputs(prepared, prepared.inputs, workspace.store))
     logs: dict[Channel, io.BytesIO] = {"stdout": io.BytesIO(), "stderr": io.BytesIO()}
     files = snapshot.room_files(code.contents())
@@ -110,7 +78,7 @@ def _compare(workspace: Workspace, past: Past, listener: Listener) -> Comparison
         if result.status != "ok":
             ended = Difference("(the script)", "changed", "ok", result.status)
             return Comparison("different", (ended,))
-    return compare(_outputs(workspace, past), again)
+    return compare(outputs_of(workspace, past), again)
 
 
 def _script(code: KeptCode, past: Past, workspace: Workspace) -> dict[Path, bytes]:
@@ -135,59 +103,3 @@ def _datasets(workspace: Workspace, past: Past) -> Iterator[Dataset]:
                 f"{name} is not what run {past.run} used", where=name, rule="run.input-swapped"
             )
         yield dataset
-
-
-def _outputs(workspace: Workspace, past: Past) -> dict[str, Digest]:
-    file = past.stored["outputs"]
-    document = jcs.parse(workspace.store.open(keep.SCOPE, file).pread(0, file.size))
-    read = msgspec.convert(document, _Outputs)
-    return {one.path: one.sha256 for one in read.files}
-
-
-class _Output(msgspec.Struct, frozen=True):
-    path: str
-    size: int
-    sha256: Digest
-
-
-class _Outputs(msgspec.Struct, frozen=True):
-    format: str
-    files: list[_Output]
-
-
-def _past(entry: Recorded) -> Past:
-    try:
-        used, stored = {}, {}
-        for row in (
-            *_dig(entry, "buildDefinition", "resolvedDependencies"),
-            *_dig(entry, "runDetails", "byproducts"),
-        ):
-            used[row["name"]] = row["digest"]["sha256"]
-            if place := row.get("annotations", {}).get("stored"):
-                stored[row["name"]] = msgspec.convert(place, StoredFile)
-        external = _dig(entry, "buildDefinition", "externalParameters")
-        internal = _dig(entry, "buildDefinition", "internalParameters")
-        return Past(
-            run=_dig(entry, "runDetails", "metadata", "invocationId"),
-            entry=entry,
-            stage=external["stage"],
-            command=provenance.command_of(external),
-            isolation=internal["isolation"],
-            limits=msgspec.convert(internal["limits"], Limits),
-            used=used,
-            stored={name: stored[name] for name in stored},
-        )
-    except (KeyError, TypeError, msgspec.ValidationError) as error:
-        raise VerifyError(
-            "a provenance statement is malformed",
-            where=f"entry {entry.index}",
-            why=str(error),
-            rule="run.malformed",
-        ) from error
-
-
-def _dig(entry: Recorded, *path: str) -> Any:
-    value: Any = entry.statement.predicate
-    for name in path:
-        value = value[name]
-    return value

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from sealwright.app import leaving
+from sealwright.app import accessing, leaving
 from sealwright.app.datasets import memory_of
 from sealwright.app.gating import WorkspaceGate
 from sealwright.app.runidentity import WatchedStore, identity_of
@@ -100,8 +100,15 @@ def prepare(workspace: Workspace, spec: StageSpec, run: str, where: Around) -> P
     )
 
 
-def execute(workspace: Workspace, prepared: Prepared, listener: Listener, reason: str) -> Ran:
+def execute(
+    workspace: Workspace,
+    prepared: Prepared,
+    listener: Listener,
+    reason: str,
+    purpose: str = "",
+) -> Ran:
     """Walk one stage; its outputs are still in the room. Raises: GateDenied, StageFailed, …"""
+    refuse_without_access(workspace, prepared, reason, purpose)
     gate = WorkspaceGate(workspace, reason, room_facts(prepared.around))
 
     def same_records(dataset: Dataset, file: FileRecord) -> bool:
@@ -124,6 +131,22 @@ def execute(workspace: Workspace, prepared: Prepared, listener: Listener, reason
     if stage.made is None:
         raise Refused("the stage says it succeeded and made nothing", rule="run.failed")
     return Ran(prepared, done, stage.made, tuple(gate.warnings))
+
+
+def refuse_without_access(
+    workspace: Workspace, prepared: Prepared, reason: str, purpose: str
+) -> None:
+    """Whether this principal may train on these data now. Raises: GateDenied."""
+    data = [one.artifact for one in prepared.datasets]
+    accessing.require(
+        workspace,
+        "train",
+        data or [Artifact("code", prepared.pins.code)],
+        purpose=purpose,
+        size_bytes=sum(one.size_bytes for one in prepared.datasets),
+        run=prepared.run,
+        reason=reason,
+    )
 
 
 def ports(workspace: Workspace, gate: WorkspaceGate) -> engine.Ports:

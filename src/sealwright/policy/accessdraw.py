@@ -82,6 +82,18 @@ class Ledger:
         """Statements about access that do not hold."""
         return (*self.members.refused, *self.grants.refused, *self.reviews.refused)
 
+    def backwards(self) -> tuple[str, ...]:
+        """Entries that say they were made well before an earlier one: the clock was set back."""
+        out, newest = [], ""
+        for entry in self.history.entries:
+            time = str(entry.statement.predicate.get("time", ""))
+            if entry.statement.predicate_type == APPROVAL or not _is_time(time):
+                continue
+            if newest and clock.parse(newest) - clock.parse(time) > CLOCK_SKEW:
+                out.append(f"entry {entry.index} says {time}, after {newest}")
+            newest = max(newest, time)
+        return tuple(out)
+
     def newest_time(self) -> str:
         """The latest time this machine put into the log (an approval may come from another)."""
         times = (

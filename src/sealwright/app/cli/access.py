@@ -1,8 +1,13 @@
-"""Who you are here, and approving what others ask for.
+"""Who may do what: members, grants, approvals and reviews.
 
-seal access whoami             your name, key and account, and whether the trust root knows them
-seal access list               what is asked for and not yet settled
+seal access whoami             your name, key, account and roles
+seal access invite bob --role ml-engineer      somebody on another account or machine
+seal access list               what is asked for, what is granted, who is a member
+seal access request train data:fraud --purpose fraud-model --until +2h --reason '...'
+seal access grant bob view data:fraud --purpose audit --until +8h --reason '...'
 seal access approve REQUEST    sign somebody's request with your own key
+seal access revoke GRANT       holds from the next read on
+seal access review             roles and grants: due, overdue, never used
 
 Someone who has no account on this machine approves from their own:
 
@@ -15,40 +20,78 @@ Someone who has no account on this machine approves from their own:
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sealwright.app.cli.out import Out
     from sealwright.app.wiring import Workspace
-    from sealwright.core.ports import Signer
-    from sealwright.core.records import Statement
-    from sealwright.policy.approvals import Request
-    from sealwright.policy.principals import Account
 
-HELP = "who you are, and approving what others ask for"
-_MOST_BYTES = 1 << 16
+HELP = "who may do what: members, grants, approvals and reviews"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
+    from sealwright.app.cli import access_login
+
     words = parser.add_subparsers(dest="word", required=True, metavar="WORD")
-    words.add_parser("whoami", help="your name, key and account here")
-    listing = words.add_parser("list", help="open requests")
-    listing.add_argument("--all", action="store_true", help="settled ones too")
+    words.add_parser("whoami", help="your name, key, account and roles here")
+    listing = words.add_parser("list", help="open requests, grants in force and members")
+    listing.add_argument("--all", action="store_true", help="settled requests and past grants too")
+    access_login.configure(words)
+    _configure_grants(words)
+    _configure_approvals(words)
+    role = words.add_parser("role", help="make somebody a member, or change their roles")
+    role.add_argument("name", metavar="NAME")
+    role.add_argument("role", metavar="ROLE", nargs="*", help="none: no longer a member")
+    role.add_argument("--service", action="store_true", help="a service, not a person")
+    role.add_argument("--reason", required=True, help="why; goes into the log")
+    review = words.add_parser("review", help="roles and grants: due, overdue, never used")
+    review.add_argument("--certify", metavar="ID", help="it is still needed")
+    review.add_argument("--revoke", metavar="ID", help="it is not: take it away")
+    review.add_argument("--reason", default="", help="why; goes into the log")
+    shown = words.add_parser("purposes", help="what data or a model may be used for")
+    shown.add_argument("ref", metavar="REF")
+    words.add_parser("audit", help="judge every recorded access again, from the log alone")
+
+
+def _configure_grants(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    request = words.add_parser("request", help="ask for a grant; or write a request to a file")
+    request.add_argument("what", metavar="ACTION|REQUEST", help="view, modify, train, export, ...")
+    request.add_argument("resource", metavar="RESOURCE", nargs="?", help="data:NAME, data:NAME@N")
+    request.add_argument("--out", metavar="FILE", help="write the request there, to be signed")
+    _configure_terms(request)
+    grant = words.add_parser("grant", help="ask for somebody else, and approve it")
+    grant.add_argument("principal", metavar="PRINCIPAL")
+    grant.add_argument("what", metavar="ACTION", help="view, modify, train, export, ...")
+    grant.add_argument("resource", metavar="RESOURCE", help="data:NAME, data:NAME@N, project")
+    _configure_terms(grant)
+    for word, told in (("deny", "close a request for a grant"), ("revoke", "end a grant at once")):
+        end = words.add_parser(word, help=told)
+        end.add_argument("grant", metavar="ID", help="the request's digest, or the first 8 or more")
+        end.add_argument("--reason", required=True, help="why; goes into the log")
+
+
+def _configure_terms(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--purpose", default="", help="what for; the data must allow it")
+    parser.add_argument("--until", default="+8h", help="+2h, +7d, or 2026-01-31T12:00:00Z")
+    parser.add_argument("--not-before", default="", metavar="TIME", help="+1h, or a time")
+    parser.add_argument("--bytes", default="", metavar="SIZE", help="a budget: 512MiB, 2GiB")
+    parser.add_argument("--reason", default="", help="why; goes into the log")
+
+
+def _configure_approvals(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     approve = words.add_parser("approve", help="sign a request with your own key")
     approve.add_argument("request", metavar="REQUEST", help="its digest, or the first 8 or more")
     approve.add_argument("--reason", required=True, help="why; goes into the log")
-    request = words.add_parser("request", help="write a request to a file, to be signed elsewhere")
-    request.add_argument("request", metavar="REQUEST")
-    request.add_argument("--out", required=True, metavar="FILE")
     words.add_parser("key", help="your own public key outside any workspace; made on first use")
     sign = words.add_parser("sign", help="sign a request file; needs no workspace")
     sign.add_argument("file", metavar="FILE")
     sign.add_argument("--reason", required=True, help="why; goes into their log")
     sign.add_argument("--out", required=True, metavar="FILE")
-    accept = words.add_parser("accept", help="record an approval that was signed elsewhere")
-    accept.add_argument("file", metavar="FILE")
+    accept = words.add_parser("accept", help="record what somebody signed elsewhere")
+    accept.add_argument("file", metavar="FILE", help="an approval, or an accepted invitation")
+    accept.add_argument("--reason", default="", help="why; goes into the log")
     enroll = words.add_parser("enroll", help="put a person's public key into the trust root")
     enroll.add_argument("name", metavar="NAME")
     enroll.add_argument("pem", metavar="FILE", nargs="?", help="their public key; yours if absent")
@@ -57,243 +100,37 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Out) -> int:
     """Run the subcommand."""
-    if args.word == "key":
-        return _key(out)
-    if args.word == "sign":
-        return _sign(args, out)
-    from sealwright.app import wiring
+    from sealwright.app.cli import access_approvals as approving
 
-    words = {
-        "whoami": _whoami,
-        "list": _list,
-        "approve": _approve,
-        "request": _request,
-        "accept": _accept,
-        "enroll": _enroll,
+    if args.word == "key":
+        return approving.key(out)
+    if args.word == "sign":
+        return approving.sign(args, out)
+    if args.word in ("invite", "login"):
+        from sealwright.app.cli import access_login
+
+        return (
+            access_login.invite(args, out)
+            if args.word == "invite"
+            else access_login.login(args, out)
+        )
+    from sealwright.app import wiring
+    from sealwright.app.cli import access_grants as granting
+    from sealwright.app.cli import access_members as members
+
+    words: dict[str, Callable[[Workspace, argparse.Namespace, Out], int]] = {
+        "whoami": members.whoami,
+        "list": granting.list_,
+        "request": granting.request,
+        "grant": granting.grant,
+        "deny": granting.end,
+        "revoke": granting.end,
+        "approve": approving.approve,
+        "accept": approving.accept,
+        "enroll": approving.enroll,
+        "role": members.role,
+        "review": members.review,
+        "purposes": members.purposes,
+        "audit": members.audit,
     }
     return words[args.word](wiring.open_workspace(), args, out)
-
-
-def _whoami(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
-    from sealwright.policy.principals import is_key_of
-
-    account = _account(workspace)
-    known = is_key_of(workspace.trust, account.name, account.key_id, workspace.log.size())
-    shape = {**account.jsonable(), "established": "self-asserted", "trusted": known}
-    mend = "" if known else f"\nmend: seal access enroll {account.name} --reason '...'"
-    out.emit(
-        {**shape, "profile": workspace.profile},
-        f"{account.name}  key {account.key_id[:16]}  uid {account.uid}  host {account.host}\n"
-        f"self-asserted; the trust root {'lists' if known else 'does NOT list'} this key{mend}",
-    )
-    return 0
-
-
-def _list(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
-    from sealwright.policy.approvals import Book
-
-    history = workspace.history()
-    book = Book(history, workspace.trust)
-    rows: list[dict[str, Any]] = []
-    for request in book.requests.values():
-        settled = _settled(history, request)
-        if settled and not args.all:
-            continue
-        tally = book.tally(request, [], workspace.clock(), before=history.size)
-        rows.append(
-            {
-                "request": request.digest,
-                "action": request.action,
-                "subjects": [s.name for s in request.subjects],
-                "requester": request.requester.name,
-                "reason": request.reason,
-                "time": request.time,
-                "approvers": list(tally.people),
-                "self_approved": tally.self_approved,
-                "ignored": list(tally.ignored),
-                "settled": settled,
-            }
-        )
-    head = ["request", "action", "about", "asked by", "approved by", "because"]
-    cells = [
-        (
-            row["request"][:16],
-            row["action"],
-            ", ".join(row["subjects"]),
-            row["requester"],
-            ", ".join(row["approvers"]) or "-",
-            row["reason"] or "-",
-        )
-        for row in rows
-    ]
-    out.emit({"requests": rows}, out.table(cells, head) or "nothing is asked for")
-    return 0
-
-
-def _settled(history: Any, request: Request) -> bool:
-    """Whether the log shows that what was asked for has been allowed since."""
-    from sealwright.core.predicates import DECISION, POLICY_ACTIVATION
-
-    return any(
-        entry.index > request.index
-        and entry.statement.predicate.get("request") == request.digest
-        and entry.statement.predicate.get("allowed", True) is True
-        for entry in history.of_type(DECISION, POLICY_ACTIVATION)
-    )
-
-
-def _approve(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
-    from sealwright.policy import approvals
-
-    account = _account(workspace)
-    signer = workspace.keyring.signer(f"principal:{account.name}")
-    with workspace.lock():
-        request = approvals.find(workspace.history(), args.request)
-        statement = approvals.approve(request, signer, account, args.reason, workspace.clock())
-        return _record(workspace, statement, request, out)
-
-
-def _record(workspace: Workspace, statement: Statement, request: Request, out: Out) -> int:
-    """Append an approval, and say whether it counts."""
-    from sealwright.policy.approvals import Book
-
-    receipt = workspace.recorder.record(statement)
-    history = workspace.history()
-    book = Book(history, workspace.trust)
-    tally = book.tally(request, [], workspace.clock(), before=history.size)
-    ignored = [note for note in tally.ignored if note.startswith(f"entry {receipt.index}:")]
-    own = bool(statement.predicate["self_approved"])
-    shape = {
-        "request": request.digest,
-        "index": receipt.index,
-        "self_approved": own,
-        "approvers": list(tally.people),
-        "ignored": ignored,
-    }
-    text = f"approved {request.action} ({request.digest[:16]}), log entry {receipt.index}"
-    if own:
-        text += "\nyour own request: recorded as self-approved; team and regulated do not count it"
-    out.emit(shape, "\n".join([text, *(f"does not count: {note}" for note in ignored)]))
-    return 0
-
-
-def _request(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
-    from sealwright.evidence import jcs
-    from sealwright.policy import approvals
-
-    history = workspace.history()
-    request = approvals.find(history, args.request)
-    predicate = history.entries[request.index].statement.predicate
-    Path(args.out).write_bytes(jcs.canonical(predicate))
-    out.emit(
-        {"request": request.digest, "file": args.out},
-        f"wrote {args.out}: {request.digest}\n"
-        "tell them the digest by another way; they compare it before they sign",
-    )
-    return 0
-
-
-def _key(out: Out) -> int:
-    account, signer = _person()
-    pem = signer.public_pem().decode()
-    out.emit({"name": account.name, "key_id": account.key_id, "pem": pem}, pem)
-    return 0
-
-
-def _sign(args: argparse.Namespace, out: Out) -> int:
-    from sealwright.core import clock
-    from sealwright.evidence import jcs
-    from sealwright.policy import approvals
-
-    predicate: Any = jcs.parse(_read(args.file))
-    request = approvals.request_of(predicate)
-    account, signer = _person()
-    statement = approvals.approve(request, signer, account, args.reason, clock.now())
-    Path(args.out).write_bytes(jcs.canonical(statement.predicate))
-    about = ", ".join(f"{s.name} ({s.digest[:16]})" for s in request.subjects)
-    out.emit(
-        {"request": request.digest, "file": args.out, "action": request.action},
-        f"signed {request.action} of {about}, asked by {request.requester.name}:"
-        f" {request.reason or 'no reason given'}\n"
-        f"request {request.digest}\nwrote {args.out}",
-    )
-    return 0
-
-
-def _accept(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
-    from sealwright.core.predicates import APPROVAL
-    from sealwright.core.records import Recorded, Statement
-    from sealwright.evidence import jcs
-    from sealwright.policy import approvals
-
-    predicate: Any = jcs.parse(_read(args.file))
-    with workspace.lock():
-        history = workspace.history()
-        request = approvals.find(history, str(predicate.get("request", "")))
-        statement = Statement((approvals.subject_of(request),), APPROVAL, predicate)
-        candidate = Recorded(history.size, "0" * 64, "", statement)
-        approvals.verify(candidate, {request.digest: request}, workspace.trust)
-        return _record(workspace, statement, request, out)
-
-
-def _enroll(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
-    from sealwright.app import trusting
-    from sealwright.core.errors import BadInput
-    from sealwright.core.refs import check_name
-    from sealwright.evidence import trust as trusts
-    from sealwright.evidence.keys import load_public
-
-    name = check_name(args.name)
-    mine = _account(workspace)
-    if args.pem:
-        public = load_public(_read(args.pem))
-    elif name == mine.name:
-        public = load_public(workspace.keyring.public_pem(f"principal:{name}"))
-    else:
-        raise BadInput(f"whose key is {name}'s?", hint=f"seal access enroll {name} FILE")
-    if any(k.key_id == public.key_id and k.role == "principal" for k in workspace.trust.keys):
-        raise BadInput("the trust root lists this key already", hint="seal access whoami")
-    added = trusts.key_of_public(public, "principal", name, first_index=workspace.log.size())
-    new, receipt = trusting.extend(workspace, (*workspace.trust.keys, added), args.reason)
-    out.emit(
-        {"name": name, "key_id": public.key_id, "trust": new.digest, "index": receipt.index},
-        f"the trust root now lists {name}'s key {public.key_id[:16]} (version {new.version},"
-        f" log entry {receipt.index})",
-    )
-    return 0
-
-
-def _account(workspace: Workspace) -> Account:
-    from sealwright.app.gating import context_of
-
-    return context_of(workspace).account
-
-
-def _person() -> tuple[Account, Signer]:
-    """The person's own key outside any workspace, made on first use."""
-    from sealwright.adapters.keyring_file import Keyring
-    from sealwright.adapters.kms_file import FileKms
-    from sealwright.app import wiring
-    from sealwright.core.records import Principal
-    from sealwright.policy.principals import here
-
-    state = wiring.state_home() / "person"
-    name = wiring.principal_name()
-    role = f"principal:{name}"
-    if (state / "root.json").exists():
-        kms = FileKms.open(state, wiring.passphrase_asker())
-    else:
-        state.parent.mkdir(parents=True, exist_ok=True)
-        kms, _ = FileKms.initialize(state, wiring.passphrase())
-    keyring = Keyring(state, kms)
-    signer = keyring.signer(role) if role in keyring.roles() else keyring.create(role)
-    return here(Principal(name, signer.key_id)), signer
-
-
-def _read(path: str) -> bytes:
-    from sealwright.core.errors import BadInput
-
-    data = Path(path).read_bytes()
-    if len(data) > _MOST_BYTES:
-        raise BadInput(f"{path} is too long to be what it should be")
-    return data

@@ -1,8 +1,9 @@
-"""Datasets: add, list, show, verify, log, diff, prove, revoke.
+"""Datasets: add, list, show, verify, log, diff, prove, read, revoke.
 
 seal data add data/train.parquet --name train --label label --reason "first delivery"
 seal data add /mnt/big --name big --reference      signs in place, copies nothing
 seal data prove train@1 --row 41 --out row41.json  one record, shown to be in the version
+seal data read train@1 --purpose audit --out a.csv rows and columns that your roles may see
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sealwright.app.wiring import Workspace
     from sealwright.intake.add import Added, AddRequest
 
-HELP = "add, list, verify, compare and prove datasets"
+HELP = "add, list, verify, compare, prove and read datasets"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     shown.add_argument("old", metavar="REF")
     shown.add_argument("new", metavar="REF", nargs="?", help="else REF against the one before it")
     _configure_prove(verbs.add_parser("prove", help="show that a record is in a version"))
+    _configure_read(verbs.add_parser("read", help="rows, as your roles may see them"))
     shown = verbs.add_parser("revoke", help="withdraw a version; what was made of it is blocked")
     revoking.arguments(shown)
 
@@ -60,6 +62,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
         "log": data_views.log,
         "diff": data_views.diff,
         "prove": data_views.prove,
+        "read": _read,
         "revoke": _revoke,
     }
     return verbs[args.verb](workspace, args, out)
@@ -82,6 +85,13 @@ def _configure_add(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _configure_read(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("ref", metavar="REF", help="data:NAME@N; the newest version if @N is left")
+    parser.add_argument("--purpose", default="", help="what for; the data must allow it")
+    parser.add_argument("--out", metavar="FILE", help=".csv or .parquet; CSV to stdout if absent")
+    parser.add_argument("--reason", default="", help="why; goes into the log")
+
+
 def _configure_prove(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("ref", metavar="REF", nargs="?")
     parser.add_argument("--row", type=int, help="the record, counted from 0")
@@ -93,13 +103,22 @@ def _configure_prove(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trust", metavar="FILE|FINGERPRINT", help="whose signature to accept")
 
 
+def _read(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
+    from sealwright.app.cli import data_read
+
+    return data_read.read(workspace, args, out)
+
+
 def _add(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
+    from sealwright.app import accessing
     from sealwright.app.datasets import ports_of
     from sealwright.intake.add import add
 
     ports = ports_of(workspace)
     done: list[Added] = []
     for request in _requests(workspace, args):
+        named = accessing.whole_project(workspace, f"data:{request.name}")
+        accessing.require(workspace, "modify", [named], reason=args.reason)
         with out.progress(f"data:{request.name}") as progress:
             added = add(request, ports, progress)
         for note in (*added.notes, *_standing(workspace, added)):

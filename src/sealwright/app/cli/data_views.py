@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sealwright.app import accessing
 from sealwright.app import datasets as shared
 from sealwright.app.cli.out import Out
 from sealwright.app.pinning import pin
@@ -90,6 +91,7 @@ def list_(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
 def show(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
     """``seal data show``."""
     history, dataset = _resolved(workspace, args.ref)
+    accessing.require(workspace, "inspect", [dataset.artifact])
     memory = shared.memory_of(workspace, dataset)
     manifest = memory.manifest
     shape = {
@@ -115,6 +117,8 @@ def verify(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
         wanted = list({dataset.name: dataset for dataset in datasets.all()}.values())
     shapes = []
     for dataset in wanted:
+        size = dataset.size_bytes
+        accessing.require(workspace, "inspect", [dataset.artifact], size_bytes=size)
         memory = shared.memory_of(workspace, dataset)
         with out.progress(f"verifying {dataset.ref}") as progress:
             found = verifying.verify(dataset, memory, workspace.root, progress)
@@ -163,6 +167,8 @@ def diff(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
             why="records are compared under one dataset's key",
             hint=f"compare versions of one: seal data log {new.name}",
         )
+    size = old.size_bytes + new.size_bytes
+    accessing.require(workspace, "inspect", [old.artifact, new.artifact], size_bytes=size)
     with out.progress("comparing") as progress:
         found = diffs.diff(
             shared.memory_of(workspace, old), shared.memory_of(workspace, new), progress
@@ -197,6 +203,8 @@ def prove(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
     if not args.ref or args.row is None:
         raise BadInput("which record?", hint="seal data prove REF --row N [--out FILE]")
     _, dataset = _resolved(workspace, args.ref)
+    action = "view" if args.reveal else "inspect"
+    accessing.require(workspace, action, [dataset.artifact], size_bytes=dataset.size_bytes)
     memory = shared.memory_of(workspace, dataset)
     with out.progress("proving") as progress:
         proven = proving.prove_row(

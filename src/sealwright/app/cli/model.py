@@ -43,6 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     shown.add_argument("ref", metavar="REF")
     shown.add_argument("out", metavar="OUT", help="a directory, or one file where it ends in .tar")
     shown.add_argument("--reason", default="", help="why, for the log")
+    shown.add_argument("--purpose", default="", help="what for; the data behind it must allow it")
     shown = verbs.add_parser("revoke", help="withdraw a version; what was made of it is blocked")
     revoking.arguments(shown)
 
@@ -115,7 +116,9 @@ def _export(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
     gate = WorkspaceGate(workspace, args.reason)
     model = resolved(workspace, args.ref)
     with out.progress(f"exporting {model.ref}") as progress:
-        done = exporting.export_model(workspace, gate, model, Path(args.out), out.note, progress)
+        done = exporting.export_model(
+            workspace, gate, model, Path(args.out), out.note, progress, purpose=args.purpose
+        )
     for note in gate.warnings:
         out.note(note)
     fingerprint = workspace.trust.fingerprint

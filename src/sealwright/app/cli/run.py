@@ -33,6 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="", metavar="PATH", help="which output is the model")
     parser.add_argument("--name", default="", help="what to call the model")
     parser.add_argument("--reason", default="", help="why, for the log")
+    parser.add_argument("--purpose", default="", help="what for; the data must allow it")
     parser.add_argument(
         "--isolation",
         choices=["strict", "standard", "none"],
@@ -110,7 +111,7 @@ def _stage(
         prepared = running.prepare(workspace, spec, run_id, where)
         _announce(prepared, out)
         started = time.monotonic()
-        ran = running.execute(workspace, prepared, _listener(out), args.reason)
+        ran = running.execute(workspace, prepared, _listener(out), args.reason, args.purpose)
         with ran.made.room:
             released = releasing.release(workspace, ran, args.reason)
         out.note(f"seal: {spec.name} ended well after {time.monotonic() - started:.1f} s")
