@@ -75,7 +75,8 @@ def inspect(place: Location, wanted: str = "") -> Source:
     asked = [kind for kind in KINDS if kind == wanted]
     kind = asked[0] if asked else _kind_of(place, visible)
     files = visible if kind != "files" else every
-    skipped = tuple(name for name in every if name not in set(files))
+    taken = set(files)
+    skipped = tuple(name for name in every if name not in taken)
     return Source(place, Format(kind, _options(place, kind, files)), files, skipped)
 
 
