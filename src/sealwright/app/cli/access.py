@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     words.add_parser("whoami", help="your name, key, account and roles here")
     listing = words.add_parser("list", help="open requests, grants in force and members")
     listing.add_argument("--all", action="store_true", help="settled requests and past grants too")
-    access_login.configure(words)
+    access_login.add_words(words)
     _configure_grants(words)
     _configure_approvals(words)
     role = words.add_parser("role", help="make somebody a member, or change their roles")

@@ -32,7 +32,7 @@ def approve(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
 def _record(workspace: Workspace, statement: Statement, request: Request, out: Out) -> int:
     """Append an approval, and say whether it counts."""
     from sealwright.app import accessing
-    from sealwright.app.cli import access_grants as grants_cli
+    from sealwright.app.cli.access_words import grant_json, grant_text
     from sealwright.policy.approvals import Book
 
     receipt = workspace.recorder.record(statement)
@@ -51,8 +51,8 @@ def _record(workspace: Workspace, statement: Statement, request: Request, out: O
     grant = accessing.answer(workspace, request)
     text = f"approved {request.action} ({request.digest[:16]}), log entry {receipt.index}"
     if grant is not None:
-        shape["grant"] = grants_cli.grant_json(grant)
-        text += f"\ngranted: {grants_cli.grant_text(grant)}"
+        shape["grant"] = grant_json(grant)
+        text += f"\ngranted: {grant_text(grant)}"
     elif own:
         text += "\nyour own request: recorded as self-approved; team and regulated do not count it"
     out.emit(shape, "\n".join([text, *(f"does not count: {note}" for note in ignored)]))

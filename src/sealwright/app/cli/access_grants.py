@@ -7,9 +7,10 @@ from typing import Any
 
 from sealwright.app import accessing
 from sealwright.app.cli import access_approvals as approving
+from sealwright.app.cli.access_words import grant_json, grant_text
 from sealwright.app.cli.out import Out
 from sealwright.app.wiring import Workspace
-from sealwright.core import clock, refs, settings
+from sealwright.core import refs, settings
 from sealwright.core.errors import BadInput
 from sealwright.core.predicates import DECISION, GRANT, GRANT_END, MEMBER, POLICY_ACTIVATION, REVIEW
 from sealwright.core.records import Artifact
@@ -17,34 +18,8 @@ from sealwright.evidence.history import History
 from sealwright.intake.versions import Datasets
 from sealwright.policy.accessdraw import Ledger
 from sealwright.policy.approvals import Request
-from sealwright.policy.grants import ACTION, GRANTABLE, PROJECT, Grant, Terms
+from sealwright.policy.grants import ACTION, GRANTABLE, PROJECT, Terms
 from sealwright.registry.versions import Models
-
-
-def grant_json(grant: Grant) -> dict[str, Any]:
-    """The stable shape of a grant (docs/reference/json-access.md)."""
-    return {
-        "grant": grant.id,
-        **grant.terms.jsonable(),
-        "expires": clock.stamp(grant.expires),
-        "approvers": list(grant.approvers),
-        "ended": grant.ended,
-        "used_bytes": grant.used_bytes,
-        "uses": grant.uses,
-        "last_used": grant.last_used,
-        "reason": grant.reason,
-        "time": grant.time,
-    }
-
-
-def grant_text(grant: Grant) -> str:
-    """One line for people."""
-    terms = grant.terms
-    purpose = f" for {terms.purpose}" if terms.purpose else ""
-    return (
-        f"{terms.principal} may {terms.action} {terms.resource}{purpose}"
-        f" until {clock.stamp(grant.expires)} ({grant.id[:16]})"
-    )
 
 
 def request(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:

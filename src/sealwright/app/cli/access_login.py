@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sealwright.app.wiring import Workspace
 
 
-def configure(words: Any) -> None:
+def add_words(words: Any) -> None:
     """Add both words to ``seal access``."""
     offer = words.add_parser("invite", help="invite a person, or enrol a service of a provider")
     offer.add_argument("name", metavar="NAME")
