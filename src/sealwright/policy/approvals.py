@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -264,6 +265,12 @@ class Book:
                 continue
             self.approvals.setdefault(approval.request, []).append(approval)
             self.people.meet(approval.approver)
+
+    def apart(self) -> Book:
+        """The same book for one decision, which meets people of its own."""
+        other = copy(self)
+        other.people = self.people.apart()
+        return other
 
     def matching(
         self, action: str, subjects: Iterable[Digest], params: Mapping[str, Json]

@@ -22,6 +22,8 @@ from sealwright.core.errors import BadInput
 from sealwright.core.records import Json
 from sealwright.policy import facts
 
+MOST_JUDGED = 4096
+
 
 class Rule(msgspec.Struct, frozen=True):
     """One policy: its ``@id``, what it says of itself, and what it reads."""
@@ -61,23 +63,42 @@ class Engine(msgspec.Struct, frozen=True):
     policies: cedarpy.PolicySet
     schema: cedarpy.Schema
     entities: cedarpy.Entities
+    judged: dict[tuple[str, str, str, bytes], Verdict] = msgspec.field(default_factory=dict)
 
     def judge(
         self, action: str, principal: str, resource: str, values: Mapping[str, Json]
     ) -> Verdict:
-        """One decision: ``action`` and ``warn:action`` over the same values. Never raises."""
+        """One decision: ``action`` and ``warn:action`` over the same values. Never raises.
+
+        The same question about the same values has the same answer: it is kept, up to
+        ``MOST_JUDGED`` of them. A set of policies never changes, so no answer goes stale.
+        """
         if not self.rules:
             return Verdict(False, (), (), ())
         try:
-            context = json.dumps(values, allow_nan=False)
-            requests = [
-                _request(prefix + action, principal, resource, context) for prefix in ("", "warn:")
-            ]
-            gate, warn = cedarpy.is_authorized_batch(
-                requests, self.policies, self.entities, self.schema
-            )
-        except (ValueError, TypeError, KeyError, RuntimeError) as error:
+            context = msgspec.json.encode(values)
+            question = (action, principal, resource, context)
+            known = self.judged.get(question)
+            if known is None:
+                known = self._ask(*question)
+                if len(self.judged) >= MOST_JUDGED:
+                    self.judged.clear()
+                self.judged[question] = known
+        except (ArithmeticError, ValueError, TypeError, KeyError, RuntimeError) as error:
             return Verdict(False, (), (), (f"{type(error).__name__}: {error}",))
+        return known
+
+    def _ask(self, action: str, principal: str, resource: str, context: bytes) -> Verdict:
+        gate_request, warn_request = (
+            _request(prefix + action, principal, resource, context.decode())
+            for prefix in ("", "warn:")
+        )
+        (gate,) = cedarpy.is_authorized_batch(
+            [gate_request], self.policies, self.entities, self.schema
+        )
+        # the context is the one just checked against the schema; checking it again is a sixth
+        # of the time, and an error in the check above denies
+        (warn,) = cedarpy.is_authorized_batch([warn_request], self.policies, self.entities)
         errors = (*gate.diagnostics.errors, *warn.diagnostics.errors)
         return Verdict(
             gate.decision is cedarpy.Decision.Allow and not errors,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -14,6 +15,7 @@ from sealwright.core.records import Artifact
 from sealwright.evidence.history import History
 from sealwright.evidence.lineage import Graph
 from sealwright.evidence.standing import Standing
+from sealwright.evidence.trust import Trust
 from sealwright.policy import facts, runs
 from sealwright.policy.activation import Timeline, timeline
 from sealwright.policy.approvals import Book, Request, Tally
@@ -72,24 +74,49 @@ def draw(
     return Drawn(facts.of(values), request, tuple(looser), readmit, notes)
 
 
-class _Ledger:
-    """What several facts share, read once per decision."""
+class _Read:
+    """What a history says to everybody: read once, for as long as the history is held."""
 
-    def __init__(self, history: History, context: Context, active: PolicySet) -> None:
-        self.history = history
-        self.context = context
-        self.active = active
+    def __init__(self, history: History, trust: Trust | None) -> None:
+        self.trust = trust
         self.graph = Graph.of(history)
-        self.book = Book(history, context.trust)
+        self.book = Book(history, trust)
         self.timeline: Timeline = timeline(history, self.book)
         self.holds = Holds(history, self.book, self.timeline)
         self.standing = Standing(history, self.graph)
-        self.revoked = self.standing.revoked.keys()
         self.versions = {
             subject.digest: entry
             for entry in history.of_type(DATASET_VERSION)
             for subject in entry.statement.subjects
         }
+
+
+_READ: WeakKeyDictionary[History, _Read] = WeakKeyDictionary()
+
+
+def _read(history: History, trust: Trust | None) -> _Read:
+    """A history never changes, so what was read of it holds while the trust is the same."""
+    known = _READ.get(history)
+    if known is None or known.trust is not trust:
+        known = _READ[history] = _Read(history, trust)
+    return known
+
+
+class _Ledger:
+    """What several facts share in one decision. People met in it are met in no other."""
+
+    def __init__(self, history: History, context: Context, active: PolicySet) -> None:
+        read = _read(history, context.trust)
+        self.history = history
+        self.context = context
+        self.active = active
+        self.graph = read.graph
+        self.book = read.book.apart()
+        self.timeline = read.timeline
+        self.holds = read.holds
+        self.standing = read.standing
+        self.revoked = self.standing.revoked.keys()
+        self.versions = read.versions
 
     def is_active(self, active: PolicySet) -> bool:
         newest = self.timeline.newest

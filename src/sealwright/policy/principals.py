@@ -93,6 +93,12 @@ class People:
         for account in accounts:
             self.meet(account)
 
+    def apart(self) -> People:
+        """A copy that learns by itself."""
+        other = People()
+        other._parent = dict(self._parent)
+        return other
+
     def meet(self, account: Account) -> None:
         """Learn that these belong together."""
         traits = _traits(account)
