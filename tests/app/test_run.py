@@ -248,3 +248,16 @@ def test_a_parquet_file_rewritten_with_equal_rows_is_no_false_alarm(project):
     parquet.write_table(table.slice(1), path)
     code, body, _ = project.seal(*both)
     assert (code, body["error"]["rule"]) == (1, "run.data-changed")
+
+
+def test_many_outputs_of_an_earlier_run_are_not_code_of_the_next(project):
+    project.write(
+        "train.py",
+        "import os\nos.makedirs('mlruns', exist_ok=True)\n"
+        "for n in range(120): open(f'mlruns/{n}.txt', 'w').write(str(n))\n"
+        "open('model.json','w').write('1')",
+    )
+    first = project.ok(*RUN)["runs"][0]
+    second = project.ok(*RUN)["runs"][0]
+    assert len(first["outputs"]) == len(second["outputs"]) == 121
+    assert first["code"] == second["code"]

@@ -12,11 +12,10 @@ import msgspec
 from sealwright.app import accessing, leaving
 from sealwright.app.datasets import memory_of
 from sealwright.app.gating import WorkspaceGate
+from sealwright.app.pastruns import earlier_outputs
 from sealwright.app.runidentity import WatchedStore, identity_of
 from sealwright.app.wiring import Workspace
-from sealwright.core import digest as digests
 from sealwright.core import predicates, refs, settings
-from sealwright.core.digest import Digest
 from sealwright.core.errors import BadInput, Refused
 from sealwright.core.locking import exclusive, is_held
 from sealwright.core.records import Artifact
@@ -70,8 +69,13 @@ def around(
     )
 
 
-def prepare(workspace: Workspace, spec: StageSpec, run: str, where: Around) -> Prepared:
-    """Resolve and pin everything a stage uses. Starts nothing. Raises: BadInput, Unavailable."""
+def prepare(
+    workspace: Workspace, spec: StageSpec, run: str, where: Around, reason: str = ""
+) -> Prepared:
+    """Resolve and pin everything a stage uses. Starts nothing.
+
+    Raises: BadInput, Unavailable, Refused and GateDenied (a network that may not be opened).
+    """
     history = workspace.history()
     catalogue = Datasets(history, workspace.store)
     wanted = spec.inputs or tuple(default_inputs(workspace, catalogue))
@@ -93,7 +97,7 @@ def prepare(workspace: Workspace, spec: StageSpec, run: str, where: Around) -> P
     return Prepared(
         named,
         run,
-        leaving.around_stage(workspace, named, where),
+        leaving.around_stage(workspace, named, where, reason),
         chosen,
         snapshot.take(workspace.root, not_code(workspace, catalogue, history, spec)),
         environment.describe(spec.argv, workspace.root),
@@ -218,18 +222,8 @@ def not_code(
     workspace: Workspace, catalogue: Datasets, history: History, spec: StageSpec
 ) -> set[str]:
     """Project paths that are data, or that an earlier run wrote and nobody changed since."""
-    paths = declared_paths(workspace, catalogue) | earlier_outputs(workspace.root, history)
+    paths = declared_paths(workspace, catalogue) | earlier_outputs(workspace, history)
     return paths | ({os.path.normpath(spec.model)} if spec.model else set())
-
-
-def earlier_outputs(project: Path, history: History) -> set[str]:
-    """Files that still are what a run in the log left: they would make each run differ."""
-    written: dict[str, set[Digest]] = {}
-    for entry in history.of_type(predicates.SLSA_PROVENANCE):
-        for subject in entry.statement.subjects:
-            if not subject.name.startswith("model:"):
-                written.setdefault(subject.name, set()).add(subject.digest)
-    return {path for path, made in written.items() if _digest(project / path) in made}
 
 
 def declared_paths(workspace: Workspace, catalogue: Datasets) -> set[str]:
@@ -263,10 +257,3 @@ def _resolve(workspace: Workspace, catalogue: Datasets, ref: Ref) -> Dataset:
         why="only signed data goes into the room",
         hint=f"seal data add {path} --name {ref.name}{labelled} --reason 'first delivery'",
     )
-
-
-def _digest(path: Path) -> Digest:
-    try:
-        return digests.of_file(path) if path.is_file() else ""
-    except OSError:
-        return ""

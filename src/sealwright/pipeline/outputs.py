@@ -15,6 +15,7 @@ from sealwright.pipeline.spec import StageSpec
 from sealwright.train.guess import guess_model
 from sealwright.train.spec import OutputFile
 
+OUTPUTS = "outputs"
 MOST_SUBJECTS = 100
 """More outputs than this are named together, by the digest of their list."""
 
@@ -72,5 +73,5 @@ def subjects_of(
     """What the provenance is about: the model, and each output or the list of them."""
     named = [Artifact(f"model:{spec.model_name}", model_digest)] if model_digest else []
     if len(outputs) > MOST_SUBJECTS:
-        return (*named, Artifact("outputs", digest.of_bytes(outputs_record(outputs))))
+        return (*named, Artifact(OUTPUTS, digest.of_bytes(outputs_record(outputs))))
     return (*named, *(Artifact(one.relpath, one.sha256) for one in outputs))

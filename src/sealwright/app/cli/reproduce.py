@@ -18,7 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Out) -> int:
     """Reproduce every stage of the run; the worst outcome is the exit code."""
-    from sealwright.app import referring, reproducing, wiring
+    from sealwright.app import pastruns, referring, reproducing, wiring
 
     workspace = wiring.open_workspace()
     ref = referring.run(args.ref, workspace.history())
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
         sys.stderr.write(data.decode("utf-8", "replace"))
 
     stages = []
-    for past in reproducing.past_runs(workspace, ref):
+    for past in pastruns.past_runs(workspace, ref):
         out.note(f"seal: {past.stage} again, on the code and data it was sealed with")
         stages.append((past, reproducing.reproduce(workspace, past, listen)))
     notes = workspace.settle()
