@@ -10,9 +10,13 @@ from sealwright.app import wiring
 from sealwright.app.wiring import Workspace
 from sealwright.core import settings as settings_
 from sealwright.core.errors import BadInput
+from sealwright.core.records import Json
 from sealwright.core.settings import EgressSettings, Settings
+from sealwright.pipeline import plan, segments
+from sealwright.pipeline import spec as specs
 from sealwright.pipeline.leaks import Secrets
 from sealwright.pipeline.network import Network
+from sealwright.pipeline.segments import Segment
 from sealwright.pipeline.spec import StageSpec
 from sealwright.pipeline.training import Around
 from sealwright.train import egress
@@ -56,6 +60,30 @@ def rules_of(settings: Settings, granted: Sequence[str], broker: Mapping[str, st
     return [_rule(host, asked, tables, secrets.get(host, "")) for host, asked in ports.items()]
 
 
+def segments_of(workspace: Workspace) -> tuple[Segment, ...]:
+    """Who may read what, by seal.toml's stages; a project without stages is one stage, ``run``.
+
+    Raises: BadInput, Refused (``egress.*``).
+    """
+    settings = workspace.settings
+    stages = specs.of_settings(settings) if settings.stage else (StageSpec(specs.ADHOC, (), ()),)
+    hosts = {}
+    for stage in stages:
+        wanted = (*settings.room.network, *stage.network)
+        rules = rules_of(settings, wanted, broker_of(stage))
+        hosts[stage.name] = egress.check(rules, settings.zones.production)
+    return segments.of_stages(plan.order(stages), hosts, tuple(settings.data))
+
+
+def broker_of(stage: StageSpec) -> dict[str, str]:
+    """Which of a stage's secrets the proxy adds, and for which host. Raises: BadInput."""
+    return {
+        name: egress.parse(how.removeprefix("broker:"))[0]
+        for name, how in stage.secrets.items()
+        if how.startswith("broker:")
+    }
+
+
 def _rule(
     host: str, asked: Sequence[int], tables: Mapping[str, EgressSettings], secret: str
 ) -> Rule:
@@ -80,14 +108,14 @@ def _rule(
     )
 
 
-def around_stage(workspace: Workspace, spec: StageSpec, where: Around) -> Around:
+def around_stage(workspace: Workspace, spec: StageSpec, where: Around, reason: str = "") -> Around:
     """``where`` with this stage's network and secrets in it.
 
     Raises: BadInput (no such secret), Refused (``egress.*``), GateDenied (no grant).
     """
     secrets = _secrets(workspace, spec)
-    granted = (*workspace.settings.room.network, *spec.network)
-    rules = rules_of(workspace.settings, granted, secrets.broker)
+    wanted = (*workspace.settings.room.network, *spec.network)
+    rules = rules_of(workspace.settings, wanted, secrets.broker)
     variables = {**where.variables, **{name: secrets.values[name] for name in secrets.env}}
     variables |= dict.fromkeys(secrets.broker, "held-by-the-broker")
     where = msgspec.structs.replace(where, variables=variables, secrets=secrets)
@@ -95,7 +123,8 @@ def around_stage(workspace: Workspace, spec: StageSpec, where: Around) -> Around
         return where
     zones = tuple(workspace.settings.zones.production)
     checked = egress.check(rules, zones)
-    network = Network(checked, zones, _is_granted(workspace), wiring.egress_opener(workspace))
+    granted = _ask(workspace, spec, checked, reason)
+    network = Network(checked, zones, granted, wiring.egress_opener(workspace))
     return msgspec.structs.replace(where, network=network)
 
 
@@ -107,11 +136,6 @@ def _secrets(workspace: Workspace, spec: StageSpec) -> Secrets:
             f"stage {spec.name} uses the secret {missing[0]}, and there is none",
             hint=f"seal secret set {missing[0]}",
         )
-    broker = {
-        name: egress.parse(how.removeprefix("broker:"))[0]
-        for name, how in spec.secrets.items()
-        if how.startswith("broker:")
-    }
     env = tuple(name for name, how in spec.secrets.items() if how == "env")
     values = workspace.secrets.values() if held else {}
     if clash := sorted(set(spec.secrets) & set(spec.env)):
@@ -119,9 +143,23 @@ def _secrets(workspace: Workspace, spec: StageSpec) -> Secrets:
             f"{clash[0]} is a secret of stage {spec.name} and in its env as well",
             why="one of them would be the other's leak",
         )
-    return Secrets(values, env, broker, workspace.settings.secrets.outputs)
+    return Secrets(values, env, broker_of(spec), workspace.settings.secrets.outputs)
 
 
-def _is_granted(workspace: Workspace) -> bool:
-    """Alone, whoever writes it down grants it; in a team somebody has to."""
-    return workspace.profile == "solo"
+def _ask(workspace: Workspace, spec: StageSpec, rules: Sequence[Rule], reason: str) -> bool:
+    """Whether the present principal may open this network: exactly these rules, no others.
+
+    One member alone is not asked. Raises: GateDenied (a request for it is left in the log).
+    """
+    from sealwright.app import accessing
+
+    params: dict[str, Json] = {
+        "stage": spec.name,
+        "hosts": [f"{rule.host}:{port}" for rule in rules for port in rule.ports],
+        "rules": egress.digest_of(rules),
+    }
+    purpose = next((rule.purpose for rule in rules if rule.purpose), "")
+    project = [accessing.whole_project(workspace)]
+    return accessing.require(
+        workspace, "egress", project, purpose=purpose, reason=reason, params=params
+    ).allowed

@@ -61,6 +61,9 @@ _OPEN = re.compile(
 )
 
 
+_KEY_END = re.compile(rb"-----END (?:[A-Z]{2,9} ){0,3}PRIVATE KEY-----")
+
+
 class Hit(msgspec.Struct, frozen=True):
     """One secret in a piece of bytes."""
 
@@ -117,7 +120,7 @@ class Redactor:
         if match := _OPEN.search(data, max(0, len(data) - _MOST_TOKEN - 16)):
             hold = min(hold, match.start())
         begun = data.rfind(b"-----BEGIN", max(0, len(data) - _MOST_KEY))
-        if begun >= 0 and b"-----END" not in data[begun:]:
+        if begun >= 0 and not _KEY_END.search(data, begun):
             hold = min(hold, begun)
         return hold
 

@@ -5,6 +5,7 @@ seal policy show               the rules in force, and what policies/ says
 seal policy activate           put policies/ in force, by a statement in the log
 seal policy explain ID         why a gate decided as it did, judged again from the log
 seal policy write              put the shipped rules of the profile into policies/
+seal policy network            which stage reads what and reaches whom (--kubernetes: as YAML)
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     activate.add_argument("--reason", required=True, help="why; goes into the log")
     explain = words.add_parser("explain", help="why a gate decided as it did")
     explain.add_argument("id", metavar="ID", help="a decision's id, a log index, or latest")
+    network = words.add_parser("network", help="which stage reads what and reaches whom")
+    network.add_argument(
+        "--kubernetes", action="store_true", help="as NetworkPolicy objects, in YAML"
+    )
     write = words.add_parser("write", help="write the shipped rules that are not there yet")
     write.add_argument("--only", default="", metavar="FILE", help="write this one anew")
 
@@ -53,6 +58,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
         "activate": _activate,
         "explain": _explain,
         "write": _write,
+        "network": _network,
     }
     return words[args.word](workspace, args, out)
 
@@ -267,6 +273,12 @@ def _write(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
         else "every shipped file is there",
     )
     return 0
+
+
+def _network(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
+    from sealwright.app.cli import policy_network
+
+    return policy_network.run(workspace, args, out)
 
 
 def _told(judgement: Judgement) -> dict[str, Any]:

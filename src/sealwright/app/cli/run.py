@@ -108,7 +108,7 @@ def _stage(
     run_id = engine.new_run_id(workspace.clock())
     with running.running(workspace, run_id):
         where = running.around(workspace, args.isolation, args.gpu)
-        prepared = running.prepare(workspace, spec, run_id, where)
+        prepared = running.prepare(workspace, spec, run_id, where, args.reason)
         _announce(prepared, out)
         started = time.monotonic()
         ran = running.execute(workspace, prepared, _listener(out), args.reason, args.purpose)
