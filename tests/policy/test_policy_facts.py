@@ -77,7 +77,7 @@ def test_what_is_not_known_of_the_room_counts_as_no_room() -> None:
         {"rung": "S3", "network": "none"},
         {"rung": True, "network": "none"},
         {"rung": -1},
-        {"rung": 4},
+        {"rung": 5},
         {"rung": None},
     ],
 )

@@ -98,6 +98,8 @@ class Sealed:
             "XDG_STATE_HOME": str(project.parent / "state"),
         }
 
+    isolation = "standard"
+
     def seal(self, *words: str, ends: int = 0) -> Any:
         """``seal --json``: the object it printed."""
         done = subprocess.run(
@@ -119,9 +121,15 @@ class Sealed:
         return self
 
     def run(self, *command: str) -> tuple[set[str], Any]:
-        (run,) = self.seal("run", "--", *command)["runs"]
+        (run,) = self.seal("run", "--isolation", self.isolation, "--", *command)["runs"]
         assert run["model"] is not None
         return {output["path"] for output in run["outputs"]}, run
+
+
+@pytest.fixture(params=["standard", "strict"], autouse=True)
+def isolation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every script runs in both rooms."""
+    monkeypatch.setattr(Sealed, "isolation", request.param)
 
 
 def test_scikit_learn_with_joblib_workers_is_sealed_and_reproduced(

@@ -13,10 +13,12 @@ ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 ALLOW, KILL = 0x7FFF0000, 0x80000000
 
 
-def judge(machine: str, number: int, *args: int, arch: int | None = None) -> int:
+def judge(
+    machine: str, number: int, *args: int, arch: int | None = None, strict: bool = False
+) -> int:
     """What the kernel's BPF machine would answer (man 2 seccomp, man 4 bpf)."""
     data = struct.pack("=IIQ6Q", number, ARCH[machine] if arch is None else arch, 0, *_six(args))
-    code = list(struct.iter_unpack("=HBBI", seccomp.program(machine)))
+    code = list(struct.iter_unpack("=HBBI", seccomp.program(machine, strict=strict)))
     at = value = 0
     while True:
         op, when_true, when_false, operand = code[at]
@@ -25,6 +27,8 @@ def judge(machine: str, number: int, *args: int, arch: int | None = None) -> int
             value = int.from_bytes(data[operand : operand + 4], "little")
         elif op == 0x06:
             return operand
+        elif op == 0x54:
+            value &= operand
         else:
             holds = {0x15: value == operand, 0x35: value >= operand, 0x45: bool(value & operand)}
             at += when_true if holds[op] else when_false

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gc
 import os
+import select
 import signal
 import socket
 import warnings
@@ -22,11 +23,11 @@ from pathlib import Path
 
 import msgspec
 
-from sealwright.train import kernel, limits
+from sealwright.train import kernel, limits, world
 from sealwright.train.mounts import InputMount
 from sealwright.train.spec import Limits
 
-_FOLDERS = ("work", "inputs", "etc", "scratch")
+_FOLDERS = ("work", "inputs", "etc", "scratch", "world")
 _WRITABLE = ("home", "tmp", "shm")
 
 
@@ -41,13 +42,18 @@ class Berth(msgspec.Struct, frozen=True):
 
 
 class Launch(msgspec.Struct, frozen=True):
-    """What the keeper turns into. ``keep`` are the descriptors bubblewrap itself needs."""
+    """What the keeper turns into. ``keep`` are the descriptors bubblewrap itself needs.
+
+    ``drop`` is whom it becomes first; ``strict`` refuses where a lesser room goes on.
+    """
 
     program: str
     argv: tuple[str, ...]
     keep: tuple[int, ...]
     stdio: tuple[int, int, int]
     limits: Limits
+    strict: bool = False
+    drop: world.Drop | None = None
 
 
 class Failed(OSError):
@@ -174,12 +180,29 @@ def _become(
     step[0] = "inputs"
     _mount_inputs(berth, mounts)
     step[0] = "limits"
-    limits.set_rlimits(launch.limits, grouped=grouped)
-    kernel.join_new_session_keyring()
+    limits.set_rlimits(launch.limits, grouped=grouped, own_uid=launch.drop is not None)
+    if launch.drop is not None:
+        step[0] = "world"
+        world.enter(f"{berth.point}/world", launch.drop)
+        step[0] = "uid-drop"
+        _become_nobody(launch.drop, channel)
+    step[0] = "session-keyring"
+    with suppress(*() if launch.strict else (OSError,)):
+        kernel.join_new_session_keyring()
     step[0] = "exec"
     _arrange_descriptors(launch)
     os.chdir("/")
     os.execve(launch.program, launch.argv, {})  # noqa: S606  (no shell is the point)
+
+
+def _become_nobody(drop: world.Drop, channel: socket.socket) -> None:
+    """A change of uid clears what ends this process with its parent; set it again, then look."""
+    world.become(drop.uid)
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    watch = select.poll()
+    watch.register(channel, select.POLLHUP)
+    if watch.poll(0):
+        os._exit(1)
 
 
 def _await(channel: socket.socket, word: bytes) -> None:

@@ -56,6 +56,11 @@ def mount(source: str, target: str, kind: str, flags: int, options: str = "") ->
     _check(result, f"mount {target}")
 
 
+def unmount(target: str, flags: int) -> None:
+    """umount2(2). Raises: OSError."""
+    _check(libc().umount2(os.fsencode(target), flags), f"umount {target}")
+
+
 def prctl(option: int, value: int) -> None:
     """prctl(2) with one number. Raises: OSError."""
     _check(libc().prctl(option, ctypes.c_ulong(value), 0, 0, 0), f"prctl {option}")
@@ -69,10 +74,15 @@ def is_subreaper() -> bool:
 
 
 def join_new_session_keyring() -> None:
-    """Leave the inherited session keyring for an empty one; nothing to do without keyrings."""
-    number = _KEYCTL.get(platform.machine())
-    if number is not None:
-        libc().syscall(ctypes.c_long(number), _KEYCTL_JOIN_SESSION_KEYRING, None, 0, 0, 0)
+    """Leave the inherited session keyring for an empty one; nothing to do without keyrings.
+
+    Raises: OSError (there are keyrings, and this process may not have one of its own).
+    """
+    number = ctypes.c_long(_KEYCTL[platform.machine()])
+    if libc().syscall(number, _KEYCTL_JOIN_SESSION_KEYRING, None, 0, 0, 0) < 0:
+        code = ctypes.get_errno()
+        if code != _ENOSYS:
+            raise OSError(code, os.strerror(code), "keyctl")
 
 
 def close_on_exec_from(first: int) -> None:

@@ -217,16 +217,18 @@ def _field(path: Path, name: str) -> int:
     return 0
 
 
-def set_rlimits(limits: Limits, *, grouped: bool) -> None:
+def set_rlimits(limits: Limits, *, grouped: bool, own_uid: bool = False) -> None:
     """In the child, before it becomes the room: what no cgroup does, or all of it without one.
 
     A core limit of 1 also keeps a piped core pattern from taking the room's memory out
-    (man 5 core). Data, not address space: CUDA and thread stacks reserve far more than they use.
+    (man 5 core). A uid of the room's own is counted beside a cgroup as well. Data, not address
+    space: CUDA and thread stacks reserve far more than they use.
     """
     _lower(resource.RLIMIT_CORE, 1)
     _lower(resource.RLIMIT_FSIZE, limits.output_bytes)
     if not grouped:
         _lower(resource.RLIMIT_DATA, limits.memory_bytes)
+    if own_uid or not grouped:
         _lower(resource.RLIMIT_NPROC, limits.processes + 2)
 
 
@@ -237,11 +239,11 @@ def _lower(which: int, value: int) -> None:
     resource.setrlimit(which, (value, value))
 
 
-def facts(group: Cgroup | None) -> dict[str, str]:
+def facts(group: Cgroup | None, *, own_uid: bool = False) -> dict[str, str]:
     """Which mechanism holds which limit."""
     if group is not None:
         held = f"cgroup-{group.version}"
         return {"limit_memory": held, "limit_processes": held}
     # the kernel exempts root from RLIMIT_NPROC
-    processes = "none" if os.getuid() == 0 else "rlimit-nproc"
+    processes = "none" if os.getuid() == 0 and not own_uid else "rlimit-nproc"
     return {"limit_memory": "rlimit-data-per-process", "limit_processes": processes}

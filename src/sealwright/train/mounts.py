@@ -36,6 +36,7 @@ _ETC = (
 _SYS = ("/sys/devices/system/cpu", "/sys/devices/system/node")
 _GPU = ("nvidia", "dri", "kfd")
 _GPU_SYS = ("/sys/bus/pci", "/sys/class/drm", "/sys/class/kfd", "/sys/devices", "/sys/dev/char")
+_TELLTALE = ("keys", "key-users")  # the names of every key this user holds
 _TAKEN = ("/proc", "/dev", "/sys")
 
 
@@ -211,7 +212,7 @@ def _proc_covers() -> list[Bind]:
             mode = entry.stat(follow_symlinks=False).st_mode
             if entry.is_dir() or mode & 0o222:
                 binds.append(("--ro-bind", entry.path, entry.path))
-            elif not mode & 0o044:
+            elif not mode & 0o044 or entry.name in _TELLTALE:
                 binds.append(("--ro-bind", os.devnull, entry.path))
     return binds
 
@@ -239,6 +240,12 @@ def _links() -> list[str]:
         if path.is_symlink():
             args += ["--symlink", str(path.readlink()), str(path)]
     return args
+
+
+def system_links() -> Iterator[tuple[str, str]]:
+    """Where /bin and the like are links: target and link."""
+    words = _links()
+    return zip(words[1::3], words[2::3], strict=True)
 
 
 def gpu_binds() -> list[Bind]:

@@ -19,11 +19,12 @@ from pathlib import Path
 import msgspec
 
 from sealwright.core.errors import Refused
-from sealwright.train import keeper, limits, seccomp
+from sealwright.train import keeper, landlock, limits, seccomp
 from sealwright.train.spec import MIB, Limits
 
 RULE = "room.missing-primitive"
 OLDEST = (0, 5)
+SMALL = Limits(memory_bytes=64 * MIB, processes=16)
 DISABLES_USERNS_FROM = (0, 8)
 _INSTALL = (
     ("apt-get", "sudo apt-get install bubblewrap"),
@@ -49,6 +50,11 @@ _SWITCHES = (  # file, the value that forbids, the line that allows
         "sudo sysctl -w user.max_user_namespaces=15000",
     ),
 )
+_STRICT_STEPS = {  # a step of the keeper that only strict insists on, and what mends it
+    "world": "start it as a plain user, or pass --isolation standard",
+    "uid-drop": "start it as a plain user, or pass --isolation standard",
+    "session-keyring": "allow keyctl(2), or pass --isolation standard",
+}
 _IN_CONTAINER = (
     "in a container, start it with --cap-add SYS_ADMIN --security-opt seccomp=unconfined"
     " --security-opt apparmor=unconfined; or pass --isolation none, and let policy decide"
@@ -85,34 +91,64 @@ def survey() -> list[Primitive]:
     if found[0].present:
         found.append(_namespaces_primitive())
     found += [_memory_primitive(), _cgroup_primitive()]
+    if found[0].present and found[1].present:
+        found += [msgspec.structs.replace(one, required=False) for one in for_strict(bubblewrap())]
     return found
 
 
 def bubblewrap() -> Bubblewrap:
     """The program. Raises: Refused (`room.missing-primitive`)."""
     if sys.platform != "linux":
-        raise _refused(_not_linux())
+        raise refused(_not_linux())
     primitive = _bubblewrap_primitive()
     if not primitive.present:
-        raise _refused(primitive)
+        raise refused(primitive)
     if not seccomp.supported():
-        raise _refused(_filter_primitive())
+        raise refused(_filter_primitive())
     path = shutil.which("bwrap") or ""
     return Bubblewrap(path, _version(path, Path(path).stat().st_mtime_ns))
+
+
+def for_strict(program: Bubblewrap) -> list[Primitive]:
+    """What a strict room needs beside what every room needs; quick enough for every start."""
+    nested = program.version >= DISABLES_USERNS_FROM
+    found = [
+        Primitive(
+            "no-nested-namespaces",
+            nested,
+            True,
+            f"bwrap {program.text} {'forbids' if nested else 'cannot forbid'} user namespaces",
+            "" if nested else "install bubblewrap 0.8 or later",
+        ),
+        _landlock_primitive(),
+    ]
+    return found
+
+
+def _landlock_primitive() -> Primitive:
+    version = landlock.abi()
+    if version < landlock.OLDEST:
+        detail = f"Landlock ABI {version}; {landlock.OLDEST} or later is needed"
+        mend = "use Linux 6.2 or later, booted with landlock in its lsm= list"
+        return Primitive("landlock", False, True, detail, mend)
+    return Primitive("landlock", True, True, f"Landlock ABI {version}")
 
 
 def refusal(failed: keeper.Failed) -> Refused:
     """What to tell when the keeper could not do its part."""
     detail = f"{failed.step or 'start'}: {failed.strerror}"
-    return _refused(Primitive("private-memory", False, True, detail, _mend_namespaces()))
+    name = failed.step if failed.step in _STRICT_STEPS else "private-memory"
+    mend = _STRICT_STEPS.get(failed.step) or _mend_namespaces()
+    return refused(Primitive(name, False, True, detail, mend))
 
 
 def setup_refusal(message: str) -> Refused:
     """What to tell when bubblewrap itself gave up before the command started."""
-    return _refused(Primitive("namespaces", False, True, message, _mend_namespaces()))
+    return refused(Primitive("namespaces", False, True, message, _mend_namespaces()))
 
 
-def _refused(primitive: Primitive) -> Refused:
+def refused(primitive: Primitive) -> Refused:
+    """The refusal of a run for want of ``primitive``."""
     return Refused(
         f"this machine cannot make a sealed room: {primitive.name} is missing",
         why=primitive.detail,
@@ -194,7 +230,7 @@ def _memory_primitive() -> Primitive:
 
 
 def _cgroup_primitive() -> Primitive:
-    group = limits.make_cgroup(Limits(memory_bytes=64 * MIB, processes=16))
+    group = limits.make_cgroup(SMALL)
     if group is None:
         return Primitive(
             "cgroup",

@@ -22,6 +22,7 @@ from sealwright.core.errors import BadInput
 from sealwright.train import (
     fill,
     keeper,
+    landlock,
     leftovers,
     limits,
     missing,
@@ -29,7 +30,10 @@ from sealwright.train import (
     outcome,
     primitives,
     seccomp,
+    strict,
+    threshold,
     unisolated,
+    world,
 )
 from sealwright.train.capture import Capture
 from sealwright.train.census import Census
@@ -91,12 +95,16 @@ class _Room:
     def __init__(self, spec: RoomSpec, program: primitives.Bubblewrap, stack: ExitStack) -> None:
         self.spec = spec
         self.program = program
+        self.strict = spec.isolation == "strict"
+        self.drop: world.Drop | None = None
         self.stack = stack
         self.bounds = limits.resolve(spec.limits)
         self.plan = mounts.plan_inputs(item.relpath for item in spec.inputs)
         self.sockets = mounts.socket_binds(spec.sockets)
         self.folder = leftovers.make_folder(spec.scratch)
         stack.callback(leftovers.remove, self.folder)
+        if self.strict:
+            strict.check(spec, program)
         self.berth = self._berth()
         self.gpu = mounts.gpu_binds() if spec.gpu == "auto" else []
         self.group = limits.make_cgroup(self.bounds)
@@ -106,7 +114,8 @@ class _Room:
 
     def run(self, listener: Listener) -> RoomResult:
         try:
-            pid, channel = keeper.start(self.berth, self.plan, self._launch(), self._joined)
+            launch = self._launch()
+            pid, channel = keeper.start(self.berth, self.plan, launch, self._joined)
         except keeper.Failed as failed:
             raise primitives.refusal(failed) from failed
         process = Process(pid)
@@ -146,19 +155,27 @@ class _Room:
             [*self.gpu, *self.sockets],
             disable_userns=self.program.version >= primitives.DISABLES_USERNS_FROM,
         )
-        for name, value in environment(self.spec).items():
+        env = environment(self.spec)
+        for name, value in env.items():
             args += ["--setenv", name, value]
+        command, keep = self.spec.argv, list[int]()
+        if self.strict:
+            self.drop = strict.drop(args, self.program.path, self.spec.sockets)
+            more, fd = strict.arguments(self.spec, env, self.stack)
+            args, command, keep = [*more, *args], (strict.PROGRAM,), [fd]
         args_fd = memory_file(self.stack, b"".join(os.fsencode(arg) + b"\0" for arg in args))
-        filter_fd = memory_file(self.stack, seccomp.program())
+        filter_fd = memory_file(self.stack, seccomp.program(strict=self.strict))
         pipes = self.pipes
         options = ["--args", args_fd, "--seccomp", filter_fd]
         options += ["--json-status-fd", pipes.status_write]
         return keeper.Launch(
             program=self.program.path,
-            argv=("bwrap", *map(str, options), "--", *self.spec.argv),
-            keep=(args_fd, filter_fd, pipes.status_write),
+            argv=("bwrap", *map(str, options), "--", *command),
+            keep=(args_fd, filter_fd, pipes.status_write, *keep),
             stdio=(pipes.null, pipes.stdout_write, pipes.stderr_write),
             limits=self.bounds,
+            strict=self.strict,
+            drop=self.drop,
         )
 
     def _joined(self, pid: int) -> bool:
@@ -175,9 +192,12 @@ class _Room:
         work = _folder(self.stack, "work", root)
         etc = _folder(self.stack, "etc", root)
         inputs = _folder(self.stack, self.berth.inputs_on_disk or "inputs", root)
-        fill.lay_small(etc, mounts.small_files(os.getuid(), os.getgid()))
+        ids = (strict.INSIDE,) * 2 if self.strict else (os.getuid(), os.getgid())
+        fill.lay_small(etc, mounts.small_files(*ids))
         laid = fill.lay_code(work, self.spec.code, self.plan)
         fill.lay_inputs(inputs, self.spec.inputs, self.spec.code, self.plan)
+        if self.drop is not None:
+            strict.hand_over(root, self.drop.uid)
         return work, laid
 
     def _follow(
@@ -196,9 +216,11 @@ class _Room:
         )
         stderr = captures["stderr"].tail()
         if watched.ended == "by-itself" and watched.exit_code is None and not watched.signal:
-            if not stderr.startswith("bwrap: execvp"):
+            if self.strict or not stderr.startswith("bwrap: execvp"):
                 raise primitives.setup_refusal(stderr.strip())
             watched = msgspec.structs.replace(watched, exit_code=_NOT_FOUND)
+        if watched.exit_code == threshold.FAILED and stderr.startswith(threshold.REFUSED.decode()):
+            raise primitives.setup_refusal(stderr.strip())
         pressure = self._pressure(work, census)
         ended = outcome.how_it_ended(watched, pressure, stderr)
         tree = WorkTree(os.dup(work), laid, self.plan)
@@ -244,14 +266,18 @@ class _Room:
             "backend_version": self.program.text,
             "namespaces": "user,pid,network,mount,ipc,uts,cgroup",
             "network": "none",
-            "seccomp": seccomp.program_digest(),
-            "rung": f"bwrap+seccomp+{held}" + ("+gpu" if self.gpu else ""),
+            "seccomp": seccomp.program_digest(strict=self.strict),
+            "landlock": landlock.abi() if self.strict else 0,
+            "rung": "bwrap+seccomp+"
+            + ("landlock+" if self.strict else "")
+            + held
+            + ("+gpu" if self.gpu else ""),
             "gpu": "bound" if self.gpu else ("absent" if self.spec.gpu == "auto" else "off"),
             "plaintext_on_disk": bool(self.berth.inputs_on_disk),
             "hash_seed": environment(self.spec)["PYTHONHASHSEED"],
             "swap": _swap(),
-            "uid": os.getuid(),
-            **limits.facts(self.group),
+            "uid": self.drop.uid if self.drop else os.getuid(),
+            **limits.facts(self.group, own_uid=self.drop is not None),
         }
 
 

@@ -1,8 +1,10 @@
-"""The room's system-call filter: a deny list as classic BPF, made for bubblewrap's --seccomp.
+"""The room's system-call filter as classic BPF, made for bubblewrap's --seccomp.
 
-It closes what namespaces leave open: io_uring, userfaultfd, ptrace, BPF, perf, the kernel
-keyrings, mounting, nested namespaces, and socket families other than Unix, IP and the
-routing netlink that getifaddrs(3) needs. Layout of ``struct seccomp_data``: man 2 seccomp.
+``standard`` denies what namespaces leave open: io_uring, userfaultfd, ptrace, BPF, perf, the
+kernel keyrings, mounting, nested namespaces, and socket families other than Unix, IP and the
+routing netlink that getifaddrs(3) needs. ``strict`` also knows only the calls of
+``vocabulary.ALLOWED``; another answers ENOSYS, so that libraries take their older path.
+Layout of ``struct seccomp_data``: man 2 seccomp.
 """
 
 from __future__ import annotations
@@ -13,11 +15,12 @@ import struct
 
 from sealwright.core import digest
 from sealwright.core.digest import Digest
+from sealwright.train.vocabulary import ALLOWED
 
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _X32_BIT = 0x40000000
 
-_LD_ABS, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
+_LD_ABS, _JEQ, _JGE, _JSET, _AND, _RET = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 _NR, _ARCH, _ARG0_LOW, _ARG1_LOW, _ARG2_LOW = 0, 4, 16, 24, 32
 _ALLOW, _ERRNO, _KILL_PROCESS = 0x7FFF0000, 0x00050000, 0x80000000
 
@@ -86,6 +89,12 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
 }
 """System call -> (x86-64 number, AArch64 number); each answers EPERM."""
 
+_RAW_SOCKET = 3
+_SOCKET_TYPE = 0xF
+_MKNOD = {"x86_64": ((133, _ARG1_LOW), (259, _ARG2_LOW)), "aarch64": ((33, _ARG2_LOW),)}
+_DEVICE_BIT = 0o020000  # set in S_IFCHR and S_IFBLK alone of what mknod(2) makes
+_PERSONALITY = {"x86_64": 135, "aarch64": 92}
+_QUERY_PERSONALITY = 0xFFFFFFFF
 _SOCKET = {"x86_64": (41, 53), "aarch64": (198, 199)}
 _CLONE = {"x86_64": 56, "aarch64": 220}
 _IOCTL = {"x86_64": 16, "aarch64": 29}
@@ -95,7 +104,7 @@ _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK, _NETLINK_ROUTE = 1, 2, 10, 16, 0
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 
 
-def program(machine: str = "") -> bytes:
+def program(machine: str = "", *, strict: bool = False) -> bytes:
     """The filter for ``machine`` (this one by default): ``struct sock_filter`` after another.
 
     Raises: KeyError where ``supported`` says no.
@@ -119,9 +128,17 @@ def program(machine: str = "") -> bytes:
     code += _when(_CLONE[machine], _no_new_namespaces())
     code += _when(_IOCTL[machine], _no_terminal_injection())
     for number in _SOCKET[machine]:
-        code += _when(number, _known_families())
-    code.append(_op(_RET, _ALLOW))
-    return b"".join(code)
+        code += _when(number, _known_families(strict=strict))
+    if not strict:
+        return b"".join([*code, _op(_RET, _ALLOW)])
+    code += _when(_PERSONALITY[machine], _only_a_look_at_personality())
+    for number, argument in _MKNOD[machine]:
+        code += _when(number, _no_devices(argument))
+    for numbers in ALLOWED.values():
+        number = numbers[column]
+        if number is not None:
+            code += [_op(_JEQ, number, 0, 1), _op(_RET, _ALLOW)]
+    return b"".join([*code, _deny(errno.ENOSYS)])
 
 
 def supported(machine: str = "") -> bool:
@@ -129,9 +146,9 @@ def supported(machine: str = "") -> bool:
     return (machine or platform.machine()) in _AUDIT_ARCH
 
 
-def program_digest() -> Digest:
+def program_digest(*, strict: bool = False) -> Digest:
     """The SHA-256 of this machine's filter, for evidence; empty where there is none."""
-    return digest.of_bytes(program()) if supported() else ""
+    return digest.of_bytes(program(strict=strict)) if supported() else ""
 
 
 def _op(code: int, value: int, when_true: int = 0, when_false: int = 0) -> bytes:
@@ -166,8 +183,8 @@ def _no_terminal_injection() -> list[bytes]:
     ]
 
 
-def _known_families() -> list[bytes]:
-    return [
+def _known_families(*, strict: bool) -> list[bytes]:
+    block = [
         _op(_LD_ABS, _ARG0_LOW),
         _op(_JEQ, _AF_UNIX, 6, 0),
         _op(_JEQ, _AF_INET, 5, 0),
@@ -176,5 +193,38 @@ def _known_families() -> list[bytes]:
         _op(_LD_ABS, _ARG2_LOW),
         _op(_JEQ, _NETLINK_ROUTE, 1, 0),
         _deny(errno.EAFNOSUPPORT),
+        _op(_RET, _ALLOW),
+    ]
+    return [*_no_raw_ip(), *block] if strict else block
+
+
+def _no_raw_ip() -> list[bytes]:
+    """Raw sockets of Unix and netlink are harmless; of IP they need a capability anyway."""
+    return [
+        _op(_LD_ABS, _ARG0_LOW),
+        _op(_JEQ, _AF_INET, 1, 0),
+        _op(_JEQ, _AF_INET6, 0, 4),
+        _op(_LD_ABS, _ARG1_LOW),
+        _op(_AND, _SOCKET_TYPE),
+        _op(_JEQ, _RAW_SOCKET, 0, 1),
+        _deny(errno.EPERM),
+    ]
+
+
+def _only_a_look_at_personality() -> list[bytes]:
+    return [
+        _op(_LD_ABS, _ARG0_LOW),
+        _op(_JEQ, _QUERY_PERSONALITY, 1, 0),
+        _op(_JEQ, 0, 0, 1),
+        _op(_RET, _ALLOW),
+        _deny(errno.EPERM),
+    ]
+
+
+def _no_devices(argument: int) -> list[bytes]:
+    return [
+        _op(_LD_ABS, argument),
+        _op(_JSET, _DEVICE_BIT, 0, 1),
+        _deny(errno.EPERM),
         _op(_RET, _ALLOW),
     ]

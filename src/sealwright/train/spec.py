@@ -14,6 +14,7 @@ import msgspec
 from sealwright.core.digest import Digest
 from sealwright.core.ports import Readable
 from sealwright.core.records import Finding
+from sealwright.core.settings import Isolation
 
 MIB = 1 << 20
 GIB = 1 << 30
@@ -91,7 +92,7 @@ class RoomSpec(msgspec.Struct, frozen=True):
     env: Mapping[str, str] = msgspec.field(default_factory=dict)
     read_only: tuple[Path, ...] = ()
     limits: Limits = Limits()
-    isolation: Literal["standard", "none"] = "standard"
+    isolation: Isolation = "standard"
     gpu: Literal["off", "auto"] = "off"
     logs: Mapping[Channel, BinaryIO] = msgspec.field(default_factory=dict)
     sockets: Mapping[str, Path] = msgspec.field(default_factory=dict)
