@@ -175,6 +175,11 @@ class House:
         self.add(asked)
         return self.book.requests[approvals.digest_of(asked.predicate)]
 
+    def agree(self, request: Any) -> None:
+        """Two people who did not ask approve."""
+        self.approve(request, self.bob)
+        self.approve(request, self.cy)
+
     def approve(self, request: Any, by: Person, signer: Signer | None = None) -> int:
         return self.add(
             approvals.approve(request, signer or by.signer, by.account, "looked at it", self.now)

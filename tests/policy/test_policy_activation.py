@@ -46,30 +46,33 @@ def test_solo_activates_alone_with_a_reason() -> None:
     ("before", "after"),
     [("team", "team"), ("team", "solo"), ("solo", "team"), ("regulated", "solo")],
 )
-def test_where_a_team_is_involved_it_takes_another_person(before: str, after: str) -> None:
+def test_where_a_team_is_involved_it_takes_two_others(before: str, after: str) -> None:
     house = House(before)
     with pytest.raises(GateDenied) as denied:
         house.activate(edited(after))
     assert denied.value.rule == "policy.second-person"
     request = house.ask("policy.activate", [edited(after).artifact], house.ann)
     house.approve(request, house.ann)
-    with pytest.raises(GateDenied, match="second person"):
+    with pytest.raises(GateDenied, match="2 other people"):
         house.activate(edited(after))
     house.approve(request, house.bob)
+    with pytest.raises(GateDenied, match="2 other people"):
+        house.activate(edited(after))
+    house.approve(request, house.cy)
     house.activate(edited(after))
     assert in_force(house) == edited(after).digest
 
 
 def test_the_approver_cannot_be_the_one_who_activates() -> None:
     house = House("team")
-    house.approve(house.ask("policy.activate", [edited("team").artifact], house.ann), house.bob)
+    house.agree(house.ask("policy.activate", [edited("team").artifact], house.ann))
     with pytest.raises(GateDenied):
         house.activate(edited("team"), by=house.bob)
 
 
 def test_an_approval_of_another_set_does_not_help() -> None:
     house = House("team")
-    house.approve(house.ask("policy.activate", [house.policy.artifact], house.ann), house.bob)
+    house.agree(house.ask("policy.activate", [house.policy.artifact], house.ann))
     with pytest.raises(GateDenied):
         house.activate(edited("team"))
 

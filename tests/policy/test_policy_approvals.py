@@ -100,7 +100,7 @@ def test_the_requester_does_not_count_in_team() -> None:
     judged = house.decide("export", [model])
     assert judged.drawn.facts.values["approvals"] == 0
     assert judged.drawn.facts.values["self_approved"]
-    assert "approval.second-person" in judged.decision.failed
+    assert "approval.two-others" in judged.decision.failed
 
 
 def test_who_runs_the_command_does_not_count_though_another_asked() -> None:

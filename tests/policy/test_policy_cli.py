@@ -93,7 +93,7 @@ def test_write_brings_back_a_shipped_file_that_was_deleted(seal: Seal) -> None:
     assert seal("policy", "check")["gates"][0]["allowed"]
 
 
-def test_a_policy_change_in_team_takes_a_second_person_on_another_machine(
+def test_a_policy_change_in_team_takes_two_people_on_other_machines(
     seal: Seal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seal("init", "--profile", "team")
@@ -106,21 +106,24 @@ def test_a_policy_change_in_team_takes_a_second_person_on_another_machine(
     assert own["self_approved"] and own["approvers"] == []
     seal("policy", "activate", "--reason", "two sources", exits=1)
 
-    seal("access", "request", asked["request"], "--out", str(tmp_path / "ask.json"))
-    seal.as_person("bob", tmp_path / "bob")
-    with monkeypatch.context() as elsewhere:
-        elsewhere.setattr("sealwright.policy.principals.host_id", lambda: "another-host")
-        key = seal("access", "key")
-        sign = ("access", "sign", str(tmp_path / "ask.json"), "--out", str(tmp_path / "yes.json"))
-        signed = seal(*sign, "--reason", "read it")
-        assert signed["request"] == asked["request"]
-    (tmp_path / "bob.pem").write_text(key["pem"])
+    ask = str(tmp_path / "ask.json")
+    seal("access", "request", asked["request"], "--out", ask)
+    for name in ("bob", "cy"):
+        yes = str(tmp_path / f"{name}.json")
+        seal.as_person(name, tmp_path / name)
+        with monkeypatch.context() as elsewhere:
+            host = f"host-of-{name}"
+            elsewhere.setattr("sealwright.policy.principals.host_id", lambda host=host: host)
+            key = seal("access", "key")
+            signed = seal("access", "sign", ask, "--out", yes, "--reason", "read it")
+            assert signed["request"] == asked["request"]
+        (tmp_path / f"{name}.pem").write_text(key["pem"])
 
-    seal.as_person("ann", tmp_path / "ann")
-    accept = ("access", "accept", str(tmp_path / "yes.json"))
-    assert seal(*accept, exits=1)["error"]["rule"] == "approval.unknown-key"
-    seal("access", "enroll", "bob", str(tmp_path / "bob.pem"), "--reason", "joined")
-    assert seal(*accept)["approvers"] == ["bob"]
+        seal.as_person("ann", tmp_path / "ann")
+        assert seal("access", "accept", yes, exits=1)["error"]["rule"] == "approval.unknown-key"
+        seal("access", "enroll", name, str(tmp_path / f"{name}.pem"), "--reason", "joined")
+        seal("policy", "activate", "--reason", "two sources", exits=1)
+        assert name in seal("access", "accept", yes)["approvers"]
     assert seal("policy", "activate", "--reason", "two sources")["changed"]
     assert seal("access", "list")["requests"] == []
     assert seal("policy", "show")["active"]

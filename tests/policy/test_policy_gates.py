@@ -110,7 +110,7 @@ def test_what_team_blocks_solo_warns_of() -> None:
     assert warned == {"approval.second-person", "witness.none", "keys.in-a-file"}
     team, model = ready("team")
     judged = team.decide("export", [model], witnessed=unseen)
-    assert {"approval.second-person", "witness.none"} <= set(judged.decision.failed)
+    assert {"approval.two-others", "witness.none"} <= set(judged.decision.failed)
 
 
 def test_regulated_wants_a_remote_witness_two_others_a_reason_and_no_key_file() -> None:
@@ -164,7 +164,7 @@ def test_evidence_of_a_looser_profile_is_refused_until_somebody_else_readmits_it
     data = house.data()
     house.profile = "team"
     team = policyset.shipped("team")
-    house.approve(house.ask("policy.activate", [team.artifact], house.ann), house.bob)
+    house.agree(house.ask("policy.activate", [team.artifact], house.ann))
     house.activate(team)
     judged = house.decide("train", [data])
     assert judged.decision.failed == ("evidence.looser",)
@@ -182,7 +182,7 @@ def test_a_readmission_from_before_the_profile_was_strict_does_not_count() -> No
     house.approve(house.ask("readmit", [data], house.ann), house.bob)
     house.profile = "team"
     team = policyset.shipped("team")
-    house.approve(house.ask("policy.activate", [team.artifact], house.ann), house.bob)
+    house.agree(house.ask("policy.activate", [team.artifact], house.ann))
     house.activate(team)
     assert house.decide("train", [data]).decision.failed == ("evidence.looser",)
 
@@ -195,7 +195,7 @@ def test_a_denial_names_every_rule_its_reason_and_the_command_that_mends_it() ->
     with pytest.raises(GateDenied) as denied:
         gates.enforce(house.decide("export", [model]))
     error = denied.value
-    for rule in ("data.revoked", "lineage.revoked", "approval.second-person"):
+    for rule in ("data.revoked", "lineage.revoked", "approval.two-others"):
         assert rule in error.rule
         assert f"{rule}: " in error.why
     assert f"seal lineage {model.name}" in error.hint
@@ -337,13 +337,13 @@ def test_a_counterfactual_is_what_cedar_says_would_pass() -> None:
     house, model = ready("team")
     judged = house.decide("export", [model], witnessed=Witnessed())
     told = {c.rule: c for c in counterfactuals(judged)}
-    assert told["approval.second-person"].change == {"approvals": 1}
+    assert told["approval.two-others"].change == {"approvals": 2}
     assert told["witness.none"].change == {"witness": 1}
     assert told["witness.stale"].change == {"witness_age_s": 86400}
     assert told["witness.stale"].read == {"witness_age_s": facts.NEVER}
     together = {k: v for c in told.values() for k, v in c.change.items()}
     assert would_pass(judged, together)
-    assert not would_pass(judged, {"approvals": 1})
+    assert not would_pass(judged, {"approvals": 2})
 
 
 def test_a_counterfactual_may_need_two_facts_and_says_when_none_helps() -> None:

@@ -172,7 +172,7 @@ def test_where_only_approval_is_wanting_it_is_asked_for_once_and_then_passes() -
             require("export", [model], house.context(reason="r"), desk(house, house.ann.signer))
     (request,) = house.book.requests.values()
     assert f"seal access approve {request.digest[:16]}" in denied.value.hint
-    house.approve(request, house.bob)
+    house.agree(request)
     assert require("export", [model], house.context(reason="r"), desk(house)).decision.allowed
 
 
@@ -181,7 +181,7 @@ def test_evidence_of_a_looser_profile_asks_to_be_readmitted() -> None:
     data = house.data()
     house.profile = "team"
     team = policyset.shipped("team")
-    house.approve(house.ask("policy.activate", [team.artifact], house.ann), house.bob)
+    house.agree(house.ask("policy.activate", [team.artifact], house.ann))
     house.activate(team)
     with pytest.raises(GateDenied) as denied:
         require("train", [data], house.context(), desk(house))

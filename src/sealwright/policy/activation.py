@@ -1,7 +1,7 @@
 """Which policy set is in force: the one the newest accepted activation in the log names.
 
 The first activation opens the workspace. Later ones need a reason, and, where the set before
-or the new one is team or regulated, the approval of someone who neither asks nor activates.
+or the new one is team or regulated, the approvals of two who neither ask nor activate.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from sealwright.policy.policyset import PolicySet, digest_of
 from sealwright.policy.principals import Account
 
 ACTION = "policy.activate"
+APPROVERS = 2
+"""Outside solo: distinct people who neither ask nor activate."""
 
 
 class Activation(msgspec.Struct, frozen=True):
@@ -101,14 +103,15 @@ def activate(
     alone = before is None or max(before.rank, policy.rank) == 0
     if not alone:
         people = _others(book, request, actor, now, history.size)
-        if not people:
+        if len(people) < APPROVERS:
             raise GateDenied(
-                "the policy set needs a second person",
-                why="in team and regulated, whoever changes the policy is not who approves it",
+                f"the policy set needs {APPROVERS} other people",
+                why="in team and regulated, whoever changes the policy is not who approves it; "
+                f"approved so far by {', '.join(people) or 'nobody'}",
                 rule="policy.second-person",
                 hint=f"seal access approve {request.digest[:16]} --reason '...'"
                 if request
-                else "seal policy activate asks; somebody else approves",
+                else "seal policy activate asks; two others approve",
             )
     predicate: dict[str, Json] = {
         "profile": policy.profile,
@@ -152,8 +155,9 @@ def _problem(entry: Recorded, activation: Activation, before: Activation | None,
         return "nobody asked for it"
     if [subject.digest for subject in request.subjects] != [activation.digest]:
         return "the request is about another policy set"
-    if not _others(book, request, actor, clock.parse(predicate["time"]), entry.index):
-        return "nobody else approved it"
+    people = _others(book, request, actor, clock.parse(predicate["time"]), entry.index)
+    if len(people) < APPROVERS:
+        return f"{len(people)} of {APPROVERS} other people approved it"
     return ""
 
 
