@@ -15,6 +15,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	@scripts/need-room
+	@scripts/need-softhsm
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
 
 check: $(VENV)/.dev

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from contextlib import contextmanager
 
 import pytest
+from softhsm import softhsm_token
 
+from sealwright.adapters.kms_client import KmsClient, ServiceAddress
 from sealwright.adapters.kms_file import FileKms
+from sealwright.adapters.kms_record import UseRecord
+from sealwright.adapters.kms_server import KeyServer
 from sealwright.core.errors import Refused, Unavailable, VerifyError
 
 
@@ -16,7 +22,61 @@ def file_kms(tmp_path):
     yield lambda: FileKms.open(tmp_path / "state", None)
 
 
-ADAPTERS = {"file": file_kms}
+@contextmanager
+def service(tmp_path):
+    """The embedded key service on a Unix socket, in threads of this process."""
+    home = tmp_path / "home"
+    FileKms.initialize(home, None)
+    record = UseRecord(home)
+    server = KeyServer(
+        FileKms.open(home, None),
+        "w1",
+        record,
+        listen=tmp_path / "socket",
+        uids=frozenset({os.geteuid()}),
+        stamp=lambda: "2026-01-01T00:00:00Z",
+    )
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    clients = []
+
+    def client():
+        clients.append(KmsClient(ServiceAddress(socket=str(tmp_path / "socket")), "w1"))
+        return clients[-1]
+
+    try:
+        yield client
+    finally:
+        for each in clients:
+            each.close()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        record.close()
+
+
+@contextmanager
+def softhsm(tmp_path):
+    """A token of SoftHSM 2, made for this test."""
+    pytest.importorskip("pkcs11", reason="needs the extra pkcs11")
+    from sealwright.adapters.kms_pkcs11 import Pkcs11Kms
+
+    spec = softhsm_token()
+    workspace = f"w{os.urandom(8).hex()}"
+    opened = []
+
+    def again():
+        opened.append(Pkcs11Kms.open(spec, workspace, tmp_path / "lock", lambda: "1234"))
+        return opened[-1]
+
+    try:
+        yield again
+    finally:
+        for each in opened:
+            each.close()
+
+
+ADAPTERS = {"file": file_kms, "service": service, "softhsm": softhsm}
 
 
 @pytest.fixture(params=ADAPTERS)

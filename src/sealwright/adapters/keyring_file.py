@@ -9,15 +9,17 @@ The format is docs/spec/keys-v1.md.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from sealwright.core.errors import BadInput, Unavailable, VerifyError
-from sealwright.core.ports import Kms
+from sealwright.core.ports import KeyService, Kms
 from sealwright.vault import custody, private, signers
 from sealwright.vault.custody import Custodian, HeldSigner
 from sealwright.vault.root import newer_format
+from sealwright.vault.signers import Algorithm
 
 FORMAT = 1
 _ROLES = ("workspace", "log", "model")
@@ -71,13 +73,16 @@ class Keyring:
 
         The trust file must say from which log index the new key is good. Raises: Unavailable.
         """
+        if not self._next(role).exists():
+            return self.signer(role)
         old, new = self._read(role), self._read(role, self._next(role))
         private.check_label(old.key_id, "a key")
         if old.key_id != new.key_id:
             retired = self._dir / f"{role}.{old.key_id[:16]}.retired"
             private.replace(retired, msgspec.json.encode(old))
             private.replace(self._path(role), msgspec.json.encode(new))
-        private.remove(self._next(role))
+        with suppress(FileNotFoundError):
+            private.remove(self._next(role))
         return self._signer(new)
 
     def rotate(self, role: str) -> HeldSigner:
@@ -96,6 +101,36 @@ class Keyring:
         if signer.key_id != record.key_id or signer.public_pem().decode() != record.public:
             raise _changed(self._path(role), "its public half is not that of its private half")
         return signer
+
+    def following(self, role: str) -> Following:
+        """A signer that is the role's key each time it signs, whoever rotated it meanwhile."""
+        return Following(self, role)
+
+    def stamp(self, role: str) -> tuple[int, int]:
+        """Changes when the role's key does."""
+        try:
+            facts = self._path(role).lstat()
+        except FileNotFoundError:
+            return (0, 0)
+        return (facts.st_ino, facts.st_mtime_ns)
+
+    def rewrap(self, kms: KeyService) -> int:
+        """Put every private key under the newest wrapping key; how many were not. Resumable."""
+        changed = 0
+        for path in sorted(self._dir.glob("[!.]*.*")):
+            if path.suffix not in (".json", ".next", ".retired"):
+                continue
+            role = path.name.removesuffix(path.suffix)
+            if path.suffix == ".retired":
+                role = role.rpartition(".")[0]
+            record = self._read(role, path)
+            context = custody.context_of(role, record.algorithm)
+            wrapped = kms.rewrap(custody.WRAPPING_KEY, record.wrapped, context)
+            if wrapped != record.wrapped:
+                fresh = msgspec.structs.replace(record, wrapped=wrapped)
+                private.replace(path, msgspec.json.encode(fresh))
+                changed += 1
+        return changed
 
     def public_pem(self, role: str) -> bytes:
         """The public half, without unlocking anything. Raises: Unavailable, VerifyError."""
@@ -146,6 +181,40 @@ class Keyring:
         if record.role != role:
             raise _changed(path, f"it holds the key of {record.role}")
         return record
+
+
+class Following:
+    """See :meth:`Keyring.following`."""
+
+    def __init__(self, keyring: Keyring, role: str) -> None:
+        self._keyring = keyring
+        self._role = role
+        self._stamp = keyring.stamp(role)
+        self._held = keyring.signer(role)
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """What the present key signs with."""
+        return self._now().algorithm
+
+    @property
+    def key_id(self) -> str:
+        """The present key's id."""
+        return self._now().key_id
+
+    def sign(self, message: bytes) -> bytes:
+        """Signed by the present key."""
+        return self._now().sign(message)
+
+    def public_pem(self) -> bytes:
+        """The present public key."""
+        return self._now().public_pem()
+
+    def _now(self) -> HeldSigner:
+        stamp = self._keyring.stamp(self._role)
+        if stamp != self._stamp:
+            self._held, self._stamp = self._keyring.signer(self._role), stamp
+        return self._held
 
 
 class _Stamp(msgspec.Struct, frozen=True):

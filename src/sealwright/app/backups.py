@@ -47,6 +47,12 @@ def make(ws: Workspace, target: Path, *, with_keys: bool, progress: Progress) ->
     """
     if target.resolve().is_relative_to(ws.seal_dir.resolve()):
         raise BadInput(f"{target} lies inside {ws.seal_dir}", hint="write it somewhere else")
+    if with_keys and ws.settings.keys.kms != "file":
+        raise BadInput(
+            "the keys are not here to be put into a backup",
+            why=f"[keys] kms is {ws.settings.keys.kms}",
+            hint="back up the home of the key service by itself, or leave --with-keys out",
+        )
     scratch = ws.seal_dir / "tmp" / private.tmp_name()
     private.ensure_dir(scratch)
     try:

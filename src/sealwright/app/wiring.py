@@ -1,7 +1,7 @@
 """The only place that picks adapters: a directory in, a :class:`Workspace` out.
 
 The environment is read here and nowhere else: ``XDG_STATE_HOME``, ``SEAL_PASSPHRASE``,
-``SEAL_PERSON_PASSPHRASE``, ``SEAL_PRINCIPAL``, ``SEAL_ID_TOKEN``.
+``SEAL_PERSON_PASSPHRASE``, ``SEAL_PRINCIPAL``, ``SEAL_ID_TOKEN``, ``SEAL_PKCS11_PIN``.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ from sealwright.adapters.tokens_dir import TokenHome
 from sealwright.core import clock, refs
 from sealwright.core import settings as settings_
 from sealwright.core.errors import BadInput, Unavailable, VerifyError
-from sealwright.core.locking import exclusive, is_held
-from sealwright.core.ports import Recorder, Signer
-from sealwright.core.records import Principal
+from sealwright.core.locking import directory, exclusive, is_held
+from sealwright.core.ports import KeyService, Recorder, Signer
+from sealwright.core.reading import small_file
+from sealwright.core.records import Principal, Receipt, Statement
 from sealwright.evidence import trust as trusts
 from sealwright.evidence.history import Head, History
 from sealwright.evidence.keys import load_public
@@ -79,20 +80,33 @@ class Workspace:
         return self.settings.profile
 
     @cached_property
-    def kms(self) -> FileKms:
-        """The embedded key service, unlocked."""
-        return FileKms.open(self.state_dir, passphrase_asker())
+    def kms(self) -> KeyService:
+        """What wraps keys, as ``[keys] kms`` says: by default a file in the state directory."""
+        if self.settings.keys.kms == "file":
+            return FileKms.open(self.state_dir, passphrase_asker())
+        from sealwright.app import choosing
+
+        name = principal_name()
+        return choosing.elsewhere(self.settings, self.root, self.state_dir, name, pin_asker())
 
     @cached_property
     def keyring(self) -> Keyring:
-        """The signing keys."""
-        return Keyring(self.state_dir, self.kms)
+        """The signing keys; a rotation of one that was cut short is brought to its end."""
+        from sealwright.vault.custody import Custodian
+
+        kms = self.kms
+        keyring = Keyring(self.state_dir, kms, kms if isinstance(kms, Custodian) else None)
+        if keyring.pending():
+            from sealwright.app import choosing
+
+            choosing.finish(keyring, self.trust)
+        return keyring
 
     @cached_property
     def log(self) -> SqliteLog:
         """The ledger, open for appending."""
         former = [load_public(key.pem.encode()) for key in self.trust.keys if key.role == "log"]
-        signer = self.keyring.signer("log")
+        signer = self.keyring.following("log")
         return SqliteLog.open(self.seal_dir / "ledger.db", self.origin, signer, former=former)
 
     @cached_property
@@ -113,8 +127,10 @@ class Workspace:
 
     @cached_property
     def recorder(self) -> Recorder:
-        """Signs with the workspace key and appends."""
-        return SigningRecorder(self.log, self.keyring.signer("workspace"))
+        """Signs with the workspace key and appends; never while that key changes hands."""
+        return _Steady(
+            SigningRecorder(self.log, self.keyring.following("workspace")), self.seal_dir / "trust"
+        )
 
     @cached_property
     def tokens(self) -> TokenHome:
@@ -183,6 +199,8 @@ class Workspace:
 
     def history(self) -> History:
         """The whole log, verified; the anchor in the state directory moves up to it."""
+        if (self.seal_dir / "trust" / f"{self.trust.version + 1}.json").is_file():
+            self.__dict__.pop("trust")
         seen = self._anchor()
         history = History.read(self.log, self.trust, seen)
         if seen is None or history.head.size > seen.size:
@@ -219,15 +237,27 @@ class Workspace:
             ) from error
 
 
+class _Steady:
+    """A recorder that shares the trust folder's lock: who rotates a signing key waits for it."""
+
+    def __init__(self, inner: Recorder, folder: Path) -> None:
+        self.inner = inner
+        self._folder = folder
+
+    def record(self, statement: Statement) -> Receipt:
+        with directory(self._folder, alone=False):
+            return self.inner.record(statement)
+
+
 def open_workspace(start: Path | None = None) -> Workspace:
     """The workspace of the directory ``start`` (the present one) or the nearest above it.
 
     Raises: BadInput (there is none), Unavailable (made by a newer version), VerifyError.
     """
     here = (start or Path.cwd()).resolve()
-    for directory in (here, *here.parents):
-        if (directory / SEAL_DIR / "workspace.json").is_file():
-            return Workspace(directory, read_record(directory / SEAL_DIR))
+    for folder in (here, *here.parents):
+        if (folder / SEAL_DIR / "workspace.json").is_file():
+            return Workspace(folder, read_record(folder / SEAL_DIR))
     raise BadInput(f"no workspace in {here} or above it", hint="seal init")
 
 
@@ -242,7 +272,7 @@ def egress_opener(workspace: Workspace) -> Opener:
 def read_record(seal_dir: Path) -> WorkspaceRecord:
     """``workspace.json``, checked. Raises: VerifyError, Unavailable."""
     path = seal_dir / "workspace.json"
-    data = path.read_bytes()
+    data = small_file(path)
     try:
         stamp = msgspec.json.decode(data, type=dict)
         if int(stamp.get("format", 0)) > FORMAT:
@@ -252,7 +282,7 @@ def read_record(seal_dir: Path) -> WorkspaceRecord:
                 hint="pip install --upgrade sealwright",
             )
         record = msgspec.json.decode(data, type=WorkspaceRecord)
-    except (msgspec.DecodeError, TypeError, ValueError) as error:
+    except (msgspec.DecodeError, TypeError, ValueError, RecursionError) as error:
         raise VerifyError(
             "workspace.json was changed", where=str(path), why=str(error), rule="workspace.changed"
         ) from error
@@ -270,7 +300,7 @@ def trust_chain(directory: Path) -> list[bytes]:
     """The trust envelopes ``1.json``, ``2.json``, … in order."""
     chain: list[bytes] = []
     while (path := directory / f"{len(chain) + 1}.json").is_file():
-        chain.append(path.read_bytes())
+        chain.append(small_file(path))
     return chain
 
 
@@ -310,6 +340,16 @@ def person_passphrase() -> str | None:
 def id_token() -> str | None:
     """``SEAL_ID_TOKEN``: what a CI system gives a job to say who it is."""
     return os.environ.get("SEAL_ID_TOKEN") or None
+
+
+def pin_asker() -> Callable[[], str] | None:
+    """What asks for a PKCS#11 token's PIN: ``SEAL_PKCS11_PIN``, a terminal, or nothing."""
+    given = os.environ.get("SEAL_PKCS11_PIN")
+    if given:
+        return lambda: given
+    if sys.stdin.isatty() and sys.stderr.isatty():
+        return lambda: getpass.getpass("PIN of the token: ", stream=sys.stderr)
+    return None
 
 
 def principal_name() -> str:

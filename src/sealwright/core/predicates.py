@@ -23,6 +23,7 @@ REPRODUCTION = _OWN + "reproduction/v1"
 CONTAINMENT = _OWN + "containment/v1"
 RELEASE = _OWN + "release/v1"
 SHRED = _OWN + "shred/v1"
+KEY = _OWN + "key/v1"
 IDENTITY = _OWN + "identity/v1"
 LOGIN = _OWN + "login/v1"
 MEMBER = _OWN + "member/v1"
@@ -54,6 +55,7 @@ ALL = frozenset(
         CONTAINMENT,
         RELEASE,
         SHRED,
+        KEY,
         IDENTITY,
         LOGIN,
         MEMBER,

@@ -7,7 +7,7 @@ out signers for them; a key service never unwraps under ``keyring`` for a client
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -20,7 +20,10 @@ WRAPPING_KEY = "keyring"
 class HeldSigner(Signer, Protocol):
     """A signer that says what it signs with."""
 
-    algorithm: signers.Algorithm
+    @property
+    def algorithm(self) -> signers.Algorithm:
+        """``ed25519`` or ``ecdsa-p256``."""
+        ...
 
 
 class Made(msgspec.Struct, frozen=True):
@@ -30,6 +33,7 @@ class Made(msgspec.Struct, frozen=True):
     wrapped: bytes
 
 
+@runtime_checkable
 class Custodian(Protocol):
     """Makes signing keys and signs with them."""
 

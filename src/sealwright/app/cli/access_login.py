@@ -220,7 +220,7 @@ def _say(workspace: Workspace, session: Session, out: Out) -> int:
 
 def _new_passphrase() -> str | None:
     from sealwright.app import wiring
-    from sealwright.app.cli.keys import ask
+    from sealwright.app.cli.keys_held import ask
     from sealwright.core.errors import BadInput
 
     given = wiring.person_passphrase()

@@ -1,4 +1,4 @@
-"""Datasets: add, list, show, verify, log, diff, prove, read, revoke.
+"""Datasets: add, list, show, verify, log, diff, prove, read, shred, revoke.
 
 seal data add data/train.parquet --name train --label label --reason "first delivery"
 seal data add /mnt/big --name big --reference      signs in place, copies nothing
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sealwright.app.cli import revoking
+from sealwright.app.cli import data_shred, revoking
 from sealwright.app.cli.out import Out
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     shown.add_argument("new", metavar="REF", nargs="?", help="else REF against the one before it")
     _configure_prove(verbs.add_parser("prove", help="show that a record is in a version"))
     _configure_read(verbs.add_parser("read", help="rows, as your roles may see them"))
+    data_shred.arguments(verbs.add_parser("shred", help="destroy what only one version needs"))
     shown = verbs.add_parser("revoke", help="withdraw a version; what was made of it is blocked")
     revoking.arguments(shown)
 
@@ -63,6 +64,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
         "diff": data_views.diff,
         "prove": data_views.prove,
         "read": _read,
+        "shred": data_shred.run,
         "revoke": _revoke,
     }
     return verbs[args.verb](workspace, args, out)

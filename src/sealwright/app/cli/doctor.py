@@ -18,11 +18,20 @@ EXTRAS = {"demo": "sklearn", "torch": "torch"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Describe the arguments (there are none)."""
+    """Describe the arguments."""
+    parser.add_argument(
+        "--probes",
+        action="store_true",
+        help="try to get out of the room in more than 100 ways, and keep the measured rung",
+    )
 
 
 def run(args: argparse.Namespace, out: Out) -> int:
-    """Look at everything; 1 when something required is missing."""
+    """Look at everything; 1 when something required is missing, or a promised wall leaks."""
+    if args.probes:
+        from sealwright.app import probing
+
+        return probing.run(out)
     checks = [*_machine(), *_room(), *_workspace()]
     missing = [check for check in checks if check["required"] and not check["ok"]]
     out.emit(
@@ -106,6 +115,7 @@ def _custody(workspace: Any) -> str:
     words = {
         "key-file": "root key in a 0600 file: whoever has your account has the keys",
         "passphrase": "root key locked with a passphrase (Argon2id)",
+        "external": "root key held elsewhere: a key service of another uid or host, or a token",
     }
     return words[workspace.kms.custody]
 

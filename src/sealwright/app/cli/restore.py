@@ -37,7 +37,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
     """Check the backup, restore it, and say where the log goes on."""
     from sealwright.adapters import tiles_dir
     from sealwright.app import publishing, restoring
-    from sealwright.app.cli.keys import ask
+    from sealwright.app.cli.keys_held import ask
 
     with out.progress("checking") as progress:
         plan = restoring.check(args.file, args.trust or None, progress)
