@@ -150,7 +150,7 @@ class WatchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     new_artifacts_per_day: int = 0
     compute_per_day: str = "0s"
     artifact_bytes_per_day: str = "0"
-    artifact_exports_per_day: int = 0
+    artifact_exports_per_day: int = 1_000
     statistics: bool = False
     throttle: str = "5s"
     lasts: str = "24h"

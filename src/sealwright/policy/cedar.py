@@ -20,7 +20,7 @@ import msgspec
 
 from sealwright.core.errors import BadInput
 from sealwright.core.records import Json
-from sealwright.policy import facts
+from sealwright.policy import facts, nesting
 
 MOST_JUDGED = 4096
 
@@ -61,6 +61,7 @@ class Engine(msgspec.Struct, frozen=True):
 
     rules: Mapping[str, Rule]
     policies: cedarpy.PolicySet
+    warnings: cedarpy.PolicySet
     schema: cedarpy.Schema
     entities: cedarpy.Entities
     judged: dict[tuple[str, str, str, bytes], Verdict] = msgspec.field(default_factory=dict)
@@ -98,7 +99,7 @@ class Engine(msgspec.Struct, frozen=True):
         )
         # the context is the one just checked against the schema; checking it again is a sixth
         # of the time, and an error in the check above denies
-        (warn,) = cedarpy.is_authorized_batch([warn_request], self.policies, self.entities)
+        (warn,) = cedarpy.is_authorized_batch([warn_request], self.warnings, self.entities)
         errors = (*gate.diagnostics.errors, *warn.diagnostics.errors)
         return Verdict(
             gate.decision is cedarpy.Decision.Allow and not errors,
@@ -135,13 +136,28 @@ def load(files: tuple[tuple[str, str], ...], schema: str, words: Words | None = 
                     why=f"also in {rules[rule.id].source}",
                 )
             rules[rule.id], static[rule.id] = rule, body
+    warns = {name for name, rule in rules.items() if _speaks_of(rule, warn=True)}
+    gates = {name for name, rule in rules.items() if _speaks_of(rule, warn=False)}
+    return Engine(
+        rules, _set_of(static, gates), _set_of(static, warns), parsed, _entities(parsed, words)
+    )
+
+
+def _speaks_of(rule: Rule, *, warn: bool) -> bool:
+    """Whether a rule can apply to an action ``warn:…`` (or to one that is none), by its scope."""
+    return not rule.actions or any(
+        (name == "warn" or name.startswith("warn:")) is warn for name in rule.actions
+    )
+
+
+def _set_of(static: Mapping[str, Any], names: set[str]) -> cedarpy.PolicySet:
+    chosen = {name: body for name, body in static.items() if name in names}
     try:
-        policies = cedarpy.PolicySet.from_json_str(
-            json.dumps({"templates": {}, "staticPolicies": static, "templateLinks": []})
+        return cedarpy.PolicySet.from_json_str(
+            json.dumps({"templates": {}, "staticPolicies": chosen, "templateLinks": []})
         )
     except ValueError as error:
         raise BadInput("the policies do not form a set", why=str(error)) from error
-    return Engine(rules, policies, parsed, _entities(parsed, words))
 
 
 @cache
@@ -182,9 +198,10 @@ def _entities(schema: cedarpy.Schema, words: Words) -> cedarpy.Entities:
 
 
 def _file(name: str, text: str, schema: cedarpy.Schema) -> Iterator[tuple[Rule, Any]]:
+    nesting.check(name, text)
     try:
         tree = json.loads(cedarpy.policies_to_json_str(text))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(
             f"{name} is not Cedar",
             why=str(error),

@@ -24,6 +24,7 @@ BENCHES: dict[str, tuple[str, ...]] = {
     "overhead": ("overhead",),
     "startup": ("startup",),
     "policy": ("policy",),
+    "access": ("access",),
 }
 """Every bench and the modules of ``app/bench`` it runs; ``all`` runs each module once."""
 
