@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from sealwright.app.wiring import Workspace
 
 
+_GONE = ("store.segment-missing", "store.header-changed")
+
+
 class Shredded(msgspec.Struct, frozen=True):
     """What is gone: segments of ``scope``, and the generations of its key that wrapped them."""
 
@@ -68,10 +71,10 @@ def _version(
         own = datasets.segments(dataset) - needed
         kept = len(datasets.segments(dataset) & needed)
     except Refused as error:
-        if announced is None or error.rule != "store.segment-missing":
+        if announced is None or error.rule not in _GONE:
             raise
-        # killed after the manifest went, which goes last
-        own, kept = frozenset(), 0
+        # killed when the manifest, which goes last, was going or gone
+        own, kept = frozenset(dataset.signed.manifest.segments) - needed, 0
     if announced is None:
         announced = len(own)
         state = rotating.state_of(ws, scope)
