@@ -8,6 +8,7 @@ import ipaddress
 import socket
 import ssl
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -95,6 +96,13 @@ class Sink:
                         self.received += data
                 except OSError:
                     continue
+
+    def heard(self, count: int, seconds: float = 20) -> bool:
+        """Whether ``count`` bytes arrived before the time was up."""
+        end = time.monotonic() + seconds
+        while len(self.received) < count and time.monotonic() < end:
+            time.sleep(0.01)
+        return len(self.received) >= count
 
     def close(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)

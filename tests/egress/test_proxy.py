@@ -321,3 +321,38 @@ def test_a_tls_client_goes_through_the_tunnel_end_to_end(tmp_path):
                 assert secure.recv(4096).startswith(b"HTTP/1.0 200")
     finally:
         host.close()
+
+
+def test_a_tunnel_still_open_at_the_end_is_counted(tmp_path, sink):
+    with proxy(tmp_path, local(sink.port)) as client:
+        one = client.connect()
+        one.sendall(f"CONNECT {HOST}:{sink.port} HTTP/1.0\r\n\r\n".encode())
+        one.recv(100)
+        one.sendall(b"x" * 1000)
+        assert sink.heard(1000)
+    one.close()
+    line = client.lines()[(HOST, "")]
+    assert (line.verdict, line.up_bytes) == ("allowed", 1000)
+
+
+def test_a_second_address_is_tried_where_the_first_does_not_answer(tmp_path, web):
+    names = Names()
+    names.table[HOST] = ["127.0.0.2", "127.0.0.1"]
+    with proxy(tmp_path, local(web.port), names=names) as client:
+        named = f"{HOST}:{web.port}"
+        assert client.get(f"http://{named}/", named).endswith(b"hello")
+
+
+def test_a_long_name_is_cut_in_the_record(tmp_path):
+    name = ".".join(["a" * 60] * 4)
+    with proxy(tmp_path, Rule(HOST, (80,))) as client:
+        client.get(f"http://{name}/", name)
+        (line,) = client.opening.traffic.lines()
+    assert len(line.host) == 101
+
+
+def test_a_secret_in_a_name_is_not_recorded(tmp_path):
+    with proxy(tmp_path, Rule(HOST, (80,)), secrets={"TEAM": "hunter2hunter2"}) as client:
+        client.get("http://hunter2hunter2.example.net/", "hunter2hunter2.example.net")
+        (line,) = client.opening.traffic.lines()
+    assert line.host == "[redacted:TEAM].example.net"

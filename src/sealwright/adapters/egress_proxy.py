@@ -53,13 +53,11 @@ def opened(
     folder = leftovers.make_folder(scratch)
     try:
         with _listening(folder) as listener:
-            accepting = threading.Thread(target=proxy.serve, args=(listener,), daemon=True)
-            accepting.start()
+            proxy.start(listener)
             try:
                 yield Opening(folder / egress.SOCKET, proxy.loaded, proxy.traffic)
             finally:
                 proxy.stop(listener)
-                accepting.join()
     finally:
         leftovers.remove(folder)
 
@@ -97,6 +95,7 @@ class Proxy:
         self._trust = trust or ssl.create_default_context()
         self._places = threading.BoundedSemaphore(MOST_CONNECTIONS)
         self._open: set[socket.socket] = set()
+        self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._stopping = False
         self.traffic = Traffic()
@@ -106,7 +105,12 @@ class Proxy:
         """The digest of what is in force."""
         return egress.digest_of(self._rules, self._production)
 
-    def serve(self, listener: socket.socket) -> None:
+    def start(self, listener: socket.socket) -> None:
+        """Accept in a thread of its own."""
+        self._accepting = threading.Thread(target=self._serve, args=(listener,), daemon=True)
+        self._accepting.start()
+
+    def _serve(self, listener: socket.socket) -> None:
         """Accept until :meth:`stop`; each connection is one request in a thread of its own."""
         while not self._stopping:
             try:
@@ -119,17 +123,22 @@ class Proxy:
                 continue
             with self._lock:
                 self._open.add(client)
-            threading.Thread(target=self._one, args=(client,), daemon=True).start()
+            thread = threading.Thread(target=self._one, args=(client,), daemon=True)
+            self._threads = [one for one in self._threads if one.is_alive()] + [thread]
+            thread.start()
 
     def stop(self, listener: socket.socket) -> None:
-        """End at once: nothing that a room began outlives it."""
+        """End at once: nothing that a room began outlives it, and all of it is counted."""
         self._stopping = True
         with suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
         with self._lock:
             for one in self._open:
                 with suppress(OSError):
                     one.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(CONNECT_S)
 
     def _one(self, client: socket.socket) -> None:
         try:
@@ -163,9 +172,10 @@ class Proxy:
             if not wire.begun:
                 _say_no(client, denied.reason)
         except OSError:
-            self.traffic.add(host, port, "egress.unreachable", wire.up, wire.down)
-            if not wire.begun:
-                _say_no(client, "egress.unreachable")
+            reason = "" if wire.begun else "egress.unreachable"
+            self.traffic.add(host, port, reason, wire.up, wire.down)
+            if reason:
+                _say_no(client, reason)
 
     def _exchange(
         self,
@@ -201,7 +211,7 @@ class Proxy:
         for address in addresses:
             egress.check_address(address, rule)
         self._check_production(addresses, port, rule)
-        plain = socket.create_connection((addresses[0], port), CONNECT_S)
+        plain = _dial(addresses, port)
         with self._lock:
             self._open.add(plain)
         try:
@@ -229,6 +239,14 @@ class Proxy:
 
 def _port(rule: Rule, head: Head) -> int:
     return 443 if rule.tls and not head.tunnel and head.port == 80 else head.port
+
+
+def _dial(addresses: Sequence[str], port: int) -> socket.socket:
+    """The first address that answers. Raises: OSError."""
+    for address in addresses[:-1]:
+        with suppress(OSError):
+            return socket.create_connection((address, port), CONNECT_S)
+    return socket.create_connection((addresses[-1], port), CONNECT_S)
 
 
 def _read_head(client: socket.socket) -> tuple[bytes, bytes]:

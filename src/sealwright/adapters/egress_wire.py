@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-import select
+import selectors
 import socket
 
 from sealwright.train.egress import Budget, Denied
@@ -56,20 +56,23 @@ def tunnel(client: socket.socket, upstream: socket.socket, early: bytes, wire: W
     if early:
         wire.send_up(upstream, early)
     ends = {client: upstream, upstream: client}
-    while ends:
-        ready, _, _ = select.select(list(ends), [], [], _IDLE_S)
-        if not ready:
-            return
-        for source in ready:
-            target = ends[source]
-            data = source.recv(_CHUNK)
-            if not data:
-                del ends[source]
-                target.shutdown(socket.SHUT_WR)
-            elif source is client:
-                wire.send_up(target, data)
-            else:
-                wire.send_down(target, data)
+    with selectors.DefaultSelector() as waiting:
+        for end in ends:
+            waiting.register(end, selectors.EVENT_READ)
+        while waiting.get_map():
+            ready = waiting.select(_IDLE_S)
+            if not ready:
+                return
+            for key, _ in ready:
+                source = client if key.fileobj is client else upstream
+                data = source.recv(_CHUNK)
+                if not data:
+                    waiting.unregister(source)
+                    ends[source].shutdown(socket.SHUT_WR)
+                elif source is client:
+                    wire.send_up(upstream, data)
+                else:
+                    wire.send_down(client, data)
 
 
 def relay_body(

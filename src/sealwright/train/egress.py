@@ -31,6 +31,7 @@ _LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
 _NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 _METHOD = re.compile(r"[A-Z]{1,16}")
 _MOST_NAMES = 40
+_LONGEST_NAME = 100
 _OTHER = "(others)"
 
 
@@ -218,7 +219,7 @@ class Budget:
 
 
 class Traffic:
-    """The count of every attempt. Names a script invents are cut off at forty."""
+    """The count of every attempt. Names are a script's invention: forty, of a hundred letters."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -227,6 +228,7 @@ class Traffic:
     def add(self, host: str, port: int, reason: str = "", up: int = 0, down: int = 0) -> None:
         """One attempt; ``reason`` empty means it was allowed."""
         verdict = "denied" if reason else "allowed"
+        host = host if len(host) <= _LONGEST_NAME else f"{host[:_LONGEST_NAME]}…"
         with self._lock:
             key = (host, port, verdict, reason)
             if reason and key not in self._rows and len(self._rows) >= _MOST_NAMES:
