@@ -275,7 +275,7 @@ def test_the_default_home_is_outside_every_project(monkeypatch: pytest.MonkeyPat
             default_home(bad)
 
 
-@pytest.mark.parametrize("bad", ["", "unix:", "https://x:1", "http://x", "http://x:99999", "x:y"])
+@pytest.mark.parametrize("bad", ["", "unix:", "ftp://x:1", "http://x", "http://x:99999", "x:y"])
 def test_a_malformed_witness_address_is_refused(bad: str) -> None:
     with pytest.raises(BadInput):
         parse_address(bad)

@@ -1,4 +1,4 @@
-"""Where a witness listens: ``http://127.0.0.1:PORT`` or ``unix:/path``."""
+"""Where a witness listens: ``http://127.0.0.1:PORT``, ``https://HOST:PORT`` or ``unix:/path``."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from sealwright.core.errors import BadInput
 
 
 class Address(msgspec.Struct, frozen=True):
-    """A TCP host and port, or the path of a Unix socket."""
+    """A TCP host and port, with mutual TLS if ``secure``, or the path of a Unix socket."""
 
     host: str = ""
     port: int = 0
     socket: str = ""
+    secure: bool = False
 
     def __str__(self) -> str:
-        return f"unix:{self.socket}" if self.socket else f"http://{self.host}:{self.port}"
+        if self.socket:
+            return f"unix:{self.socket}"
+        return f"{'https' if self.secure else 'http'}://{self.host}:{self.port}"
 
     @property
     def local(self) -> bool:
@@ -32,7 +35,7 @@ class Address(msgspec.Struct, frozen=True):
 
 
 def parse_address(text: str) -> Address:
-    """Read ``unix:/path``, ``http://host:port`` or ``host:port``. Raises: BadInput."""
+    """Read ``unix:/path``, ``http(s)://host:port`` or ``host:port``. Raises: BadInput."""
     if text.startswith("unix:") and len(text) > len("unix:"):
         return Address(socket=text[len("unix:") :])
     parts = urlsplit(text if "://" in text else f"http://{text}")
@@ -40,9 +43,10 @@ def parse_address(text: str) -> Address:
         port = parts.port
     except ValueError:
         port = None
-    if parts.scheme != "http" or not parts.hostname or port is None or parts.path not in ("", "/"):
+    known = parts.scheme in ("http", "https")
+    if not known or not parts.hostname or port is None or parts.path not in ("", "/"):
         raise BadInput(
             f"{text!r} is not where a witness can be",
-            hint="write http://127.0.0.1:PORT or unix:/path/of/socket",
+            hint="write http://127.0.0.1:PORT, https://HOST:PORT or unix:/path/of/socket",
         )
-    return Address(host=parts.hostname, port=port)
+    return Address(host=parts.hostname, port=port, secure=parts.scheme == "https")

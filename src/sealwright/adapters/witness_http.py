@@ -10,8 +10,9 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from sealwright.adapters.tls import TlsFiles, client_context
 from sealwright.adapters.witness_address import Address
-from sealwright.core.errors import Refused, Unavailable, UnknownSigner, VerifyError
+from sealwright.core.errors import BadInput, Refused, Unavailable, UnknownSigner, VerifyError
 from sealwright.evidence import note as notes
 from sealwright.evidence.checkpoint import Checkpoint, read_checkpoint
 from sealwright.evidence.merkle import consistency_proof
@@ -53,7 +54,9 @@ class Cosigned(msgspec.Struct, frozen=True):
     separation: Separation
 
 
-def submit(log: Cosignable, address: Address, witness: Verifier) -> Cosigned:
+def submit(
+    log: Cosignable, address: Address, witness: Verifier, files: TlsFiles | None = None
+) -> Cosigned:
     """Have ``witness`` cosign the newest checkpoint, and keep what it signed.
 
     Raises: Unavailable (cannot be reached; nothing else is held up by that), UnknownSigner
@@ -65,7 +68,7 @@ def submit(log: Cosignable, address: Address, witness: Verifier) -> Cosigned:
     head = Checkpoint.decode(text)
     before = log.cosigned_size(witness)
     old = min(before, head.size)
-    link = _Link(address)
+    link = _Link(address, files)
     for _ in range(3):
         status, kind, body = link.post(_request(log, old, head, note))
         if status != 409 or kind != SIZE_TYPE:
@@ -78,12 +81,12 @@ def submit(log: Cosignable, address: Address, witness: Verifier) -> Cosigned:
     return Cosigned(head, time, link.separation)
 
 
-def latest(address: Address, origin: str) -> bytes | None:
+def latest(address: Address, origin: str, files: TlsFiles | None = None) -> bytes | None:
     """The note the witness last cosigned for ``origin``, unverified; None if it has none.
 
     Raises: Unavailable.
     """
-    link = _Link(address)
+    link = _Link(address, files)
     status, _, body = link.get(f"/{origin_hash(origin)}/checkpoint")
     if status == 404:
         return None
@@ -92,16 +95,24 @@ def latest(address: Address, origin: str) -> bytes | None:
     return body
 
 
-def separation(address: Address) -> Separation:
+def separation(address: Address, files: TlsFiles | None = None) -> Separation:
     """How far away the witness is, as this machine can tell. Raises: Unavailable."""
-    link = _Link(address)
+    link = _Link(address, files)
     link.get("/")
     return link.separation
 
 
 class _Link:
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, files: TlsFiles | None) -> None:
         self._address = address
+        self._files = files
+        if not address.secure and not address.local:
+            raise Refused(
+                f"the witness at {address} is on another host, and is not asked in plaintext",
+                why="what goes off this machine goes over mutual TLS",
+                hint=f"https://{address.host}:{address.port}, and [tls] folder in seal.toml",
+                rule="tls.required",
+            )
         self.separation: Separation = "same-uid" if address.local else "remote"
 
     def post(self, body: bytes) -> tuple[int, str, bytes]:
@@ -134,6 +145,15 @@ class _Link:
     def _connection(self) -> http.client.HTTPConnection:
         if self._address.socket:
             return _UnixConnection(self._address.socket)
+        if self._address.secure:
+            if self._files is None:
+                raise BadInput(
+                    f"the witness at {self._address} is asked over mutual TLS",
+                    hint="name the folder of our certificate: [tls] folder in seal.toml",
+                )
+            context = client_context(self._files)
+            host, port = self._address.host, self._address.port
+            return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=context)
         return http.client.HTTPConnection(self._address.host, self._address.port, TIMEOUT_S)
 
     def _look(self, sock: socket.socket) -> None:

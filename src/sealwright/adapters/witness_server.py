@@ -1,4 +1,4 @@
-"""Serves a witness over HTTP: its own process, on a loopback port or a Unix socket.
+"""Serves a witness over HTTP: its own process, on a loopback port, a Unix socket or by TLS.
 
 ``POST /add-checkpoint`` and ``GET /<origin hash>/checkpoint`` (c2sp.org/tlog-witness).
 """
@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+from sealwright.adapters import tls
 from sealwright.adapters.witness_address import Address
 from sealwright.adapters.witness_home import WitnessHome
 from sealwright.core.errors import SealError, Unavailable
@@ -34,7 +35,11 @@ class WitnessServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         home: WitnessHome,
         time: Callable[[], int],
         say: Callable[[str], None] = lambda _line: None,
+        files: tls.TlsFiles | None = None,
     ) -> None:
+        """Raises: Unavailable (the address is taken), Refused (off loopback without TLS)."""
+        tls.check_listener(str(address), local=address.local, files=files)
+        self._files = None if address.socket else files
         self.home = home
         self.time = time
         self.say = say
@@ -59,7 +64,15 @@ class WitnessServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         if self._socket_path is not None:
             return f"unix:{self._socket_path}"
         host, port = self.server_address[:2]
-        return f"http://{host!s}:{port}"
+        return f"{'https' if self._files else 'http'}://{host!s}:{port}"
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Shake hands in the connection's own thread, so that a slow peer holds up nobody."""
+        if self._files is None:
+            _Exchange(request, client_address, self)
+            return
+        with tls.accept(request, self._files) as sock:
+            _Exchange(sock, client_address, self)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that broke off; the next one is not affected."""

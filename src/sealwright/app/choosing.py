@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from sealwright.adapters import kms_client, tls
 from sealwright.adapters.keyring_file import Keyring
-from sealwright.adapters.kms_client import KmsClient
+from sealwright.adapters.tls import TlsFiles
 from sealwright.core.ports import KeyService
 from sealwright.core.settings import Settings
 from sealwright.evidence.trust import Trust
@@ -21,21 +20,24 @@ def elsewhere(
     pin: Callable[[], str] | None,
 ) -> KeyService:
     """The key service that ``[keys] kms`` names. Raises: BadInput, Unavailable, Refused."""
+    from sealwright.adapters import kms_client
+
     spec, workspace = settings.keys.kms, state_dir.name
     if spec.startswith(kms_client.PREFIX):
         address = kms_client.parse_service(spec)
-        return KmsClient(address, workspace, tls_files(settings, root), principal=principal)
+        files = tls_files(settings, root)
+        return kms_client.KmsClient(address, workspace, files, principal=principal)
     from sealwright.adapters.kms_pkcs11 import Pkcs11Kms
 
     return Pkcs11Kms.open(spec, workspace, state_dir / "lock", pin)
 
 
-def tls_files(settings: Settings, root: Path) -> tls.TlsFiles | None:
+def tls_files(settings: Settings, root: Path) -> TlsFiles | None:
     """The certificates that ``[tls] folder`` names, relative to the project."""
     named = settings.tls.folder
     if not named:
         return None
-    return tls.TlsFiles(root / Path(named).expanduser(), settings.tls.minimum)
+    return TlsFiles(root / Path(named).expanduser(), settings.tls.minimum)
 
 
 def finish(keyring: Keyring, trust: Trust) -> None:

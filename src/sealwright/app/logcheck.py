@@ -11,7 +11,7 @@ import msgspec
 from sealwright.adapters import tiles_dir, witness_http
 from sealwright.adapters.tiles_dir import TileLog
 from sealwright.adapters.witness_address import parse_address
-from sealwright.app import logview, publishing
+from sealwright.app import choosing, logview, publishing
 from sealwright.core.errors import BadInput, Unavailable, VerifyError
 from sealwright.core.ports import Progress
 from sealwright.evidence import note as notes
@@ -120,8 +120,9 @@ def _asked_witness(workspace: Workspace) -> Check:
     address = workspace.settings.log.witness
     if not address:
         return Check("witness", "absent", "none is set: a rewritten history would not show")
+    files = choosing.tls_files(workspace.settings, workspace.root)
     try:
-        note = witness_http.latest(parse_address(address), workspace.origin)
+        note = witness_http.latest(parse_address(address), workspace.origin, files)
     except Unavailable as error:
         return Check("witness", "unreachable", f"{error.what}: {error.why}")
     if note is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from sealwright.adapters import tiles_dir, witness_http
 from sealwright.adapters.witness_address import parse_address
+from sealwright.app.choosing import tls_files
 from sealwright.core.errors import BadInput, SealError, VerifyError
 from sealwright.evidence import note as notes
 from sealwright.evidence.checkpoint import Checkpoint, read_checkpoint
@@ -90,7 +91,8 @@ def ask(workspace: Workspace, address: str = "") -> witness_http.Cosigned:
             why="no address in [log] witness" if keys else "the trust root names no witness key",
             hint="seal log witness trust VKEY --at ADDRESS",
         )
-    return witness_http.submit(workspace.log, parse_address(where), keys[-1])
+    files = tls_files(workspace.settings, workspace.root)
+    return witness_http.submit(workspace.log, parse_address(where), keys[-1], files)
 
 
 def witness_keys(workspace: Workspace) -> dict[Verifier, str]:

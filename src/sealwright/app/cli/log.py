@@ -46,6 +46,7 @@ def _configure_witness(parser: argparse.ArgumentParser) -> None:
         word.add_argument("name", metavar="NAME")
         word.add_argument("--home", metavar="DIR")
     serve.add_argument("--listen", metavar="ADDRESS", default="127.0.0.1:7465")
+    serve.add_argument("--tls", metavar="DIR", help="ca.pem, cert.pem, key.pem: off loopback")
     trust = acts.add_parser("trust", help="name a witness in this project's trust root")
     trust.add_argument("vkey", metavar="VKEY", help="what `seal log witness init` printed")
     trust.add_argument("--at", metavar="ADDRESS", help="where it listens; default [log] witness")

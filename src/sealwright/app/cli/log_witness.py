@@ -61,20 +61,22 @@ def _watch(args: argparse.Namespace, out: Out) -> int:
 
 def _serve(args: argparse.Namespace, out: Out) -> int:
     from sealwright.adapters import witness_home
+    from sealwright.adapters.tls import TlsFiles
     from sealwright.adapters.witness_address import parse_address
     from sealwright.adapters.witness_server import WitnessServer
     from sealwright.app.publishing import posix_now
 
     home = witness_home.WitnessHome.open(_home(args))
     address = parse_address(args.listen)
-    server = WitnessServer(address, home, posix_now, out.note)
+    files = TlsFiles(Path(args.tls)) if args.tls else None
+    server = WitnessServer(address, home, posix_now, out.note, files)
     vkey = home.me.verifier.vkey
     out.emit(
         {"listening": server.url, "name": home.me.name, "vkey": vkey},
         f"{home.me.name} answers on {server.url}\nits key   {vkey}",
     )
     if not address.local:
-        out.note("other machines can reach it; what it accepts is decided by signatures alone")
+        out.note("other machines with a certificate of this authority can reach it")
     try:
         server.serve_forever(poll_interval=0.2)
     except KeyboardInterrupt:
@@ -101,6 +103,7 @@ def _trust(args: argparse.Namespace, out: Out) -> int:
     from sealwright.adapters import witness_http
     from sealwright.adapters.witness_address import parse_address
     from sealwright.app import trusting, wiring
+    from sealwright.app.choosing import tls_files
     from sealwright.evidence import trust as trusts
     from sealwright.evidence.note import COSIGNATURE_V1, parse_vkey
 
@@ -112,7 +115,8 @@ def _trust(args: argparse.Namespace, out: Out) -> int:
     if not at:
         raise BadInput("where does the witness listen?", hint="give --at 127.0.0.1:7465")
     address = parse_address(at)
-    separation = witness_http.separation(address)
+    files = tls_files(workspace.settings, workspace.root)
+    separation = witness_http.separation(address, files)
     public = witness.public_key()
     held = workspace.trust.find(public.key_id, "witness")
     if held is None:
