@@ -21,6 +21,7 @@ import msgspec
 from sealwright.core.digest import Digest
 from sealwright.core.errors import BadInput, Refused, Unavailable, VerifyError
 from sealwright.core.ports import Progress
+from sealwright.core.reading import open_plain
 from sealwright.vault import private
 
 CATALOGUE = "backup.json"
@@ -292,7 +293,7 @@ class _Hashing:
 @contextmanager
 def _opened(path: Path) -> Iterator[tarfile.TarFile]:
     try:
-        with path.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
+        with open_plain(path) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
             yield tar
     except FileNotFoundError as error:
         raise BadInput(f"{path} does not exist") from error

@@ -14,6 +14,7 @@ from sealwright.core import digest
 from sealwright.core.digest import Digest
 from sealwright.core.errors import UnknownSigner, VerifyError
 from sealwright.core.ports import Entry
+from sealwright.core.reading import small_file
 from sealwright.core.records import Json
 from sealwright.evidence import proof as proofs
 from sealwright.evidence import trust as trusts
@@ -138,8 +139,8 @@ def check_proof(path: Path, root: Digest | None, pin: str | None) -> Checked:
     ``pin`` was given, or ``pin`` names another trust root).
     """
     try:
-        file = msgspec.json.decode(path.read_bytes(), type=ProofFile)
-    except msgspec.MsgspecError as error:
+        file = msgspec.json.decode(small_file(path), type=ProofFile)
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise _malformed(path, str(error)) from error
     signed = _signed(path, file, pin)
     version = signed.root if signed else root or file.root

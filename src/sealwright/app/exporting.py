@@ -9,6 +9,7 @@ from sealwright.app import accessing
 from sealwright.app.gating import WorkspaceGate
 from sealwright.app.wiring import Workspace, trust_chain
 from sealwright.core.ports import Progress
+from sealwright.core.reading import small_file
 from sealwright.core.records import Artifact
 from sealwright.registry import aliases
 from sealwright.registry.aliases import Move, Mover
@@ -87,7 +88,7 @@ def policy_files(directory: Path) -> dict[str, bytes]:
     if not directory.is_dir():
         return {}
     return {
-        path.name: path.read_bytes()
+        path.name: small_file(path)
         for path in sorted(directory.iterdir())
         if path.suffix in (".cedar", ".cedarschema") and path.is_file() and not path.is_symlink()
     }

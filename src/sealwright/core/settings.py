@@ -17,6 +17,7 @@ import msgspec
 
 from sealwright.core import refs
 from sealwright.core.errors import BadInput, BadSettings
+from sealwright.core.reading import small_file
 
 Profile = Literal["solo", "team", "regulated"]
 Isolation = Literal["strict", "standard", "none"]
@@ -176,7 +177,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def load(path: Path) -> Settings:
     """Read and check a settings file. Raises: BadInput (no file), BadSettings."""
     try:
-        raw = path.read_bytes()
+        raw = small_file(path)
     except FileNotFoundError as error:
         raise BadInput(f"{path} is missing", hint="seal init") from error
     return parse(raw, str(path.name))
@@ -190,6 +191,8 @@ def parse(raw: bytes, where: str = "seal.toml") -> Settings:
         raise BadSettings(where, [f"$: not UTF-8 at byte {error.start}"]) from error
     except tomllib.TOMLDecodeError as error:
         raise BadSettings(where, [f"$: {error}"]) from error
+    except RecursionError as error:
+        raise BadSettings(where, ["$: it nests too deep to be read"]) from error
     problems = list(_walk(tree, Settings, "$"))
     if not problems:
         settings = msgspec.convert(tree, Settings)

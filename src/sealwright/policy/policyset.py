@@ -10,6 +10,7 @@ import msgspec
 
 from sealwright.core.digest import Digest, of_bytes
 from sealwright.core.errors import BadInput
+from sealwright.core.reading import small_file
 from sealwright.core.records import Artifact, Json
 from sealwright.evidence import jcs
 from sealwright.policy import accessset, cedar, facts
@@ -170,7 +171,7 @@ def _take_away(directory: Path, profile: str) -> None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8")
+        return small_file(path).decode("utf-8")
     except FileNotFoundError as error:
         raise BadInput(f"{path} is missing", hint="seal policy write") from error
     except UnicodeDecodeError as error:

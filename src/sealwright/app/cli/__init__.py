@@ -86,7 +86,7 @@ def parser_of(name: str) -> tuple[argparse.ArgumentParser, ModuleType]:
 
 def _run(name: str, words: list[str]) -> int:
     from sealwright.app.cli.out import Out
-    from sealwright.core.errors import SealError
+    from sealwright.core.errors import BadInput, SealError
 
     cut = words.index("--") if "--" in words else len(words)
     out = Out(as_json="--json" in (name, *words[:cut]))
@@ -103,6 +103,9 @@ def _run(name: str, words: list[str]) -> int:
         return 2
     except OSError as error:
         out.fault(error)
+        return 2
+    except RecursionError:
+        out.error(BadInput("something nests too deep to be read", why="over 1,000 levels"))
         return 2
 
 

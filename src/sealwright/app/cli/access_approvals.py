@@ -181,9 +181,6 @@ def _person() -> tuple[Account, Signer]:
 
 
 def _read(path: str) -> bytes:
-    from sealwright.core.errors import BadInput
+    from sealwright.core.reading import small_file
 
-    data = Path(path).read_bytes()
-    if len(data) > _MOST_BYTES:
-        raise BadInput(f"{path} is too long to be what it should be")
-    return data
+    return small_file(Path(path), _MOST_BYTES)
