@@ -5,7 +5,7 @@ from app_house import needs_room
 from egress_house import HOST, FakeHost, contexts, provenance, write_settings
 
 from sealwright.pipeline import network
-from sealwright.train import egress
+from sealwright.train import egress, primitives
 
 pytestmark = needs_room
 ASK = """\
@@ -175,3 +175,17 @@ def test_a_brokered_secret_works_and_never_enters_the_room(project, names, tmp_p
     assert host.requests[0][2]["Authorization"] == "Bearer t0ken-of-the-team-42"
     told = provenance(project)
     assert told["secrets"] == [{"name": "API_TOKEN", "mode": "broker", "host": HOST}]
+
+
+@pytest.mark.skipif(
+    any(one.required and not one.present for one in primitives.survey()),
+    reason="the strict room needs walls that this machine lacks",
+)
+def test_the_strict_room_reaches_a_granted_host_and_no_other(project, web):
+    script = (
+        f"assert ask('http://{HOST}:{web.port}/x') == 'hello'\n"
+        "assert ask('http://other.example.org/') == 'HTTP 403'"
+    )
+    flag = grant(project, web.port)
+    code, body, err = run(project, script, "--network", flag, "--isolation", "strict")
+    assert code == 0, (body, err)

@@ -20,6 +20,7 @@ from sealwright.core.records import Finding
 
 SHORTEST = 6
 _WINDOW = 1 << 20
+_TEXT_PROBE = 8192
 _MOST_TOKEN = 1024
 _MOST_KEY = 8192
 
@@ -93,14 +94,14 @@ class Redactor:
         one = self.stream()
         return (one.feed(text.encode()) + one.end()).decode(errors="replace")
 
-    def find(self, data: bytes) -> list[Hit]:
-        """Every hit, leftmost first and without overlap."""
+    def find(self, data: bytes, *, shapes: bool = True) -> list[Hit]:
+        """Every hit, leftmost first and without overlap; values alone without ``shapes``."""
         found = [
             Hit(at, at + len(needle), name)
             for needle, name in self._needles.items()
             for at in _places(data, needle)
         ]
-        for shape in SHAPES:
+        for shape in SHAPES if shapes else ():
             if any(start in data for start in shape.starts):
                 found += [Hit(m.start(), m.end(), shape.name) for m in shape.whole.finditer(data)]
         kept: list[Hit] = []
@@ -129,14 +130,20 @@ class Redactor:
         return name in self._needles.values()
 
     def search(self, source: BinaryIO) -> frozenset[str]:
-        """The names of what a file holds, read in windows that overlap."""
+        """The names of what a file holds, read in windows that overlap.
+
+        Shapes are looked for in text alone: in gigabytes of weights they occur by chance.
+        """
         names: set[str] = set()
         overlap = max(self._longest - 1, _MOST_TOKEN)
-        tail = b""
-        while chunk := source.read(_WINDOW):
-            window = tail + chunk
-            names |= {hit.name for hit in self.find(window)}
-            tail = window[-overlap:]
+        window = source.read(_WINDOW)
+        shapes = b"\0" not in window[:_TEXT_PROBE]
+        if not (shapes or self._needles):
+            return frozenset()
+        while window:
+            names |= {hit.name for hit in self.find(window, shapes=shapes)}
+            chunk = source.read(_WINDOW)
+            window = window[-overlap:] + chunk if chunk else b""
         return frozenset(names)
 
 
