@@ -301,3 +301,30 @@ def test_the_json_of_a_containment_is_stable(project):
     listed = project.ok("contain", "list")
     assert sorted(listed) == ["containments", "refused", "unreadable"]
     assert json.dumps(listed)
+
+
+BURN = "import time\nend = time.process_time() + 1.5\nwhile time.process_time() < end: pass\n"
+
+
+def test_too_much_computing_is_slowed_down_and_not_stopped(project):
+    project.write("burn.py", BURN + "open('model.json', 'w').write('{}')\n")
+    settings(project, 'compute_per_day = "1s"\nthrottle = "0s"')
+    project.ok(*RUN, "burn.py")
+    assert held(project) == [("throttle", f"principal:{me()}")]
+    project.ok(*RUN, "burn.py")
+    assert held(project) == [("throttle", f"principal:{me()}")]
+
+
+def test_what_the_watch_remembers_is_of_this_log_and_up_to_date(project):
+    from sealwright.app import watching
+
+    project.write("train.py", QUICK)
+    project.ok(*RUN, "train.py")
+    now = workspace()
+    history = now.history()
+    kept = watching.load(now, history)
+    assert (kept.size, kept.last) == (history.size, history.entries[-1].digest)
+    tally = kept.state.counters.principals[me()]
+    assert sum(cell.reads for cell in tally.hours.values()) == 1
+    size = project.ok("data", "list")["datasets"][0]["size_bytes"]
+    assert sum(cell.size_bytes for cell in tally.hours.values()) == size

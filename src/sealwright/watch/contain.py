@@ -26,11 +26,11 @@ AUTOMATIC: tuple[Step, ...] = (
 )
 """What a release undoes completely, and therefore all that may happen by itself."""
 
-_MILD = frozenset({"watch.compute-day", "watch.unusual-day", "watch.unusual-drift"})
+_UNUSUAL = frozenset({"watch.unusual-day", "watch.unusual-drift"})
 _LEAVING = frozenset({"watch.exports-day", "watch.export-bytes-day"})
 _OF_ARTIFACT = frozenset({"watch.artifact-bytes-day", "watch.artifact-exports-day"})
 WORSE = 2
-"""A mild breach at this many times its limit is no longer mild."""
+"""What is unusual, at this many times what is looked at all, is no longer only slowed down."""
 
 
 class Hold(msgspec.Struct, frozen=True):
@@ -45,12 +45,13 @@ class Hold(msgspec.Struct, frozen=True):
 def ladder(breach: Breach) -> tuple[Step, ...]:
     """The steps a breach leads to, mildest first.
 
-    What is only unusual is slowed down, and held once it is twice what is usual at most. A
-    hard budget or window holds the principal; what was leaving the house is frozen too.
+    Computing, and what is only unusual, is slowed down. A hard budget or window holds the
+    principal; what was leaving the house is frozen too.
     """
     if breach.rule in _OF_ARTIFACT:
         return ("freeze-artifact",)
-    if breach.rule in _MILD and breach.value < WORSE * breach.limit:
+    unusual = breach.rule in _UNUSUAL and breach.value < WORSE * breach.limit
+    if unusual or breach.rule == "watch.compute-day":
         return ("throttle",)
     steps: tuple[Step, ...] = ("revoke-tokens", "quarantine-principal")
     return ("freeze-artifact", *steps) if breach.rule in _LEAVING else steps
