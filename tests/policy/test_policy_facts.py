@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -94,6 +95,8 @@ def test_provenance_that_does_not_say_what_the_room_was_is_unisolated(room: dict
         ("bwrap+seccomp+cgroup+gpu", 2),
         ("bwrap+seccomp+rlimits", 2),
         ("bwrap+seccomp+rlimits+gpu", 1),
+        ("bwrap+seccomp+landlock+cgroup", 4),
+        ("bwrap+seccomp+landlock+rlimits", 3),
         (2, 2),
     ],
 )
@@ -102,6 +105,15 @@ def test_the_rooms_there_are_have_their_rungs(rung: str | int, value: int) -> No
     model = house.train(house.data(), room={"rung": rung, "network": "none"})
     drawn = house.decide("register", [model], run="r1").drawn.facts.values
     assert (drawn["isolation_rung"], drawn["unisolated"]) == (value, False)
+
+
+@pytest.mark.parametrize(("measured", "rung"), [(4, 3), (1, 1), (0, 0), ("odd", 0)])
+def test_the_lower_of_the_promised_and_the_measured_rung_counts(measured: Any, rung: int) -> None:
+    house = House()
+    room = {"rung": "bwrap+seccomp+cgroup", "rung_measured": measured, "network": "none"}
+    model = house.train(house.data(), room=room)
+    drawn = house.decide("register", [model], run="r1").drawn.facts.values
+    assert (drawn["isolation_rung"], drawn["unisolated"]) == (rung, rung == 0)
 
 
 def test_a_run_that_made_other_bytes_is_no_provenance() -> None:

@@ -20,7 +20,9 @@ from sealwright.evidence import jcs
 from sealwright.evidence.history import History
 from sealwright.pipeline.outputs import OUTPUTS
 from sealwright.train import keep, provenance
-from sealwright.train.spec import Limits
+from sealwright.train.spec import Limits, Usage
+
+_HISTORY = 50
 
 
 class Past(msgspec.Struct, frozen=True):
@@ -50,6 +52,19 @@ def past_runs(workspace: Workspace, ref: Ref) -> list[Past]:
             hint="seal log show lists the runs",
         )
     return found
+
+
+def usages(history: History, stage: str) -> tuple[Usage, ...]:
+    """What the last runs of ``stage`` used, as far as their provenance can be read."""
+    found = []
+    for entry in history.of_type(predicates.SLSA_PROVENANCE)[-_HISTORY:]:
+        try:
+            if _dig(entry, "buildDefinition", "externalParameters", "stage") == stage:
+                room = _dig(entry, "buildDefinition", "internalParameters", "room")
+                found.append(msgspec.convert(room["usage"], Usage))
+        except (KeyError, TypeError, msgspec.ValidationError):
+            continue  # an older form: there is nothing to compare with
+    return tuple(found)
 
 
 def outputs_of(workspace: Workspace, past: Past) -> dict[str, Digest]:

@@ -12,13 +12,13 @@ import msgspec
 from sealwright.app import accessing, leaving
 from sealwright.app.datasets import memory_of
 from sealwright.app.gating import WorkspaceGate
-from sealwright.app.pastruns import earlier_outputs
+from sealwright.app.pastruns import earlier_outputs, usages
 from sealwright.app.runidentity import WatchedStore, identity_of
 from sealwright.app.wiring import Workspace
 from sealwright.core import predicates, refs, settings
 from sealwright.core.errors import BadInput, Refused
 from sealwright.core.locking import exclusive, is_held
-from sealwright.core.records import Artifact
+from sealwright.core.records import Artifact, Json
 from sealwright.core.refs import Ref
 from sealwright.core.settings import Gpu, Isolation
 from sealwright.evidence.history import History
@@ -29,8 +29,9 @@ from sealwright.pipeline import engine
 from sealwright.pipeline.engine import Done, Job
 from sealwright.pipeline.spec import StageSpec
 from sealwright.pipeline.training import Around, Made, Prepared, RoomStage
+from sealwright.policy import runs
 from sealwright.policy.context import RoomFacts
-from sealwright.train import environment, primitives, snapshot
+from sealwright.train import environment, measured, primitives, snapshot
 from sealwright.train.spec import Limits, Listener
 
 
@@ -58,15 +59,28 @@ def around(
         output_files=room.files,
         log_bytes=settings.size_bytes(room.log),
     )
+    walls = isolation or room.isolation
     return Around(
         project=workspace.root,
         scratch=scratch,
         profile=workspace.profile,
         limits=limits,
-        isolation=isolation or room.isolation,
+        isolation=walls,
         gpu=gpu or room.gpu,
         variables={},
+        measured=_measured(workspace, walls),
     )
+
+
+def _measured(workspace: Workspace, walls: Isolation) -> dict[str, Json]:
+    """What `seal doctor --probes` found on this machine, if it still counts."""
+    try:
+        found = measured.load(workspace.state_dir) if walls != "none" else None
+    except Refused:  # no bubblewrap: the gate says so
+        return {}
+    if found is None or walls not in found.rungs:
+        return {}
+    return {"rung_measured": found.rungs[walls].measured, "measurement": found.digest}
 
 
 def prepare(
@@ -101,6 +115,7 @@ def prepare(
         chosen,
         snapshot.take(workspace.root, not_code(workspace, catalogue, history, spec)),
         environment.describe(spec.argv, workspace.root),
+        usages(history, spec.name),
     )
 
 
@@ -189,10 +204,11 @@ def room_facts(where: Around) -> RoomFacts:
     try:
         primitives.bubblewrap()
     except Refused as refused:
-        return RoomFacts(isolation="standard", rung=0, missing=(refused.why or refused.what,))
+        return RoomFacts(isolation=where.isolation, rung=0, missing=(refused.why or refused.what,))
+    promised = measured.promised(where.isolation, grouped=False) - (where.gpu == "auto")
     return RoomFacts(
-        isolation="standard",
-        rung=1 if where.gpu == "auto" else 2,
+        isolation=where.isolation,
+        rung=min(promised, runs.rung_of(where.measured.get("rung_measured", promised))),
         network_none=where.network is None,
         egress_granted=where.network is not None and where.network.granted,
         plaintext_on_disk=False,

@@ -7,7 +7,8 @@ touch the project and the registry (``pipeline.finish``).
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +17,7 @@ import msgspec
 from sealwright.core import digest
 from sealwright.core.errors import VerifyError
 from sealwright.core.ports import Clock, Store
-from sealwright.core.records import Artifact, Json, Outcome
+from sealwright.core.records import Artifact, Finding, Json, Outcome
 from sealwright.core.settings import Isolation
 from sealwright.intake.manifest import FileRecord
 from sealwright.intake.versions import Dataset, open_files, read_manifest
@@ -26,14 +27,14 @@ from sealwright.pipeline.leaks import Ears, Secrets
 from sealwright.pipeline.network import Network
 from sealwright.pipeline.plan import Pins
 from sealwright.pipeline.spec import StageSpec
-from sealwright.train import egress, keep, provenance, snapshot
+from sealwright.train import compute, egress, keep, provenance, snapshot
 from sealwright.train.environment import Environment
 from sealwright.train.keep import SCOPE
 from sealwright.train.outcome import RoomResult
 from sealwright.train.redact import Redactor
 from sealwright.train.room import run_room
 from sealwright.train.snapshot import Snapshot
-from sealwright.train.spec import Channel, CodeFile, Limits, Listener, RoomInput, RoomSpec
+from sealwright.train.spec import Channel, CodeFile, Limits, Listener, RoomInput, RoomSpec, Usage
 
 
 class Around(msgspec.Struct, frozen=True):
@@ -48,6 +49,7 @@ class Around(msgspec.Struct, frozen=True):
     variables: Mapping[str, str]
     network: Network | None = None
     secrets: Secrets = Secrets()
+    measured: Mapping[str, Json] = msgspec.field(default_factory=dict)
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -59,6 +61,7 @@ class Prepared(msgspec.Struct, frozen=True):
     datasets: tuple[Dataset, ...]
     code: Snapshot
     environment: Environment
+    earlier: tuple[Usage, ...] = ()
 
     @property
     def inputs(self) -> dict[str, Artifact]:
@@ -160,6 +163,7 @@ class RoomStage:
         result = self._in_the_room(code, opened, ears)
         finished = self._clock()
         told = ears.end()
+        told += compute_spikes(result, prepared.earlier)
         result = msgspec.structs.replace(result, findings=(*result.findings, *told))
         result = leaks.examine(result, redactor, prepared.around.secrets)
         logs = ears.logs
@@ -186,7 +190,7 @@ class RoomStage:
             finished=finished,
             inputs=tuple(inputs.values()),
             config=prepared.pins.config,
-            room=room_facts(result),
+            room={**room_facts(result), **prepared.around.measured},
             findings=result.findings,
             limits=msgspec.structs.asdict(result.limits),
             byproducts=byproducts,
@@ -235,6 +239,14 @@ class RoomStage:
         if given := around.secrets.given(around.limits.wall_s):
             out["secrets"] = given
         return out
+
+
+def compute_spikes(result: RoomResult, earlier: Sequence[Usage]) -> tuple[Finding, ...]:
+    """What this run used against the stage's own history, and against what came of it."""
+    written = sum(one.size for one in result.outputs)
+    written += sum(log.kept_bytes + log.dropped_bytes for log in result.logs.values())
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return compute.findings(result.usage, earlier, cores=cores or 1, written_bytes=written)
 
 
 def room_facts(result: RoomResult) -> dict[str, Json]:

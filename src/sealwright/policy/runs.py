@@ -20,7 +20,7 @@ from sealwright.core.predicates import (
     MODEL_VERSION,
     SLSA_PROVENANCE,
 )
-from sealwright.core.records import Recorded
+from sealwright.core.records import Json, Recorded
 from sealwright.evidence.history import History
 from sealwright.evidence.lineage import inputs_of
 
@@ -77,6 +77,12 @@ def rung_of(value: object) -> int:
     return int(value) if known else 0  # type: ignore[call-overload]
 
 
+def _lower_rung(room: Mapping[str, Json]) -> int:
+    """What was promised, or what the probes measured on that machine where that is less."""
+    promised = rung_of(room.get("rung"))
+    return min(promised, rung_of(room["rung_measured"])) if "rung_measured" in room else promised
+
+
 def makers(history: History, digest: Digest, named: str = "") -> Step:
     """The stage that made an artifact, by the newest statement that says so.
 
@@ -120,7 +126,7 @@ def read(step: Step, history: History, makes: Iterable[Digest]) -> Run:
         index=provenance.index,
         profile=str(internal.get("profile", "")),
         isolation=str(internal.get("isolation", "")),
-        rung=rung_of(room.get("rung")),
+        rung=_lower_rung(room),
         network_none=room.get("network") in NO_NETWORK,
         egress_granted=_granted(internal, room),
         plaintext_on_disk=room.get("plaintext_on_disk") is not False,

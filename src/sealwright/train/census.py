@@ -25,6 +25,7 @@ class Census:
         self._limits = limits
         self.cpu_ms = 0
         self.peak_bytes = 0
+        self.peak_processes = 0
         self.over_memory = 0
         self.over_processes = 0
 
@@ -39,6 +40,7 @@ class Census:
                 rss += int(fields[21]) * _PAGE
         self.cpu_ms = max(self.cpu_ms, ticks * 1000 // _TICKS_PER_S)
         self.peak_bytes = max(self.peak_bytes, rss)
+        self.peak_processes = max(self.peak_processes, len(pids) - 2)
         if len(pids) > self._limits.processes + 2:
             self.over_processes += 1
             return "processes"

@@ -22,6 +22,7 @@ from sealwright.train.spec import Limits
 
 _PREFIX = "sealwright-"
 _KINDS = ("memory", "pids")
+_OWN_TASKS = 2
 _REMOVE_TRIES = 50
 _REMOVE_PAUSE_S = 0.01
 
@@ -97,6 +98,14 @@ class Cgroup:
         except (OSError, ValueError):
             return 0
 
+    def peak_processes(self) -> int:
+        """The most tasks ever at once, without bubblewrap's own two; 0 when unknown."""
+        try:
+            peak = int((self.directories["pids"] / "pids.peak").read_text())
+        except (OSError, ValueError):
+            return 0
+        return max(0, peak - _OWN_TASKS)
+
     def remove(self) -> None:
         """Kill whatever is left inside, then take the group away."""
         for directory in set(self.directories.values()):
@@ -131,7 +140,7 @@ def make_cgroup(limits: Limits) -> Cgroup | None:
 def _set(group: Cgroup, limits: Limits) -> None:
     memory, pids = group.directories["memory"], group.directories["pids"]
     # bubblewrap's own two processes are in the group as well
-    (pids / "pids.max").write_text(str(limits.processes + 2))
+    (pids / "pids.max").write_text(str(limits.processes + _OWN_TASKS))
     if group.version == "v2":
         (memory / "memory.max").write_text(str(limits.memory_bytes))
         _write_if_there(memory / "memory.swap.max", "0")

@@ -11,6 +11,7 @@ import os
 import platform
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,7 +20,9 @@ from sealwright.core.digest import Digest
 from sealwright.core.errors import BadInput
 from sealwright.core.settings import Isolation
 from sealwright.train import landlock, limits, primitives, seccomp
-from sealwright.train.probes.suite import Tried, Walls
+
+if TYPE_CHECKING:
+    from sealwright.train.probes.suite import Tried, Walls
 
 FILE = "room-measured.json"
 _LOWEST = {"network": 0, "files": 0, "processes": 1, "kernel": 1, "resources": 2}

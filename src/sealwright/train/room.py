@@ -252,12 +252,14 @@ class _Room:
         return Pressure(0, 0, full)
 
     def _usage(self, watched: Watched, census: Census | None) -> Usage:
-        cpu_ms, peak_bytes = watched.cpu_ms, 0
+        cpu_ms, peak_bytes, processes = watched.cpu_ms, 0, 0
         if self.group is not None:
             cpu_ms, peak_bytes = max(cpu_ms, self.group.cpu_ms()), self.group.peak_bytes()
+            processes = self.group.peak_processes()
         elif census is not None:
             cpu_ms, peak_bytes = max(cpu_ms, census.cpu_ms), census.peak_bytes
-        return Usage(watched.wall_ms, cpu_ms, peak_bytes)
+            processes = max(0, census.peak_processes)
+        return Usage(watched.wall_ms, cpu_ms, peak_bytes, processes)
 
     def _facts(self) -> dict[str, Fact]:
         held = "cgroup" if self.group is not None else "rlimits"

@@ -126,11 +126,13 @@ class LogFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Usage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the run used. ``peak_bytes`` is the most memory the whole room held at once: with
     its files where a cgroup counted it, without them where it was sampled twice a second.
+    ``processes`` is the most at once, 0 where this kernel does not keep it.
     """
 
     wall_ms: int
     cpu_ms: int
     peak_bytes: int
+    processes: int = 0
 
 
 class Exit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

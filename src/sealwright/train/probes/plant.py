@@ -57,7 +57,6 @@ def _files(base: Path, token: str, stack: ExitStack) -> dict[str, Any]:
         "other_user": str(other),
         "withheld": str(withheld),
         "outside": str(base / "outside.txt"),
-        "orphan": str(base / "orphan.txt"),
         "pipe": str(base / "bound/pipe"),
     }
     for name, folder in (("tmp", "/tmp"), ("shm", "/dev/shm")):  # noqa: S108

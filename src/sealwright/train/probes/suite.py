@@ -205,12 +205,15 @@ class _Declared:
         return b"declared"[offset : offset + count]
 
 
-def run(progress: Progress, walls: Iterable[Walls] = ("standard", "strict")) -> list[Tried]:
+def run(
+    where: Path, progress: Progress, walls: Iterable[Walls] = ("standard", "strict")
+) -> list[Tried]:
     """All probes, outside and at each of ``walls``. Takes about half a minute.
 
+    ``where`` is a folder of the caller's own, outside /tmp, which every room has its own of.
     Raises: Refused (this machine cannot make one of those rooms).
     """
-    with tempfile.TemporaryDirectory(prefix="sealwright-probes-") as name:
+    with tempfile.TemporaryDirectory(prefix="probes-", dir=where) as name:
         base = Path(name)
         base.chmod(0o755)
         (base / "project").mkdir()

@@ -1,0 +1,66 @@
+"""What a run used against what its stage used before: a spike is a finding, never a verdict.
+
+Two rules, both deliberately blunt. A measure over a small multiple of the median of earlier
+runs, and over a floor that short runs stay below, is a spike. And a run that kept every core
+busy throughout, for longer than a minute, while writing next to nothing, looks like one that
+worked for somebody else: that needs no history.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+
+from sealwright.core import digest
+from sealwright.core.records import Finding
+from sealwright.train.spec import GIB, Usage
+
+RULE = "room.compute-spike"
+_TIMES = 4
+_FLOORS = {"cpu_ms": 60_000, "wall_ms": 60_000, "peak_bytes": GIB, "processes": 32}
+_WORDS = {"cpu_ms": "ms of CPU", "wall_ms": "ms", "peak_bytes": "bytes", "processes": "processes"}
+_PINNED = 0.9
+_PINNED_FROM_MS = 60_000
+_NEXT_TO_NOTHING = 4096
+
+
+def findings(
+    usage: Usage,
+    earlier: Sequence[Usage],
+    *,
+    cores: int,
+    written_bytes: int,
+    pinned_from_ms: int = _PINNED_FROM_MS,
+) -> tuple[Finding, ...]:
+    """Spikes of ``usage`` against ``earlier`` runs of the same stage, if there were any.
+
+    ``written_bytes`` are outputs and what was printed, together; a 0 in a usage is unknown.
+    """
+    found = list(_over_history(usage, earlier))
+    busy = usage.cpu_ms >= _PINNED * cores * usage.wall_ms and usage.wall_ms >= pinned_from_ms
+    if busy and written_bytes < _NEXT_TO_NOTHING:
+        found.append(
+            f"all {cores} cores were busy for {usage.wall_ms} ms, and {written_bytes} bytes"
+            " came of it"
+        )
+    return tuple(_finding(message) for message in found)
+
+
+def _over_history(usage: Usage, earlier: Sequence[Usage]) -> Iterator[str]:
+    for name, floor in _FLOORS.items():
+        before = [getattr(one, name) for one in earlier if getattr(one, name)]
+        if not before:
+            continue
+        used, usual = getattr(usage, name), int(statistics.median(before))
+        if used > max(_TIMES * usual, floor):
+            yield f"it used {used} {_WORDS[name]}, and {usual} is usual for this stage"
+
+
+def _finding(message: str) -> Finding:
+    return Finding(
+        RULE,
+        "medium",
+        digest.of_bytes(message.encode()),
+        message,
+        "compare the code with the last run's: seal lineage; or expect it, if the data grew",
+    )
