@@ -154,6 +154,9 @@ class KmsClient:
             self._sock.close()
             self._sock = None
 
+    def __del__(self) -> None:
+        self.close()
+
     def _ask(
         self,
         operation: Operation,

@@ -19,17 +19,20 @@ from sealwright.app import wiring
 from sealwright.core import clock
 from sealwright.core import predicates as p
 from sealwright.core.errors import BadInput
+from sealwright.core.ports import KeyService
 from sealwright.core.records import Artifact, Statement
-from sealwright.core.settings import Profile
+from sealwright.core.settings import KeysSettings, Profile, Settings
 from sealwright.evidence import trust as trusts
 from sealwright.evidence.recorder import SigningRecorder
 from sealwright.vault import private
 
 
 def create_workspace(
-    root: Path, profile: Profile, passphrase: str | None
+    root: Path, profile: Profile, passphrase: str | None, token: str = ""
 ) -> tuple[wiring.Workspace, str]:
     """A new workspace in ``root`` and the recovery key, to be shown once.
+
+    ``token`` (``pkcs11:…``) keeps the keys in a PKCS#11 token; then there is no recovery key.
 
     Raises: BadInput (there is one already), Unavailable.
     """
@@ -42,8 +45,12 @@ def create_workspace(
     scratch = root / f"{wiring.SEAL_DIR}.new-{identity}"
     state_dir.parent.mkdir(parents=True, exist_ok=True)
     try:
-        kms, recovery = FileKms.initialize(state_dir, passphrase)
-        keyring = Keyring(state_dir, kms)
+        recovery = ""
+        if token:
+            keyring = Keyring(state_dir, _in_token(root, state_dir, token))
+        else:
+            kms, recovery = FileKms.initialize(state_dir, passphrase)
+            keyring = Keyring(state_dir, kms)
         _fill(scratch, record, keyring, state_dir, profile)
         scratch.rename(seal_dir)
     except BaseException:
@@ -51,6 +58,15 @@ def create_workspace(
         shutil.rmtree(state_dir, ignore_errors=True)
         raise
     return wiring.Workspace(root, record), recovery
+
+
+def _in_token(root: Path, state_dir: Path, token: str) -> KeyService:
+    from sealwright.app import choosing
+
+    private.make_dir(state_dir)
+    settings = Settings(keys=KeysSettings(kms=token))
+    name = wiring.principal_name()
+    return choosing.elsewhere(settings, root, state_dir, name, wiring.pin_asker())
 
 
 def _fill(

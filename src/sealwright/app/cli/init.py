@@ -32,6 +32,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="ask for a passphrase (or take SEAL_PASSPHRASE); otherwise a 0600 key file",
     )
+    parser.add_argument(
+        "--kms", metavar="TOKEN", help="keys in a token: pkcs11:/path/of/library.so?token=LABEL"
+    )
 
 
 def run(args: argparse.Namespace, out: Out) -> int:
@@ -52,10 +55,15 @@ def run(args: argparse.Namespace, out: Out) -> int:
     else:
         chosen = args.profile or "solo"
         settings.parse(guess.settings_text(found, chosen).encode())
-    passphrase = _passphrase(args)
-    workspace, recovery = setup.create_workspace(root, chosen, passphrase)
-    if not toml.exists():
-        toml.write_text(guess.settings_text(found, chosen), encoding="utf-8")
+    text = toml.read_text("utf-8") if toml.exists() else guess.settings_text(found, chosen)
+    token = _token(args, settings.parse(text.encode()).keys.kms)
+    passphrase = None if token else _passphrase(args)
+    workspace, recovery = setup.create_workspace(root, chosen, passphrase, token)
+    if args.kms and settings.parse(text.encode()).keys.kms == "file":
+        text += f'\n[keys]\nkms = "{token}"\n'
+        toml.write_text(text, encoding="utf-8")
+    elif not toml.exists():
+        toml.write_text(text, encoding="utf-8")
     _activate(workspace, chosen)
     workspace.settle()
     report = _report(workspace, found, recovery)
@@ -81,6 +89,21 @@ def _activate(workspace: Workspace, profile: Profile) -> None:
         context.now,
     )
     workspace.recorder.record(statement)
+
+
+def _token(args: argparse.Namespace, said: str) -> str:
+    """The PKCS#11 token the keys go into; empty where they go into a file."""
+    kms = args.kms or said
+    if said not in ("file", kms):
+        raise BadInput(f"seal.toml says kms {said!r}", hint="edit seal.toml")
+    if kms.startswith("service:"):
+        raise BadInput(
+            "a workspace is made with its keys in a file, and moved to a key service then",
+            hint="take [keys] out of seal.toml; seal init; then seal keys move DIR",
+        )
+    if kms != "file" and (not kms.startswith("pkcs11:") or '"' in kms or "\\" in kms):
+        raise BadInput(f"{kms!r} names no token", hint="pkcs11:/path/of/library.so?token=LABEL")
+    return "" if kms == "file" else kms
 
 
 def _passphrase(args: argparse.Namespace) -> str | None:
@@ -121,17 +144,26 @@ def _next(found: Guess) -> list[str]:
     return [*lines, "seal run" if found.command else "seal run -- python train.py"]
 
 
+def _recovery_lines(recovery: str, out: Out) -> list[str]:
+    if not recovery:
+        return ["  recovery  none: keep the token, and a second one that it was copied to"]
+    return [
+        f"  recovery  {out.paint(recovery, 'bold')}",
+        "            write it down now: it is shown this once, and opens the keys if they are lost",
+    ]
+
+
 def _text(workspace: Workspace, found: Guess, recovery: str, out: Out) -> str:
     home = str(workspace.state_dir).replace(str(Path.home()), "~")
     why = {
         "key-file": "a key file only you can read",
         "passphrase": "locked with your passphrase",
+        "external": "the keys that wrap them are in your token",
     }[workspace.kms.custody]
     lines = [
         f"workspace {workspace.id}, profile {workspace.profile}",
         f"  keys      {home} ({why}); none in the project",
-        f"  recovery  {out.paint(recovery, 'bold')}",
-        "            write it down now: it is shown this once, and opens the keys if they are lost",
+        *_recovery_lines(recovery, out),
         f"  trust     {workspace.trust.fingerprint}",
         f"  script    {found.script or 'none found'}"
         + (f" ({', '.join(found.frameworks)})" if found.frameworks else ""),
