@@ -227,7 +227,6 @@ def _default(ask: Ask, drawn: Drawn) -> tuple[str, str, str]:
         "not_before": grant.terms.not_before,
         "purpose": grant.terms.purpose,
         "resource": grant.terms.resource,
-        "action": grant.terms.action,
         "left": f"{grant.bytes_left or 0:,}",
         "size": f"{ask.size_bytes:,}",
         "id": grant.id[:16],
@@ -258,5 +257,4 @@ _WHY = {
     "revoked": "the grant {id} was revoked",
     "wrong-purpose": "the grant {id} is for {purpose}",
     "wrong-resource": "the grant {id} is for {resource}",
-    "wrong-action": "the grant {id} is to {action}",
 }

@@ -185,9 +185,9 @@ def _purpose_of_grants(ask: Ask, held: Grants, now: datetime) -> str:
     """What the live grants are for, where they agree; nothing is guessed between two purposes."""
     purposes = {
         grant.terms.purpose
-        for grant in held.of(ask.principal.name)
+        for grant in held.of(ask.principal.name, ask.action)
         for artifact in ask.subjects
-        if grant.state(ask.action, artifact, "", ask.size_bytes, now) == "live"
+        if grant.state(artifact, "", ask.size_bytes, now) == "live"
     }
     return purposes.pop() if len(purposes) == 1 else ""
 

@@ -59,8 +59,7 @@ ROWS: tuple[Row, ...] = (
         "grant_state",
         "String",
         "`live` where grants cover every artifact; else what is wrong with the nearest:"
-        " `none`, `spent`, `expired`, `not-yet`, `revoked`, `wrong-purpose`, `wrong-resource`,"
-        " `wrong-action`",
+        " `none`, `spent`, `expired`, `not-yet`, `revoked`, `wrong-purpose`, `wrong-resource`",
         "none",
     ),
     Row("grants", "Long", "grants this would use", 0),

@@ -37,7 +37,6 @@ _NEAREST = (
     "revoked",
     "wrong-purpose",
     "wrong-resource",
-    "wrong-action",
 )
 """States of a grant for one use of it, the one that comes closest first."""
 
@@ -89,11 +88,9 @@ class Grant(msgspec.Struct, frozen=True):
     uses: int = 0
     last_used: str = ""
 
-    def state(self, action: str, artifact: Artifact, purpose: str, size: int, now: datetime) -> str:
-        """One of ``live`` and what is in the way."""
+    def state(self, artifact: Artifact, purpose: str, size: int, now: datetime) -> str:
+        """One of ``live`` and what is in the way, for a use of the action it grants."""
         terms = self.terms
-        if terms.action != action:
-            return "wrong-action"
         if not terms.covers(artifact):
             return "wrong-resource"
         if terms.purpose and purpose and terms.purpose != purpose:
@@ -139,9 +136,10 @@ class Grants:
                 grant, ended=ends.get(grant_id, ""), used_bytes=total, uses=uses, last_used=last
             )
 
-    def of(self, principal: str) -> list[Grant]:
-        """Somebody's grants, oldest first, over or not."""
-        return [grant for grant in self.all.values() if grant.terms.principal == principal]
+    def of(self, principal: str, action: str) -> list[Grant]:
+        """Somebody's grants of ``action``, oldest first, over or not."""
+        wanted = (principal, action)
+        return [g for g in self.all.values() if (g.terms.principal, g.terms.action) == wanted]
 
     def nearest(
         self,
@@ -154,9 +152,9 @@ class Grants:
     ) -> tuple[str, Grant | None]:
         """The grant to use, or the one that comes closest, and its state (``none``: no grant)."""
         best: tuple[str, Grant | None] = ("none", None)
-        for grant in self.of(principal):
-            state = grant.state(action, artifact, purpose, size, now)
-            if best[1] is None or _NEAREST.index(state) <= _NEAREST.index(best[0]):
+        for grant in self.of(principal, action):
+            state = grant.state(artifact, purpose, size, now)
+            if best[1] is None or _nearness(state, grant) <= _nearness(*best):
                 best = (state, grant)
         return best
 
@@ -241,6 +239,11 @@ def approved(
     ):
         people.append(asker.name)
     return tuple(sorted(set(people)))
+
+
+def _nearness(state: str, grant: Grant | None) -> tuple[int, int]:
+    """Smaller is nearer; of two, the one that more people approved."""
+    return _NEAREST.index(state), -(grant.approvals if grant else 0)
 
 
 def _read(entry: Recorded, book: Book, members: Members) -> Grant:
