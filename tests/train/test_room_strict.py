@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from sealwright.train import (
     seccomp,
     strict,
     threshold,
+    trees,
     world,
 )
 from sealwright.train.room import run_room
@@ -120,6 +122,29 @@ def test_a_tree_with_a_way_out_in_it_is_refused(tmp_path: Path, kind: str) -> No
         run_room(spec)
     assert refusal.value.rule == "room.socket-in-bind"
     assert "agent" in refusal.value.what
+
+
+def test_deep_down_a_tree_is_looked_through_again_after_an_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / "tree/a/b/c/d/e"
+    deep.mkdir(parents=True)
+    trees.refuse_special([tmp_path / "tree"], tmp_path / "memory")
+    os.mkfifo(deep / "pipe")
+    trees.refuse_special([tmp_path / "tree"], tmp_path / "memory")  # not yet
+    later = time.time() + 4000
+    monkeypatch.setattr(trees.time, "time", lambda: later)
+    with pytest.raises(Refused):
+        trees.refuse_special([tmp_path / "tree"], tmp_path / "memory")
+
+
+def test_a_broken_memory_of_trees_is_no_excuse(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    os.mkfifo(tmp_path / "tree/pipe")
+    for content in ("", "{", '{"x": 1}'):
+        (tmp_path / "memory").write_text(content)
+        with pytest.raises(Refused):
+            trees.refuse_special([tmp_path / "tree"], tmp_path / "memory")
 
 
 def _fails(code: int) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ Layout of ``struct seccomp_data``: man 2 seccomp.
 from __future__ import annotations
 
 import errno
+import functools
 import platform
 import struct
 
@@ -104,6 +105,7 @@ _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK, _NETLINK_ROUTE = 1, 2, 10, 16, 0
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 
 
+@functools.cache
 def program(machine: str = "", *, strict: bool = False) -> bytes:
     """The filter for ``machine`` (this one by default): ``struct sock_filter`` after another.
 
