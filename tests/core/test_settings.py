@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from sealwright.core import settings
@@ -83,4 +84,5 @@ def test_sizes_that_could_be_misread_are_refused(text):
 def test_the_schema_names_every_top_level_key():
     schema = settings.json_schema()
     top = schema["$defs"]["Settings"]["properties"]
-    assert set(top) == {"profile", "data", "stage", "room", "log"}
+    assert set(top) == {field.name for field in msgspec.structs.fields(settings.Settings)}
+    assert set(top) >= {"profile", "data", "stage", "room", "log", "egress", "zones", "secrets"}

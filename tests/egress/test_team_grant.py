@@ -47,11 +47,9 @@ def office(tmp_path, monkeypatch, capsys, names, web) -> Office:
     return one
 
 
-def words(web, port: int = 0) -> tuple[str, ...]:
-    grant = f"allow:{HOST}:{port or web.port}"
-    return ("run", "--model", "model.json", "--name", "fraud", "--network", grant) + (
-        "--purpose", "fraud", "--reason", "prices", "--", "python", "train.py",
-    )  # fmt: skip
+def words(web) -> tuple[str, ...]:
+    said = f"run --model model.json --name fraud --network allow:{HOST}:{web.port}"
+    return (*said.split(), *"--purpose fraud --reason prices -- python train.py".split())
 
 
 def test_a_network_opens_once_two_people_approved_exactly_that(office, web):

@@ -6,30 +6,28 @@ key it was probably meant to be. The JSON Schema is :func:`json_schema`.
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from sealwright.core import refs
+from sealwright.core import refs, shape
+from sealwright.core.amounts import size_bytes as size_bytes
+from sealwright.core.amounts import span_s as span_s
 from sealwright.core.errors import BadInput, BadSettings
+from sealwright.core.shape import near
 from sealwright.core.reading import small_file
+from sealwright.core.watchsettings import WatchSettings as WatchSettings
 
 Profile = Literal["solo", "team", "regulated"]
 Isolation = Literal["strict", "standard", "none"]
 Gpu = Literal["off", "auto"]
 
-_UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
-_SIZE = re.compile(r"(\d+)\s*(B|[KMGT]iB)?")
-_SPANS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _ISSUER = re.compile(r"https://[^\s?#]+|http://(127\.0\.0\.1|\[::1\])(:\d+)?(/[^\s?#]*)?")
-_HOURS = re.compile(r"(\d\d?)-(\d\d?)")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
-_SPAN = re.compile(r"(\d+)\s*([smhd])")
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -133,30 +131,6 @@ class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ca: str = ""
 
 
-class WatchSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[watch]``: what anybody may take, and what happens beyond. 0 is no limit.
-
-    ``hours`` is ``"06-22"`` (UTC, the last hour is outside), empty for any hour.
-    """
-
-    automatic: bool = True
-    hours: str = ""
-    outside_per_day: int = 1
-    bytes_per_hour: str = "1TiB"
-    bytes_per_day: str = "4TiB"
-    reads_per_hour: int = 0
-    reads_per_day: int = 0
-    exports_per_day: int = 1_000
-    export_bytes_per_day: str = "0"
-    new_artifacts_per_day: int = 0
-    compute_per_day: str = "0s"
-    artifact_bytes_per_day: str = "0"
-    artifact_exports_per_day: int = 1_000
-    statistics: bool = False
-    throttle: str = "5s"
-    lasts: str = "24h"
-
-
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole of ``seal.toml``."""
 
@@ -193,37 +167,13 @@ def parse(raw: bytes, where: str = "seal.toml") -> Settings:
         raise BadSettings(where, [f"$: {error}"]) from error
     except RecursionError as error:
         raise BadSettings(where, ["$: it nests too deep to be read"]) from error
-    problems = list(_walk(tree, Settings, "$"))
+    problems = list(shape.faults(tree, Settings, "$"))
     if not problems:
         settings = msgspec.convert(tree, Settings)
         problems = list(_semantics(settings))
         if not problems:
             return settings
     raise BadSettings(where, problems)
-
-
-def size_bytes(text: str) -> int:
-    """``8GiB`` as bytes. Raises: BadInput."""
-    match = _SIZE.fullmatch(text.strip())
-    if not match:
-        raise BadInput(f"{text!r} is not a size", why="write 512MiB, 8GiB or a number of bytes")
-    return int(match[1]) * _UNITS[match[2] or ""]
-
-
-def span_s(text: str) -> int:
-    """``24h`` as seconds. Raises: BadInput."""
-    match = _SPAN.fullmatch(text.strip())
-    if not match:
-        raise BadInput(f"{text!r} is not a time span", why="write 90s, 30m, 24h or 7d")
-    return int(match[1]) * _SPANS[match[2]]
-
-
-def hours(text: str) -> tuple[int, int]:
-    """``06-22`` as hours of the day; ``(0, 0)`` for the empty text. Raises: BadInput."""
-    match = _HOURS.fullmatch(text)
-    if text and (not match or max(int(match[1]), int(match[2])) > 24 or match[1] == match[2]):
-        raise BadInput(f"{text!r} is no span of hours", why="write 06-22, or 22-04 over midnight")
-    return (int(match[1]) % 24, int(match[2]) % 24) if match else (0, 0)
 
 
 def json_schema() -> dict[str, Any]:
@@ -239,53 +189,12 @@ def describe() -> Iterator[tuple[str, str]]:
 def _describe(kind: Any, prefix: str) -> Iterator[tuple[str, str]]:
     for name, hint in get_type_hints(kind).items():
         path = f"{prefix}{name}"
-        if get_origin(hint) is dict and _is_struct(get_args(hint)[1]):
+        if get_origin(hint) is dict and shape.is_struct(get_args(hint)[1]):
             yield from _describe(get_args(hint)[1], f"{path}.NAME.")
-        elif _is_struct(hint):
+        elif shape.is_struct(hint):
             yield from _describe(hint, f"{path}.")
         else:
             yield path, str(hint)
-
-
-def _walk(value: Any, hint: Any, path: str) -> Iterator[str]:
-    """Check ``value`` against ``hint``, yielding every fault under ``path``."""
-    if _is_struct(hint):
-        yield from _walk_struct(value, hint, path)
-    elif get_origin(hint) in (dict, list):
-        yield from _walk_container(value, hint, path)
-    elif get_origin(hint) is Literal:
-        allowed = get_args(hint)
-        if value not in allowed:
-            yield f"{path}: {value!r} is not one of {', '.join(allowed)}{_near(value, allowed)}"
-    elif type(value) is not hint:
-        yield f"{path}: {hint.__name__} is wanted, not {_kind(value)}"
-
-
-def _walk_container(value: Any, hint: Any, path: str) -> Iterator[str]:
-    shape = get_origin(hint)
-    if type(value) is not shape:
-        yield f"{path}: {'a table' if shape is dict else 'a list'} is wanted, not {_kind(value)}"
-    elif shape is dict:
-        for key, item in value.items():
-            yield from _walk(item, get_args(hint)[1], f"{path}.{key}")
-    else:
-        for number, item in enumerate(value):
-            yield from _walk(item, get_args(hint)[0], f"{path}[{number}]")
-
-
-def _walk_struct(value: Any, hint: Any, path: str) -> Iterator[str]:
-    if not isinstance(value, dict):
-        yield f"{path}: a table is wanted, not {_kind(value)}"
-        return
-    fields = {field.name: field for field in msgspec.structs.fields(hint)}
-    for key, item in value.items():
-        if key not in fields:
-            yield f"{path}.{key}: unknown key{_near(key, tuple(fields))}"
-        else:
-            yield from _walk(item, get_type_hints(hint)[key], f"{path}.{key}")
-    for name, field in fields.items():
-        if field.required and name not in value:
-            yield f"{path}.{name}: is missing"
 
 
 def _semantics(settings: Settings) -> Iterator[str]:
@@ -323,10 +232,10 @@ def _stage(settings: Settings, name: str, stage: StageSettings) -> Iterator[str]
         if ref.kind != "data":
             yield f"{path}.inputs[{number}]: only datasets can be inputs"
         elif ref.name not in known:
-            yield (f"{path}.inputs[{number}]: no [data.{ref.name}]{_near(ref.name, tuple(known))}")
+            yield (f"{path}.inputs[{number}]: no [data.{ref.name}]{near(ref.name, tuple(known))}")
     for number, other in enumerate(stage.after):
         if other not in settings.stage:
-            yield f"{path}.after[{number}]: no [stage.{other}]{_near(other, tuple(settings.stage))}"
+            yield f"{path}.after[{number}]: no [stage.{other}]{near(other, tuple(settings.stage))}"
     for output in stage.outputs:
         yield from _named(f"{path}.outputs.{output}", output)
     if stage.name:
@@ -349,21 +258,6 @@ def _limits(room: RoomSettings) -> Iterator[str]:
         yield "$.room.processes: at least 1"
     if room.files < 1:
         yield "$.room.files: at least 1"
-
-
-def _watch(watch: WatchSettings) -> Iterator[str]:
-    checks = {"hours": hours, "compute_per_day": span_s, "throttle": span_s, "lasts": span_s}
-    for field, kind in get_type_hints(WatchSettings).items():
-        value = getattr(watch, field)
-        if kind is int and value < 0:
-            yield f"$.watch.{field}: at least 0"
-        elif kind is str:
-            try:
-                checks.get(field, size_bytes)(value)
-            except BadInput as error:
-                yield f"$.watch.{field}: {error.what} ({error.why})"
-    if _SPAN.fullmatch(watch.lasts.strip()) and not 0 < span_s(watch.lasts) <= 30 * 86400:
-        yield "$.watch.lasts: between 1s and 30d"
 
 
 def _network(settings: Settings) -> Iterator[str]:
@@ -392,24 +286,3 @@ def _named(path: str, name: str) -> Iterator[str]:
         refs.check_name(name)
     except BadInput as error:
         yield f"{path}: {error.what} ({error.why})"
-
-
-def _near(word: object, known: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(str(word), known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def _kind(value: object) -> str:
-    names: Mapping[type, str] = {
-        bool: "a boolean",
-        int: "an integer",
-        float: "a float",
-        str: "a string",
-        list: "a list",
-        dict: "a table",
-    }
-    return names.get(type(value), type(value).__name__)
-
-
-def _is_struct(hint: Any) -> bool:
-    return isinstance(hint, type) and issubclass(hint, msgspec.Struct)
