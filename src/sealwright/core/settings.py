@@ -18,8 +18,8 @@ from sealwright.core import refs, shape
 from sealwright.core.amounts import size_bytes as size_bytes
 from sealwright.core.amounts import span_s as span_s
 from sealwright.core.errors import BadInput, BadSettings
-from sealwright.core.shape import near
 from sealwright.core.reading import small_file
+from sealwright.core.shape import near
 from sealwright.core.watchsettings import WatchSettings as WatchSettings
 
 Profile = Literal["solo", "team", "regulated"]
