@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sealwright.app.watching import limits_of
-from sealwright.core.settings import WatchSettings
+from sealwright.core.watchsettings import WatchSettings
 from sealwright.watch import rules
 from sealwright.watch.events import DAY_S, HOUR_S, Access
 from sealwright.watch.rules import GIB, Limits, State

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from sealwright.app import containing, gating
+from sealwright.app import gating, watching
 from sealwright.app.wiring import Workspace
 from sealwright.core import clock, settings
 from sealwright.core.digest import Digest
@@ -68,7 +68,7 @@ def judged(
     params: Mapping[str, Json] | None = None,
 ) -> Judgement:
     """As :func:`require`; returns what the decision was made from, too."""
-    containing.admit(workspace)
+    watching.admit(workspace)
     with workspace.lock():
         found = ledger(workspace)
         ask = msgspec.structs.replace(

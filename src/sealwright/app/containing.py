@@ -1,7 +1,7 @@
 """Holding back and letting go: each step a statement first, then its effect.
 
-:func:`admit` is asked before an access, :func:`contain_all` acts on breaches, the rest is what
-``seal contain`` does. Spec: ``docs/spec/containment-v1.md``.
+:func:`hold_back` is for before an access, :func:`contain_all` acts on breaches, the rest is
+what ``seal contain`` does. Spec: ``docs/spec/containment-v1.md``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sealwright.app import watching
 from sealwright.core import settings
 from sealwright.core.errors import BadInput, GateDenied
 from sealwright.core.locking import is_held
@@ -45,14 +44,8 @@ _END_S = 0.8
 _POLL_S = 0.02
 
 
-def admit(workspace: Workspace) -> None:
-    """Before an access: contain what is overdue, refuse tokens again, let the throttled wait.
-
-    Who is quarantined and what is frozen is refused by the gate or the access check itself.
-    """
-    history = workspace.history()
-    if watching.evaluate(workspace, history):
-        history = workspace.history()
+def hold_back(workspace: Workspace, history: History) -> None:
+    """Refuse tokens again that are held back, and let the throttled wait."""
     now = workspace.clock()
     active = holds(workspace, history).active(now)
     for one in active:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from sealwright.app import containing
+from sealwright.app import watching
 from sealwright.app.wiring import Workspace
 from sealwright.core.records import Artifact, Decision, Json
 from sealwright.policy import gatekeeper, gates, policyset
@@ -32,7 +32,7 @@ class WorkspaceGate:
     ) -> Decision:
         """Raises: GateDenied, once the denial (and a request for approval) is in the log."""
         workspace = self._workspace
-        containing.admit(workspace)
+        watching.admit(workspace)
         desk = Desk(
             workspace.history,
             workspace.recorder,

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sealwright.core import settings as settings_
+from sealwright.core import amounts
 from sealwright.core.predicates import RELEASE
-from sealwright.core.settings import WatchSettings
+from sealwright.core.watchsettings import WatchSettings
 from sealwright.evidence.history import History
 from sealwright.vault import private
 from sealwright.watch import events, rules
@@ -40,17 +40,17 @@ class Kept(msgspec.Struct):
 def limits_of(watch: WatchSettings) -> Limits:
     """``[watch]`` as the rules have it; what is not in it is as measured."""
     return Limits(
-        hours=settings_.hours(watch.hours),
+        hours=amounts.hours(watch.hours),
         outside_per_day=watch.outside_per_day,
-        bytes_per_hour=settings_.size_bytes(watch.bytes_per_hour),
-        bytes_per_day=settings_.size_bytes(watch.bytes_per_day),
+        bytes_per_hour=amounts.size_bytes(watch.bytes_per_hour),
+        bytes_per_day=amounts.size_bytes(watch.bytes_per_day),
         reads_per_hour=watch.reads_per_hour,
         reads_per_day=watch.reads_per_day,
         exports_per_day=watch.exports_per_day,
-        export_bytes_per_day=settings_.size_bytes(watch.export_bytes_per_day),
+        export_bytes_per_day=amounts.size_bytes(watch.export_bytes_per_day),
         new_artifacts_per_day=watch.new_artifacts_per_day,
-        compute_s_per_day=settings_.span_s(watch.compute_per_day),
-        artifact_bytes_per_day=settings_.size_bytes(watch.artifact_bytes_per_day),
+        compute_s_per_day=amounts.span_s(watch.compute_per_day),
+        artifact_bytes_per_day=amounts.size_bytes(watch.artifact_bytes_per_day),
         artifact_exports_per_day=watch.artifact_exports_per_day,
         statistics=watch.statistics,
     )
@@ -81,6 +81,19 @@ def evaluate(workspace: Workspace, history: History) -> list[str]:
     packed = zlib.compress(msgspec.msgpack.encode(kept), 1)
     private.replace(workspace.state_dir / STATE, packed)
     return said
+
+
+def admit(workspace: Workspace) -> None:
+    """Before an access: contain what is overdue, refuse tokens again, let the throttled wait.
+
+    Who is quarantined and what is frozen is refused by the gate or the access check itself.
+    """
+    from sealwright.app import containing
+
+    history = workspace.history()
+    if evaluate(workspace, history):
+        history = workspace.history()
+    containing.hold_back(workspace, history)
 
 
 def load(workspace: Workspace, history: History) -> Kept:

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from sealwright.core import refs, shape
+from sealwright.core import refs, shape, watchsettings
 from sealwright.core.amounts import size_bytes as size_bytes
 from sealwright.core.amounts import span_s as span_s
 from sealwright.core.errors import BadInput, BadSettings
@@ -206,6 +206,7 @@ def _semantics(settings: Settings) -> Iterator[str]:
         yield from _named(f"$.stage.{name}", name)
         yield from _stage(settings, name, stage)
     yield from _limits(settings.room)
+    yield from watchsettings.problems(settings.watch)
     if settings.keys.kms != "file" and not settings.keys.kms.startswith(("service:", "pkcs11:")):
         yield f"$.keys.kms: {settings.keys.kms!r} is not file, service:… or pkcs11:…"
     yield from _network(settings)
