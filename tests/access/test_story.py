@@ -89,7 +89,24 @@ def test_from_delivery_to_promotion_to_an_expired_grant_and_an_audit(office: Off
     assert ("eli", "train", True) in told
     assert ("rita", "promote", True) in told
     assert told.count(("eli", "train", False)) == 5
+    assert _judged_without_keys(office) == audit["decisions"]
     _reads_say_who_what_why_and_how_much(office, grant)
+
+
+def _judged_without_keys(office: Office) -> Any:
+    """The auditor's own machine: a copy of the log, the fingerprint, and nothing else."""
+    office.ok("aude", "log", "publish")
+    fingerprint = office.workspace().trust.fingerprint
+    away = office.tmp / "auditor"
+    for part in ("tiles", "trust"):
+        shutil.copytree(office.root / ".seal" / part, away / part)
+    office.monkeypatch.chdir(away)
+    office.monkeypatch.setenv("XDG_STATE_HOME", str(away / "state"))
+    told = office.ok("aude", "access", "audit", "--copy", str(away), "--trust", fingerprint)
+    assert not (away / "state").exists()
+    office.monkeypatch.chdir(office.root)
+    office.monkeypatch.setenv("XDG_STATE_HOME", str(office.tmp / "state"))
+    return told["decisions"]
 
 
 def _reads_say_who_what_why_and_how_much(office: Office, grant: dict[str, Any]) -> None:

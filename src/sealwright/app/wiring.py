@@ -296,6 +296,17 @@ def read_record(seal_dir: Path) -> WorkspaceRecord:
     return record
 
 
+def copied(seal_dir: Path, pin: str) -> tuple[History, Trust]:
+    """The log in a copied ``.seal``, from its published tiles; needs no key.
+
+    Raises: VerifyError.
+    """
+    from sealwright.adapters.tiles_dir import TileLog
+
+    trust = trusts.load(trust_chain(seal_dir / "trust"), pin)
+    return History.read(TileLog(seal_dir / "tiles"), trust), trust
+
+
 def trust_chain(directory: Path) -> list[bytes]:
     """The trust envelopes ``1.json``, ``2.json``, … in order."""
     chain: list[bytes] = []

@@ -52,7 +52,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     review.add_argument("--reason", default="", help="why; goes into the log")
     shown = words.add_parser("purposes", help="what data or a model may be used for")
     shown.add_argument("ref", metavar="REF")
-    words.add_parser("audit", help="judge every recorded access again, from the log alone")
+    audit = words.add_parser("audit", help="judge every recorded access again, from the log alone")
+    audit.add_argument("--copy", metavar="DIR", help="of a copied .seal: no keys, no workspace")
+    audit.add_argument("--trust", metavar="FINGERPRINT", help="whose log it must be; with --copy")
 
 
 def _configure_grants(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -118,6 +120,8 @@ def run(args: argparse.Namespace, out: Out) -> int:
     from sealwright.app.cli import access_grants as granting
     from sealwright.app.cli import access_members as members
 
+    if args.word == "audit" and args.copy:
+        return members.audit_copy(args, out)
     words: dict[str, Callable[[Workspace, argparse.Namespace, Out], int]] = {
         "whoami": members.whoami,
         "list": granting.list_,

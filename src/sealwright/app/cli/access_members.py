@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sealwright.app import accessing, gating
@@ -12,10 +13,13 @@ from sealwright.app.wiring import Workspace
 from sealwright.core import clock, refs
 from sealwright.core.errors import BadInput, Unavailable, VerifyError
 from sealwright.core.predicates import ACCESS, READ
-from sealwright.core.records import Artifact
+from sealwright.core.records import Artifact, Recorded
+from sealwright.evidence.history import History
 from sealwright.evidence.lineage import Graph
+from sealwright.evidence.trust import Trust
 from sealwright.intake.versions import Datasets
 from sealwright.policy import accessreplay, views
+from sealwright.policy.accessdraw import Ledger
 from sealwright.policy.principals import is_key_of
 from sealwright.policy.reviews import Item
 from sealwright.registry.versions import Models
@@ -108,38 +112,51 @@ def purposes(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
 
 def audit(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
     """``seal access audit``: exits 1 where one decision does not follow from the log."""
-    history = workspace.history()
-    rows: list[dict[str, Any]] = []
-    for entry in history.of_type(READ, ACCESS):
-        predicate = entry.statement.predicate
-        row: dict[str, Any] = {
-            "index": entry.index,
-            "actor": predicate.get("actor"),
-            "action": predicate.get("action"),
-            "allowed": predicate.get("allowed"),
-            "subjects": [s.name for s in entry.statement.subjects],
-            "purpose": predicate.get("purpose"),
-            "size_bytes": predicate.get("size_bytes"),
-            "time": predicate.get("time"),
-            "replayed": True,
-            "why": "",
-        }
-        try:
-            accessreplay.replay(entry, history, workspace.trust)
-        except (VerifyError, Unavailable) as error:
-            row["replayed"], row["why"] = False, error.why or error.what
-        rows.append(row)
-    found = accessing.ledger(workspace)
+    return _audited(workspace.history(), workspace.trust, out)
+
+
+def audit_copy(args: argparse.Namespace, out: Out) -> int:
+    """The same from a copied ``.seal`` (its ``tiles`` and ``trust``), without any key."""
+    from sealwright.app import wiring
+
+    if not args.trust:
+        raise BadInput("whose log is it?", hint="add --trust FINGERPRINT, from somebody you trust")
+    return _audited(*wiring.copied(Path(args.copy), args.trust), out)
+
+
+def _audited(history: History, trust: Trust, out: Out) -> int:
+    found = Ledger(history, trust)
+    rows = [_replayed(entry, history, trust) for entry in history.of_type(READ, ACCESS)]
     bad = [row for row in rows if not row["replayed"]]
-    backwards = found.backwards()
     shape = {
         "decisions": rows,
         "failed": len(bad),
-        "backwards": list(backwards),
+        "backwards": list(found.backwards()),
         "not_accepted": list(found.refused),
     }
     out.emit(shape, lambda: _audit_text(shape, out))
-    return 1 if bad or backwards or found.refused else 0
+    return 1 if bad or shape["backwards"] or found.refused else 0
+
+
+def _replayed(entry: Recorded, history: History, trust: Trust) -> dict[str, Any]:
+    predicate = entry.statement.predicate
+    row: dict[str, Any] = {
+        "index": entry.index,
+        "actor": predicate.get("actor"),
+        "action": predicate.get("action"),
+        "allowed": predicate.get("allowed"),
+        "subjects": [s.name for s in entry.statement.subjects],
+        "purpose": predicate.get("purpose"),
+        "size_bytes": predicate.get("size_bytes"),
+        "time": predicate.get("time"),
+        "replayed": True,
+        "why": "",
+    }
+    try:
+        accessreplay.replay(entry, history, trust)
+    except (VerifyError, Unavailable) as error:
+        row["replayed"], row["why"] = False, error.why or error.what
+    return row
 
 
 def _items(workspace: Workspace, now: datetime) -> list[Item]:
