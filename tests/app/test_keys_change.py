@@ -12,6 +12,7 @@ from sealwright.app import rotating, wiring
 from sealwright.core.errors import VerifyError
 from sealwright.evidence.checkpoint import Checkpoint, sign_checkpoint
 from sealwright.evidence.history import verified_checkpoint
+from sealwright.vault.secrets import Secrets
 
 
 def keys(project):
@@ -271,3 +272,13 @@ def test_in_a_team_one_person_alone_destroys_nothing(bare):
         assert code == 1, body
         assert body["error"]["rule"].startswith("access.")
     bare.ok("data", "verify", "data:train@1")
+
+
+def test_the_key_of_secrets_rotates_and_they_still_open(project):
+    ws = wiring.open_workspace(project.root)
+    Secrets(ws.state_dir, ws.kms).put(
+        "API_TOKEN", "value-of-a-token", "ada", "2026-01-01T00:00:00Z"
+    )
+    assert project.ok("keys", "rotate", "secrets")["rewrapped"] == 1
+    assert Secrets(ws.state_dir, ws.kms).values() == {"API_TOKEN": "value-of-a-token"}
+    assert project.seal("keys", "rotate", "tokens")[0] == 2

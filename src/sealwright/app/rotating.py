@@ -22,6 +22,7 @@ from sealwright.core.ports import KeyState, Progress
 from sealwright.core.records import Artifact, Json, Receipt, Statement
 from sealwright.evidence import trust as trusts
 from sealwright.evidence.trust import Role, Trust, TrustKey
+from sealwright.vault import secrets
 from sealwright.vault.custody import WRAPPING_KEY
 
 if TYPE_CHECKING:
@@ -61,6 +62,11 @@ def wrapping_key(ws: Workspace, key: str, reason: str, progress: Progress) -> Ro
     No data is encrypted again. One that was cut short is brought to its end, without another
     generation. Raises: Unavailable (no such key), Refused (disabled, destroyed).
     """
+    if key not in (WRAPPING_KEY, secrets.KEY, "run") and not key.startswith(("data:", "model:")):
+        raise BadInput(
+            f"{key} wraps what is made anew by itself",
+            why="its keys live for minutes or days; nothing is kept under it",
+        )
     with ws.lock():
         before = state_of(ws, key)
         if not before.former:
@@ -76,8 +82,12 @@ def rewrapped(ws: Workspace, key: str, progress: Progress) -> Rotated:
         changed = ws.keyring.rewrap(ws.kms)
         state = ws.kms.retire(key)
         return Rotated(state, (), len(ws.keyring.roles()), changed, ())
+    if key == secrets.KEY:
+        changed = secrets.Secrets(ws.state_dir, ws.kms).rewrap(ws.kms)
+        return Rotated(ws.kms.retire(key), (), 0, changed, ())
     if key not in ws.store.scopes():
-        return Rotated(state_of(ws, key), (), 0, 0, ())
+        # data that was signed in place has a key to derive from, and nothing under it
+        return Rotated(ws.kms.retire(key), (), 0, 0, ())
     first = store_rewrap.rewrap(ws.store, ws.kms, key, progress)
     state, last = store_rewrap.retire(ws.store, ws.kms, key, progress)
     return Rotated(state, (), last.segments, first.changed + last.changed, last.damaged)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LASTS_S = 8 * 3600
 _FORMAT = 1
-_WRAPPING_KEY = "keyring"
+_WRAPPING_KEY = "sessions"
 _RENEW_BEFORE_S = 120
 
 

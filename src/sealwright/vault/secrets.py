@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from sealwright.core.errors import BadInput, VerifyError
-from sealwright.core.ports import Kms
+from sealwright.core.ports import KeyService, Kms
 from sealwright.vault import private, wrapping
 
 KEY = "secrets"
@@ -73,6 +73,17 @@ class Secrets:
     def values(self) -> dict[str, str]:
         """Every value by name. Raises: VerifyError (a file was changed or swapped)."""
         return {record.name: self._open(record) for record in self.records()}
+
+    def rewrap(self, kms: KeyService) -> int:
+        """Put every secret's key under the newest wrapping key; how many were not. Resumable."""
+        changed = 0
+        for record in self.records():
+            wrapped = kms.rewrap(KEY, record.wrapped, _context(record.name))
+            if wrapped != record.wrapped:
+                fresh = msgspec.structs.replace(record, wrapped=wrapped)
+                private.replace(self._dir / f"{record.name}.json", msgspec.json.encode(fresh))
+                changed += 1
+        return changed
 
     def remove(self, name: str) -> None:
         """Forget a secret; what lay on the disk is overwritten. Raises: BadInput (no such)."""

@@ -25,6 +25,7 @@ BENCHES: dict[str, tuple[str, ...]] = {
     "startup": ("startup",),
     "policy": ("policy",),
     "access": ("access",),
+    "vault": ("store", "vault"),
 }
 """Every bench and the modules of ``app/bench`` it runs; ``all`` runs each module once."""
 
