@@ -423,7 +423,7 @@ def test_who_signs_in_as_somebody_else_is_not_who_was_invited(office, corp):
 def test_a_token_from_one_acceptance_vouches_for_no_other_key(office, corp):
     import base64
 
-    from sealwright.app import people as homes
+    from sealwright.app import wiring
     from sealwright.evidence import dsse, jcs
     from sealwright.vault import people
 
@@ -432,7 +432,7 @@ def test_a_token_from_one_acceptance_vouches_for_no_other_key(office, corp):
     envelope = (office.files / "answer").read_bytes()
     said = jcs.parse(dsse.parse(envelope).payload)
     office.become("eve", "thiefs")
-    thief, _ = homes.make("eve", None)
+    thief, _ = wiring.person_home("eve").make(None)
     said["pem"] = thief.public_pem().decode()
     assert base64.b64decode(said["invitation"])
     stolen = dsse.sign(jcs.canonical(said), [thief], people.ACCEPTANCE)

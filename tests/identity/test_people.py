@@ -8,8 +8,7 @@ from datetime import timedelta
 import pytest
 from identity_house import NOW, after
 
-from sealwright.app import people as homes
-from sealwright.app import sessions
+from sealwright.app import sessions, wiring
 from sealwright.core import clock
 from sealwright.core.errors import BadInput, Refused
 from sealwright.core.predicates import IDENTITY, LOGIN
@@ -191,7 +190,7 @@ def test_one_key_is_never_two_principals(desk):
     bobs = desk.files / "shared" / "sealwright-people" / "bob"
     desk.ok("access", "invite", "eve", "--role", "reviewer", "--out", desk.path("eve.offer"))
     desk.become("bob")
-    signer = homes.unlock("bob")
+    signer = wiring.person_home("bob").unlock()
     envelope = (desk.files / "eve.offer").read_bytes()
     now = clock.now()
     forged = answer(envelope, signer, name="eve", time=clock.stamp(now))
@@ -336,3 +335,21 @@ def test_an_identity_statement_that_cannot_be_read_establishes_nobody(desk):
     odd = Statement((Artifact("principal:bob", "a" * 64),), IDENTITY, {"principal": "bob"})
     workspace.recorder.record(odd)
     assert Identities(workspace.history()).get("bob") is None
+
+
+def test_whoever_may_not_decide_about_members_enrols_nobody(desk):
+    desk.join("bob", "auditor")
+    desk.become("bob")
+    offer, reply = desk.path("eve.offer"), desk.path("eve.answer")
+    desk.ok("access", "invite", "eve", "--role", "owner", "--out", offer)
+    desk.become("eve")
+    desk.ok("access", "login", "--invite", offer, "--out", reply)
+    desk.become("bob")
+    before = desk.workspace().trust.version
+    code, body, _ = desk.seal("access", "accept", reply)
+    assert code == 1 and body["error"]["kind"] == "GateDenied"
+    assert desk.workspace().trust.version == before
+    desk.become("ada")
+    desk.ok("access", "accept", reply)
+    desk.become("eve")
+    assert desk.ok("access", "whoami")["roles"] == ["owner"]

@@ -10,12 +10,12 @@ import base64
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import msgspec
 
 from sealwright.adapters.oidc_http import HttpProvider
-from sealwright.app import people as homes
-from sealwright.app import sessions, trusting
+from sealwright.app import sessions, trusting, wiring
 from sealwright.app.sessions import Session
 from sealwright.app.wiring import Workspace
 from sealwright.core import clock, refs
@@ -31,6 +31,9 @@ from sealwright.vault.idtoken import IdToken
 from sealwright.vault.people import Acceptance, Accepted, Invitation, Provider
 from sealwright.vault.signers import Ed25519Signer
 from sealwright.vault.tokens import thumbprint
+
+Admit = Callable[[str, str, Literal["person", "service"]], None]
+"""Makes a name a member in a role. Raises: GateDenied."""
 
 Show = Callable[[str], None]
 """Puts the provider's sign-in address before a person."""
@@ -89,7 +92,7 @@ def invite(
 
 
 def enrol_service(
-    workspace: Workspace, name: str, role: str, provider: Provider, subject: str, reason: str
+    workspace: Workspace, name: str, provider: Provider, subject: str, reason: str, admit: Admit
 ) -> Identity:
     """A service that a provider's workload tokens establish; it needs no key and no answer.
 
@@ -109,7 +112,8 @@ def enrol_service(
         Identities(workspace.history()).refuse_taken(identity)
         if any(key.role == "principal" and key.name == name for key in workspace.trust.keys):
             raise BadInput(f"{name} is a person with a key here")
-        _record(workspace, identity, role, reason)
+        admit(name, "service", "service")
+        _record(workspace, identity, "service", reason)
     return identity
 
 
@@ -120,7 +124,7 @@ def join(envelope: bytes, signer: Signer, now: datetime, show: Show) -> tuple[In
     """
     offer = people.read_invitation(envelope, now)
     token = ""
-    public = homes.public_of(offer.name)
+    public = wiring.person_home(offer.name).public()
     if public is None or public.key_id != signer.key_id:
         raise BadInput(f"the key at hand is not {offer.name}'s own")
     if offer.provider:
@@ -145,8 +149,12 @@ def join(envelope: bytes, signer: Signer, now: datetime, show: Show) -> tuple[In
     return offer, people.accept(said, signer)
 
 
-def accept(workspace: Workspace, envelope: bytes, reason: str) -> tuple[Accepted, Identity]:
+def accept(
+    workspace: Workspace, envelope: bytes, reason: str, admit: Admit
+) -> tuple[Accepted, Identity]:
     """Enrol who accepted: their key into the trust root, how they were established into the log.
+
+    ``admit`` makes them a member, and refuses where the present principal may not.
 
     Raises: VerifyError, Refused (``invitation.*``, ``acceptance.*``, ``oidc.*``).
     """
@@ -168,6 +176,7 @@ def accept(workspace: Workspace, envelope: bytes, reason: str) -> tuple[Accepted
         Identities(workspace.history()).refuse_taken(identity)
         if offer.provider:
             _vouched(accepted, offer.provider, now)
+        admit(offer.name, offer.role, "person")
         _enrol(workspace, identity, accepted, reason)
         _record(workspace, identity, offer.role, reason)
     return accepted, identity
@@ -175,7 +184,8 @@ def accept(workspace: Workspace, envelope: bytes, reason: str) -> tuple[Accepted
 
 def log_in(workspace: Workspace, name: str) -> Session:
     """A session for ``name``, established by their own key. Raises: Refused, Unavailable."""
-    public, trust = homes.public_of(name), workspace.trust
+    home, trust = wiring.person_home(name), workspace.trust
+    public = home.public()
     if public is None or not is_key_of(trust, name, public.key_id, None):
         raise Refused(
             f"this workspace knows no key of {name}'s own",
@@ -186,7 +196,7 @@ def log_in(workspace: Workspace, name: str) -> Session:
         )
     key = Ed25519Signer.generate()
     question = people.challenge(workspace.origin, name, thumbprint(key), workspace.clock())
-    answer = people.answer(question, homes.unlock(name))
+    answer = people.answer(question, home.unlock())
     established = people.verify_answer(question, answer, public)
     identity = Identity(
         principal=name, kind="person", established=established, key_id=public.key_id

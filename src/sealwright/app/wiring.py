@@ -22,6 +22,7 @@ from sealwright.adapters.keyring_file import Keyring
 from sealwright.adapters.kms_file import FileKms
 from sealwright.adapters.store_local import LocalStore
 from sealwright.adapters.tokens_dir import TokenHome
+from sealwright.app.people import Home, OwnSigner
 from sealwright.core import clock, refs
 from sealwright.core import settings as settings_
 from sealwright.core.errors import BadInput, Unavailable, VerifyError
@@ -168,14 +169,13 @@ class Workspace:
 
         A home's key is unlocked when it first signs. Raises: Unavailable, VerifyError.
         """
-        from sealwright.app import people
-
         name = principal_name()
         if self.session and self.session.kind == "service":
             return self.session.key
-        own = people.public_of(name)
+        home = person_home(name)
+        own = home.public()
         if own and is_key_of(self.trust, name, own.key_id, None):
-            return people.OwnSigner(name, own)
+            return OwnSigner(home, own)
         role = f"principal:{name}"
         return (
             self.keyring.signer(role) if role in self.keyring.roles() else self.keyring.create(role)
@@ -335,6 +335,12 @@ def passphrase_asker() -> Callable[[], str] | None:
     if sys.stdin.isatty() and sys.stderr.isatty():
         return lambda: getpass.getpass("passphrase: ", stream=sys.stderr)
     return None
+
+
+def person_home(name: str) -> Home:
+    """Where ``name`` keeps their own key on this machine. Raises: BadInput."""
+    path = state_home().with_name("sealwright-people") / refs.check_name(name)
+    return Home(path, name, person_asker())
 
 
 def person_asker() -> Callable[[], str] | None:

@@ -11,16 +11,13 @@ import hmac
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from sealwright.core.digest import Digest
 from sealwright.core.errors import BadInput, MissingExtra, Refused
 from sealwright.vault.people import Provider, subject_digest
-
-if TYPE_CHECKING:
-    import jwt
 
 SKEW_S = 60
 MOST_AGE_S = 3600
@@ -100,7 +97,7 @@ def _authentic(token: str, keys: Sequence[Mapping[str, Any]]) -> Mapping[str, An
     return claims
 
 
-def _key_for(kid: object, algorithm: str, keys: Sequence[Mapping[str, Any]]) -> jwt.PyJWK:
+def _key_for(kid: object, algorithm: str, keys: Sequence[Mapping[str, Any]]) -> Any:
     jwt = _pyjwt()
     if not isinstance(kid, str) or not kid:
         raise refused("oidc.key", "it names no key (kid)")
@@ -114,7 +111,7 @@ def _key_for(kid: object, algorithm: str, keys: Sequence[Mapping[str, Any]]) -> 
     if key.get("use", "sig") != "sig" or key.get("alg", algorithm) != algorithm:
         raise refused("oidc.key", f"the key {kid[:80]!r} is for something else")
     try:
-        made: jwt.PyJWK = jwt.PyJWK(dict(key), algorithm=algorithm)
+        made = jwt.PyJWK(dict(key), algorithm=algorithm)
     except jwt.PyJWTError as error:
         raise refused("oidc.key", f"the key {kid[:80]!r} cannot be read: {error}") from error
     if algorithm == "RS256" and made.key.key_size < LEAST_RSA_BITS:

@@ -16,6 +16,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -188,11 +189,18 @@ def unb64(text: str) -> bytes:
 
 def _authentic(token: str, keys: Mapping[Digest, PublicKey]) -> tuple[Claims, Digest]:
     """The claims, their signature checked; nothing else is."""
-    header, payload, message, signature = _split(token)
+    header = _parsed(token)[0]
     _check_header(header, {"alg", "kid", "typ"}, TYPE)
     public = keys.get(str(header["kid"]))
     if public is None or public.algorithm != "ed25519":
         raise refused("token.unknown-key", "no key that is good now signed it")
+    return _claims(token, public), public.key_id
+
+
+@lru_cache(maxsize=256)
+def _claims(token: str, public: PublicKey) -> Claims:
+    """The same bytes under the same key hold for good; what else is checked is each time's."""
+    _, payload, message, signature = _parsed(token)
     try:
         public.verify(message, signature)
     except VerifyError as error:
@@ -200,7 +208,7 @@ def _authentic(token: str, keys: Mapping[Digest, PublicKey]) -> tuple[Claims, Di
     if isinstance(payload, dict) and "cnf" not in payload:
         raise refused("token.unbound", "it is bound to no key")
     try:
-        return msgspec.convert(payload, Claims, strict=True), public.key_id
+        return msgspec.convert(payload, Claims, strict=True)
     except msgspec.ValidationError as error:
         raise refused("token.malformed", str(error)) from error
 
@@ -268,6 +276,9 @@ def _split(text: str, rule: str = "token.malformed") -> tuple[Any, Any, bytes, b
         raise refused(rule, f"{error}: one spelling only, RFC 8785 in base64url") from error
     message = text.rpartition(".")[0].encode("ascii")
     return *said, message, signature
+
+
+_parsed = lru_cache(maxsize=256)(_split)
 
 
 def _signed(header: Mapping[str, Json], payload: Mapping[str, Json], signer: Signer) -> str:

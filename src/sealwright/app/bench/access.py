@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sealwright.app.bench import Row, cpu_s, measure
+from sealwright.app.bench.tokens import token_rows
 from sealwright.core.errors import Unavailable
 from sealwright.policy import facts, policyset
 from sealwright.watch import measure as watch
@@ -45,11 +46,12 @@ m = r.act == p.act && eval(p.rule)
 
 
 def rows(quick: bool) -> list[Row]:
-    """Decisions, detection, and two latencies from the word typed to the effect."""
+    """Decisions, detection, tokens, and two latencies from the word typed to the effect."""
     return [
         *_decisions(300 if quick else 3_000),
         *_detection(2 if quick else FRESH_SEEDS),
         *_stops(),
+        *token_rows(quick),
     ]
 
 

@@ -168,15 +168,16 @@ def account_of(workspace: Workspace) -> Account:
 
 def _person() -> tuple[Account, Signer]:
     """The person's own key outside any workspace, made on first use."""
-    from sealwright.app import people, wiring
+    from sealwright.app import wiring
     from sealwright.core.records import Principal
     from sealwright.policy.principals import here
 
     name = wiring.principal_name()
-    if people.public_of(name) is None:
-        signer, _ = people.make(name, wiring.person_passphrase() or wiring.passphrase())
+    home = wiring.person_home(name)
+    if home.public() is None:
+        signer, _ = home.make(wiring.person_passphrase() or wiring.passphrase())
     else:
-        signer = people.unlock(name)
+        signer = home.unlock()
     return here(Principal(name, signer.key_id)), signer
 
 

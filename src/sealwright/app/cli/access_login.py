@@ -38,7 +38,7 @@ def invite(args: argparse.Namespace, out: Out) -> int:
     """Write an invitation; for a service of a provider, enrol it at once."""
     from datetime import timedelta
 
-    from sealwright.app import accessing, identity, wiring
+    from sealwright.app import identity, wiring
     from sealwright.core.settings import span_s
     from sealwright.policy.roles import checked_roles
     from sealwright.vault import people
@@ -47,11 +47,9 @@ def invite(args: argparse.Namespace, out: Out) -> int:
     checked_roles([args.role])
     provider = identity.provider_of(workspace, args.provider) if args.provider else None
     if args.role == "service" and provider:
-        found = identity.enrol_service(
-            workspace, args.name, args.role, provider, args.subject, args.reason
-        )
         reason = args.reason or f"enrolled with {provider.issuer}"
-        accessing.set_roles(workspace, args.name, [args.role], reason, "service")
+        admit = _admit(workspace, reason)
+        found = identity.enrol_service(workspace, args.name, provider, args.subject, reason, admit)
         shape = {"name": args.name, "kind": "service", "subject": found.subject}
         out.emit(
             {**shape, "role": args.role, "notes": workspace.settle()},
@@ -113,12 +111,11 @@ def login(args: argparse.Namespace, out: Out) -> int:
 
 def accept(workspace: Workspace, envelope: bytes, args: argparse.Namespace, out: Out) -> int:
     """Enrol who accepted an invitation (``seal access accept`` hands acceptances on)."""
-    from sealwright.app import accessing, identity
+    from sealwright.app import identity
 
-    accepted, found = identity.accept(workspace, envelope, args.reason)
+    reason = args.reason or "accepted an invitation"
+    accepted, found = identity.accept(workspace, envelope, reason, _admit(workspace, reason))
     offer = accepted.invitation
-    reason = args.reason or f"invited by {offer.invited_by}"
-    accessing.set_roles(workspace, offer.name, [offer.role], reason)
     shape = {
         "name": offer.name,
         "role": offer.role,
@@ -130,10 +127,19 @@ def accept(workspace: Workspace, envelope: bytes, args: argparse.Namespace, out:
     }
     out.emit(
         {**shape, "notes": workspace.settle()},
-        f"the trust root now lists {offer.name}'s key {found.key_id[:16]},"
+        f"{offer.name} is {offer.role}; the trust root lists their key {found.key_id[:16]},"
         f" established by {'their key' if found.established == 'key' else found.issuer}",
     )
     return 0
+
+
+def _admit(workspace: Workspace, reason: str) -> Any:
+    from sealwright.app import accessing
+
+    def admit(name: str, role: str, kind: str) -> None:
+        accessing.set_roles(workspace, name, [role], reason, kind)
+
+    return admit
 
 
 def is_acceptance(data: bytes) -> bool:
@@ -150,7 +156,6 @@ def is_acceptance(data: bytes) -> bool:
 
 def _join(args: argparse.Namespace, out: Out) -> int:
     from sealwright.app import identity, wiring
-    from sealwright.app import people as homes
     from sealwright.core import clock
     from sealwright.core.errors import Unavailable
     from sealwright.vault import people
@@ -160,10 +165,11 @@ def _join(args: argparse.Namespace, out: Out) -> int:
     envelope = people.from_text(text)
     offer = people.read_invitation(envelope, clock.now())
     recovery = ""
-    if homes.public_of(offer.name) is not None:
-        signer = homes.unlock(offer.name)
+    home = wiring.person_home(offer.name)
+    if home.public() is not None:
+        signer = home.unlock()
     elif args.key_file:
-        signer, recovery = homes.make(offer.name, None)
+        signer, recovery = home.make(None)
     else:
         passphrase = _new_passphrase()
         if passphrase is None:
@@ -171,7 +177,7 @@ def _join(args: argparse.Namespace, out: Out) -> int:
                 "your new key needs a passphrase, and nobody can be asked",
                 hint="set SEAL_PERSON_PASSPHRASE, or add --key-file",
             )
-        signer, recovery = homes.make(offer.name, passphrase)
+        signer, recovery = home.make(passphrase)
     if offer.name != wiring.principal_name():
         out.note(f"note: you are {offer.name} there; set SEAL_PRINCIPAL={offer.name}")
     offer, acceptance = identity.join(envelope, signer, clock.now(), _shower(out))
