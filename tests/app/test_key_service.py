@@ -74,6 +74,7 @@ def test_the_whole_work_goes_through_the_service_and_no_root_key_is_left_behind(
     asked = {(use["operation"], use["key"]) for use in uses}
     assert {("unwrap", "data:train"), ("sign", "log"), ("rewrap", "data:train")} <= asked
     assert {use["principal"] for use in uses} == {"ada"}
+    assert {use["artifact"] for use in uses if use["operation"] == "unwrap"} >= {"data:train@1"}
 
 
 def test_without_the_service_everything_is_one_clear_error_and_nothing_is_lost(project, moved):

@@ -174,8 +174,8 @@ class KmsClient:
             data=data,
             context=context,
             principal=now.principal or self._principal,
-            purpose=now.purpose,
-            artifact=now.artifact,
+            purpose=now.purpose[: kms_wire.WORD],
+            artifact=now.artifact[: kms_wire.WORD],
             **more,  # type: ignore[arg-type]
         )
         with self._lock:

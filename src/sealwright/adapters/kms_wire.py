@@ -36,7 +36,10 @@ Operation = Literal[
     "make",
     "sign",
 ]
-_Word = Annotated[str, msgspec.Meta(max_length=300)]
+WORD = 300
+"""The longest word in a question, in characters."""
+
+_Word = Annotated[str, msgspec.Meta(max_length=WORD)]
 _LENGTH = struct.Struct(">I")
 
 

@@ -24,6 +24,7 @@ from sealwright.policy.approvals import Request
 from sealwright.policy.grants import Grant, Terms
 from sealwright.policy.principals import Account
 from sealwright.policy.views import View, view_of
+from sealwright.vault import acting
 
 
 def require(
@@ -69,6 +70,7 @@ def judged(
 ) -> Judgement:
     """As :func:`require`; returns what the decision was made from, too."""
     watching.admit(workspace)
+    acting.remember(purpose=purpose, artifact=" ".join(each.name for each in artifacts))
     with workspace.lock():
         found = ledger(workspace)
         ask = msgspec.structs.replace(

@@ -21,7 +21,14 @@ class Acting(msgspec.Struct, frozen=True):
     artifact: str = ""
 
 
-_CURRENT: ContextVar[Acting] = ContextVar("acting", default=Acting())  # noqa: B039 - frozen
+_CURRENT: ContextVar[Acting | None] = ContextVar("acting", default=None)
+_command = Acting()
+
+
+def remember(*, purpose: str, artifact: str) -> None:
+    """What the present command was allowed to do, in all its threads, until the next such word."""
+    global _command
+    _command = Acting(purpose=purpose, artifact=artifact)
 
 
 @contextmanager
@@ -38,5 +45,5 @@ def acting(*, principal: str = "", purpose: str = "", artifact: str = "") -> Ite
 
 
 def current() -> Acting:
-    """What the innermost :func:`acting` says."""
-    return _CURRENT.get()
+    """What the innermost :func:`acting` says, or what the command is remembered for."""
+    return _CURRENT.get() or _command
