@@ -18,8 +18,8 @@ _TARGET = re.compile(rb"[\x21-\x7e]{1,16384}")
 _METHOD = re.compile(rb"[A-Z]{1,16}")
 _VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
 _HOP = frozenset(
-    b"connection keep-alive proxy-connection proxy-authorization proxy-authenticate te trailer"  # codespell:ignore te
-    b" transfer-encoding upgrade expect host content-length".split()
+    b"connection keep-alive proxy-connection proxy-authorization proxy-authenticate trailer"
+    b" te transfer-encoding upgrade expect host content-length".split()  # codespell:ignore te
 )
 
 
