@@ -16,6 +16,7 @@ from typing import Any
 from sealwright.train.probes.kit import LIBC, call
 
 _NOBODY = 65534
+_VARIABLE = "SEALWRIGHT_CANARY"
 _CREATE = 0o1000
 _REMOVE = 0
 
@@ -144,15 +145,15 @@ def _process(descriptor: int, token: str, stack: ExitStack) -> dict[str, Any]:
     name = f"300.{int(token, 16) % 10**9:09d}"
     victim = subprocess.Popen(
         ["sleep", name],
-        env={"SEALWRIGHT_CANARY": token, "PATH": os.environ.get("PATH", "/usr/bin:/bin")},
+        env={_VARIABLE: token, "PATH": os.environ.get("PATH", "/usr/bin:/bin")},
         pass_fds=(descriptor,),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )
     stack.callback(victim.wait)
     stack.callback(victim.kill)
-    os.environ["SEALWRIGHT_CANARY"] = token
-    stack.callback(os.environ.pop, "SEALWRIGHT_CANARY")
+    os.environ[_VARIABLE] = token
+    stack.callback(os.environ.pop, _VARIABLE)
     return {"victim": victim.pid, "victim_name": name}
 
 

@@ -38,7 +38,7 @@ def proc_environ(canaries: Canaries) -> str:
 
 @probe("processes", "find a token of the caller in the environment")
 def own_environ(canaries: Canaries) -> str:
-    seen = [os.environ.get("SEALWRIGHT_CANARY", "")]
+    seen = [" ".join(os.environ.values())]
     for pid in (1, os.getppid()):
         try:
             seen.append(Path(f"/proc/{pid}/environ").read_text())
