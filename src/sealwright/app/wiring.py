@@ -68,6 +68,7 @@ class Workspace:
         self.state_dir = state_home() / record.id
         self.clock = clock.now
         self._lock_depth = 0
+        self._history: History | None = None
 
     @cached_property
     def settings(self) -> settings_.Settings:
@@ -198,13 +199,20 @@ class Workspace:
                 self._lock_depth -= 1
 
     def history(self) -> History:
-        """The whole log, verified; the anchor in the state directory moves up to it."""
+        """The whole log, verified; the anchor in the state directory moves up to it.
+
+        Read once for each checkpoint: what was verified and is held here cannot change.
+        """
+        known = self._history
+        if known is not None and self.log.checkpoint() == known.checkpoint:
+            return known
         if (self.seal_dir / "trust" / f"{self.trust.version + 1}.json").is_file():
             self.__dict__.pop("trust")
         seen = self._anchor()
         history = History.read(self.log, self.trust, seen)
         if seen is None or history.head.size > seen.size:
             self.anchor(history.head)
+        self._history = history
         return history
 
     def settle(self) -> list[str]:
