@@ -93,7 +93,7 @@ def current(workspace: Workspace, name: str) -> Session | None:
     now = workspace.clock()
     if session is None or now.timestamp() >= session.ends:
         return None
-    if not session.issuer and not _is_listed(workspace, session):
+    if session.kind == "person" and not _is_listed(workspace, session):
         raise Refused(
             f"the trust root no longer lists the key {name} logged in with",
             hint="seal access whoami",
