@@ -61,6 +61,21 @@ def test_a_strict_room_runs_a_script_and_names_what_held(tmp_path: Path) -> None
 
 @needs_room
 @has_landlock
+def test_a_single_file_may_be_bound_too(tmp_path: Path) -> None:
+    module = tmp_path / "lent.py"
+    module.write_text("x = 7\n")
+    spec = make_spec(tmp_path)
+    result, heard = hear(
+        tmp_path,
+        f"print(open({str(module)!r}).read())",
+        isolation="strict",
+        read_only=(*spec.read_only, module),
+    )
+    assert (result.status, heard.out) == ("ok", "x = 7\n\n"), heard.err
+
+
+@needs_room
+@has_landlock
 class TestWithinAStrictRoom:
     def test_a_program_that_is_not_there_ends_as_in_a_shell(self, tmp_path: Path) -> None:
         result, heard = hear(tmp_path, argv=("no-such-program",), isolation="strict")

@@ -35,7 +35,8 @@ def rules(spec: RoomSpec) -> tuple[tuple[str, int], ...]:
     read = {"/": landlock.READ_DIR, "/proc": landlock.READ, "/sys": landlock.READ}
     run = dict.fromkeys(_RUN, landlock.RUN)
     for tree in spec.read_only:
-        run |= {str(tree): landlock.RUN, os.path.realpath(tree): landlock.RUN}
+        allowed = landlock.RUN_FILE if tree.is_file() else landlock.RUN  # a folder's right: EINVAL
+        run |= {str(tree): allowed, os.path.realpath(tree): allowed}
     places = (str(spec.project), os.path.realpath(spec.project))
     project = dict.fromkeys(places, landlock.PROJECT)
     return tuple({**read, "/dev": landlock.DEVICES, **run, **own, **project}.items())
