@@ -215,3 +215,48 @@ def test_what_cannot_be_done_exits_2_with_words(project, words: list[str]) -> No
     assert code == 2
     assert body["error"]["what"]
     assert "seal: error:" in err
+
+
+def test_sensitivity_stays_until_another_is_given_and_alone_makes_a_version(project) -> None:
+    words = ("data", "add", "data/train.csv", "--name", "train")
+    assert project.ok("data", "show", "train")["sensitivity"] == ""
+    raised = project.ok(*words, "--sensitivity", "sensitive")
+    first = project.ok("data", "show", "train@1")
+    assert (raised["ref"], raised["sensitivity"]) == ("data:train@2", "sensitive")
+    assert raised["change"] == {"added": 0, "removed": 0, "edited": 0}
+    assert raised["root"] == first["root"] and raised["digest"] != first["digest"]
+    assert first["sensitivity"] == ""
+    assert project.ok(*words)["outcome"] == "unchanged"
+    project.write("data/train.csv", ROWS + "7,1\n")
+    later = project.ok(*words)
+    assert (later["ref"], later["sensitivity"]) == ("data:train@3", "sensitive")
+    assert project.ok(*words, "--sensitivity", "public")["sensitivity"] == "public"
+    assert project.ok("data", "verify", "train")["verified"] is True
+
+
+def test_a_sensitivity_nobody_knows_is_refused_and_a_known_one_is_shown(project, capsys) -> None:
+    words = ("data", "add", "data/train.csv", "--name", "train")
+    code, _, err = project.seal(*words, "--sensitivity", "secret")
+    assert code == 2 and "internal" in err
+    project.ok(*words, "--sensitivity", "internal")
+    assert main(["data", "show", "train"]) == 0
+    assert "  sensitive internal\n" in capsys.readouterr().out
+
+
+def test_data_made_from_sensitive_data_is_never_below_it(project) -> None:
+    project.ok("data", "add", "data/train.csv", "--name", "train", "--sensitivity", "sensitive")
+    project.write("data/part.csv", "x\n1\n")
+    words = ("data", "add", "data/part.csv", "--name", "part", "--from", "train")
+    made = project.ok(*words, "--sensitivity", "public")
+    assert made["sensitivity"] == "sensitive"
+    assert made["notes"] == ["data:part is sensitive, as what it is made from is"]
+
+
+def test_the_settings_give_a_sensitivity_and_the_command_line_another(project) -> None:
+    text = '[data.train]\npath = "data/train.csv"\nlabel = "label"\nsensitivity = "internal"\n'
+    project.write("seal.toml", text)
+    (added,) = project.ok("data", "add")["datasets"]
+    assert (added["ref"], added["sensitivity"]) == ("data:train@2", "internal")
+    words = ("data", "add", "data/train.csv", "--name", "train")
+    assert project.ok(*words)["outcome"] == "unchanged"
+    assert project.ok(*words, "--sensitivity", "sensitive")["sensitivity"] == "sensitive"

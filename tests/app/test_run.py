@@ -172,6 +172,21 @@ def test_stages_run_in_order_and_what_one_makes_is_a_signed_version(staged):
     assert any("data:train@1" in str(parent) for parent in shown["parents"])
 
 
+def test_what_a_stage_makes_of_sensitive_data_is_sensitive(staged):
+    staged.ok("data", "add", "data/train.csv", "--name", "train", "--sensitivity", "sensitive")
+    staged.ok("run")
+    assert staged.ok("data", "show", "clean")["sensitivity"] == "sensitive"
+    assert staged.ok("policy", "explain", "latest")["facts"]["sensitivity"] == 2
+
+
+def test_sensitive_data_without_a_room_is_warned_of(project):
+    project.ok("data", "add", "data/train.csv", "--name", "train", "--sensitivity", "sensitive")
+    project.seal("run", "--isolation", "none", *RUN[1:])
+    train = next(each for each in project.statements() if each["type"] == "decision")
+    judged = project.ok("policy", "explain", str(train["index"]))
+    assert judged["allowed"] and any("sensitive data" in said for said in judged["warnings"])
+
+
 def test_what_lies_between_two_stages_cannot_be_swapped(staged):
     staged.ok("run", "--stage", "prepare")
     staged.write("data/clean.csv", "x,label\n1,0\n")

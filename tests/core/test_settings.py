@@ -86,3 +86,12 @@ def test_the_schema_names_every_top_level_key():
     top = schema["$defs"]["Settings"]["properties"]
     assert set(top) == {field.name for field in msgspec.structs.fields(settings.Settings)}
     assert set(top) >= {"profile", "data", "stage", "room", "log", "egress", "zones", "secrets"}
+
+
+def test_a_dataset_may_name_its_sensitivity_and_no_other_word_does():
+    text = '[data.train]\npath="a.csv"\nsensitivity="{}"'
+    read = settings.parse(text.format("sensitive").encode())
+    assert read.data["train"].sensitivity == "sensitive"
+    assert settings.parse(b'[data.train]\npath="a.csv"').data["train"].sensitivity == ""
+    (problem,) = problems(text.format("secret"))
+    assert problem.startswith("$.data.train.sensitivity: ")

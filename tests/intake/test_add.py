@@ -19,12 +19,12 @@ from sealwright.core import predicates
 from sealwright.core.digest import of_bytes, of_file
 from sealwright.core.errors import BadInput, Unavailable, VerifyError
 from sealwright.core.ports import StoredFile
-from sealwright.core.records import Artifact, Statement
+from sealwright.core.records import Artifact, Recorded, Statement
 from sealwright.evidence import jcs
 from sealwright.intake import leaves
 from sealwright.intake import manifest as manifests
 from sealwright.intake.add import AddRequest, add
-from sealwright.intake.versions import open_files
+from sealwright.intake.versions import dataset_of, open_files
 
 TABLE = "id,x,label\n1,2.5,a\n2,3,b\n"
 
@@ -438,3 +438,23 @@ def test_leaves_come_back_from_memory_and_from_disk(tmp_path: Path, most: int, m
     spool.close()
     assert found.to_pylist() == hashes
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_statement_from_before_there_was_a_sensitivity_is_still_read(space: Space) -> None:
+    (space.project / "a.csv").write_text("x\n1\n")
+    add(AddRequest("a.csv", "d", "ann"), space.ports)
+    statement = space.history().of_type(predicates.DATASET_VERSION)[0].statement
+    older = {name: value for name, value in statement.predicate.items() if name != "sensitivity"}
+    recorded = Recorded(0, "0" * 64, "k", msgspec.structs.replace(statement, predicate=older))
+    assert dataset_of(recorded).signed.sensitivity == ""
+
+
+def test_the_second_of_two_parents_makes_derived_data_sensitive(space: Space) -> None:
+    (space.project / "a.csv").write_text("x\n1\n")
+    low = add(AddRequest("a.csv", "low", "ann", sensitivity="public"), space.ports).dataset
+    high = add(AddRequest("a.csv", "high", "ann", sensitivity="sensitive"), space.ports).dataset
+    one = AddRequest("a.csv", "made", "ann", inputs=(low.artifact,))
+    assert add(one, space.ports).dataset.signed.sensitivity == "public"
+    both = AddRequest("a.csv", "made", "ann", inputs=(low.artifact, high.artifact))
+    made = add(both, space.ports)
+    assert (made.dataset.ref, made.dataset.signed.sensitivity) == ("data:made@2", "sensitive")

@@ -66,11 +66,13 @@ def release(workspace: Workspace, ran: Ran, reason: str = "") -> Released:
 
 def _dataset(workspace: Workspace, ran: Ran, name: str, path: str, reason: str) -> Dataset:
     stage = ran.prepared.spec.name
+    told = workspace.settings.data.get(name)
     request = AddRequest(
         path=path,
         name=name,
         actor=workspace.principal.name,
         reason=reason or f"made by stage {stage}",
+        sensitivity=(told.sensitivity or None) if told else None,
         inputs=_inputs(ran),
         stage=stage,
         run=ran.prepared.run,

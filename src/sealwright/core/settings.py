@@ -19,6 +19,7 @@ from sealwright.core.amounts import size_bytes as size_bytes
 from sealwright.core.amounts import span_s as span_s
 from sealwright.core.errors import BadInput, BadSettings
 from sealwright.core.reading import small_file
+from sealwright.core.sensitivity import Sensitivity
 from sealwright.core.shape import near
 from sealwright.core.watchsettings import WatchSettings as WatchSettings
 
@@ -37,6 +38,7 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     label: str = ""
     key: str = ""
     reference: bool = False
+    sensitivity: Sensitivity = ""
 
 
 class StageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -20,6 +20,7 @@ from sealwright.core.errors import BadInput, Refused, SealError, Unavailable
 from sealwright.core.locking import exclusive
 from sealwright.core.ports import Clock, Kms, Progress, Recorder, Store
 from sealwright.core.records import Artifact, Statement
+from sealwright.core.sensitivity import Sensitivity, highest
 from sealwright.evidence.history import History
 from sealwright.intake import change, ingest, location, sources
 from sealwright.intake.ingest import Survey, Taken, Taking
@@ -61,7 +62,7 @@ class Ports(msgspec.Struct, frozen=True):
 
 
 class AddRequest(msgspec.Struct, frozen=True):
-    """What to add. ``label`` and ``key`` None mean as in the version before.
+    """What to add. ``label``, ``key`` and ``sensitivity`` None mean as in the version before.
 
     ``inputs``, ``stage`` and ``run`` say where derived data came from; ``reread`` trusts no
     stat cache; ``force_version`` makes a version even of equal records.
@@ -73,6 +74,7 @@ class AddRequest(msgspec.Struct, frozen=True):
     reason: str = ""
     label: str | None = None
     key: str | None = None
+    sensitivity: Sensitivity | None = None
     kind: str = ""
     reference: bool = False
     inputs: tuple[Artifact, ...] = ()
@@ -101,6 +103,10 @@ class _Before(msgspec.Struct, frozen=True):
     held: frozenset[str]
     notes: tuple[str, ...] = ()
 
+    @property
+    def sensitivity(self) -> Sensitivity:
+        return self.dataset.signed.sensitivity if self.dataset else ""
+
 
 def add(request: AddRequest, ports: Ports, progress: Progress | None = None) -> Added:
     """Add data as the next version of a dataset.
@@ -116,6 +122,7 @@ def add(request: AddRequest, ports: Ports, progress: Progress | None = None) -> 
     trusted = None if request.reread else cache
     found = ingest.survey(source, _usable(before), trusted, tally)
     label, key = _roles(request, found, before)
+    sensitivity, raised = _sensitivity(request, before, ports)
     with exclusive(lock_of(ports.scratch, request.name), f"data:{request.name}", inf):
         _refuse_overtaken(request, before, ports)
         ports.kms.create(scope)
@@ -133,16 +140,17 @@ def add(request: AddRequest, ports: Ports, progress: Progress | None = None) -> 
             taken = ingest.take(found, before.manifest, terms)
             manifest = _manifest(found, taken, request.reference, label, key)
             outcome = _outcome(before.manifest, manifest)
-            if request.force_version and outcome != "added" and before.manifest is not None:
+            anew = request.force_version or sensitivity != before.sensitivity
+            if anew and outcome != "added" and before.manifest is not None:
                 again = before.manifest.again + (outcome == "unchanged")
                 outcome, manifest = "added", msgspec.structs.replace(manifest, again=again)
             if before.dataset is not None and outcome != "added":
                 added = Added(before.dataset, outcome, (*before.notes, *_notes(source)))
             else:
-                added = _record(request, ports, before, manifest, taken, terms, source)
+                added = _record(request, ports, before, manifest, taken, terms, source, sensitivity)
                 named.update(manifest.segments(), added.dataset.signed.manifest.segments)
     _remember(cache, found, taken)
-    return added
+    return msgspec.structs.replace(added, notes=(*added.notes, *raised))
 
 
 def _before(name: str, ports: Ports) -> _Before:
@@ -183,6 +191,19 @@ def _roles(request: AddRequest, found: Survey, before: _Before) -> tuple[str, st
     key = key if request.key is None else request.key
     ingest.check_columns(found, label, key)
     return label, key
+
+
+def _sensitivity(
+    request: AddRequest, before: _Before, ports: Ports
+) -> tuple[Sensitivity, tuple[str, ...]]:
+    """As asked, else as before, and never below what it is made from; a note where that rose."""
+    asked = before.sensitivity if request.sensitivity is None else request.sensitivity
+    parents = {each.digest for each in request.inputs}
+    known = Datasets(ports.history(), ports.store).all() if parents else ()
+    least = highest(one.signed.sensitivity for one in known if one.digest in parents)
+    if highest((asked, least)) == asked:
+        return asked, ()
+    return least, (f"data:{request.name} is {least}, as what it is made from is",)
 
 
 def _refuse_overtaken(request: AddRequest, before: _Before, ports: Ports) -> None:
@@ -246,6 +267,7 @@ def _record(
     taken: list[Taken],
     terms: Taking,
     source: Source,
+    sensitivity: Sensitivity,
 ) -> Added:
     changed, notes = _change(before, manifest, taken, terms)
     stored = ports.store.put(terms.scope, cast("BinaryIO", io.BytesIO(encode(manifest))))
@@ -271,6 +293,7 @@ def _record(
         actor=request.actor,
         reason=request.reason,
         time=clock.stamp(ports.clock()),
+        sensitivity=sensitivity,
     )
     subject = Artifact(f"data:{request.name}@{signed.version}", stored.sha256, MEDIA_TYPE)
     predicate = msgspec.to_builtins(signed)

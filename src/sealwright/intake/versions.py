@@ -14,6 +14,7 @@ from sealwright.core.digest import Digest
 from sealwright.core.errors import BadInput, Refused, VerifyError
 from sealwright.core.ports import Readable, Store, StoredFile
 from sealwright.core.records import Artifact, Recorded
+from sealwright.core.sensitivity import Sensitivity
 from sealwright.evidence.history import History
 from sealwright.intake import location
 from sealwright.intake.manifest import MEDIA_TYPE, FileRecord, Kind, Manifest, decode
@@ -51,7 +52,7 @@ class Where(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The predicate ``dataset-version/v1``."""
+    """The predicate ``dataset-version/v1``. Older statements have no ``sensitivity``."""
 
     name: str
     version: int
@@ -72,6 +73,7 @@ class Version(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     actor: str
     reason: str
     time: str
+    sensitivity: Sensitivity = ""
 
 
 class Dataset(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from sealwright.core.digest import Digest
 from sealwright.core.errors import BadInput
 from sealwright.core.predicates import DATASET_VERSION, DECISION, MODEL_VERSION
 from sealwright.core.records import Artifact
+from sealwright.core.sensitivity import grade
 from sealwright.evidence.history import History
 from sealwright.evidence.lineage import Graph
 from sealwright.evidence.standing import Standing
@@ -89,6 +90,17 @@ class _Read:
             for entry in history.of_type(DATASET_VERSION)
             for subject in entry.statement.subjects
         }
+        self.sensitivity = _sensitivities(history)
+
+
+def _sensitivities(history: History) -> dict[Digest, int]:
+    """The highest that was ever said of the same bytes, by digest."""
+    found: dict[Digest, int] = {}
+    for entry in history.of_type(DATASET_VERSION):
+        said = grade(entry.statement.predicate.get("sensitivity", ""))
+        for subject in entry.statement.subjects:
+            found[subject.digest] = max(said, found.get(subject.digest, 0))
+    return found
 
 
 _READ: WeakKeyDictionary[History, _Read] = WeakKeyDictionary()
@@ -117,6 +129,7 @@ class _Ledger:
         self.standing = read.standing
         self.revoked = self.standing.revoked.keys()
         self.versions = read.versions
+        self.sensitivity = read.sensitivity
 
     def is_active(self, active: PolicySet) -> bool:
         newest = self.timeline.newest
@@ -246,6 +259,7 @@ def _data_facts(
         "inputs_unknown": len(data) - len(known),
         "inputs_external": sum(e.statement.predicate.get("external") is not False for e in known),
         "inputs_revoked": sum(ledger.standing.of(a.digest) != "active" for a in data),
+        "sensitivity": max((ledger.sensitivity.get(a.digest, 2) for a in data), default=0),
         "model_blocked": any(digest in ledger.revoked for digest in digests),
         "revoked_ancestors": len(ancestors & ledger.revoked),
     }

@@ -148,6 +148,14 @@ ROWS: tuple[Row, ...] = (
         "none",
     ),
     Row("self_approved", "Bool", "ledger", "who asks approved it too, with a reason", False),
+    Row(
+        "sensitivity",
+        "Long",
+        "ledger",
+        "the highest of the dataset versions the subjects are or were made from: 0 unlabelled or"
+        " public, 1 internal, 2 sensitive, or not known",
+        2,
+    ),
     Row("subjects", "Long", "request", "artifacts the decision is about", 0),
     Row("unisolated", "Bool", _BOTH, "a run had no room around it, or none that is known", True),
     Row(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sealwright.app.cli import data_shred, revoking
 from sealwright.app.cli.out import Out
+from sealwright.core.sensitivity import NAMED
 
 if TYPE_CHECKING:
     from sealwright.app.wiring import Workspace
@@ -75,6 +76,9 @@ def _configure_add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="what to call it; else the file's name")
     parser.add_argument("--label", metavar="COLUMN", help="the column a model is to predict")
     parser.add_argument("--key", metavar="COLUMN", help="the column that tells records apart")
+    parser.add_argument(
+        "--sensitivity", choices=NAMED, help="how much harm it could do in the wrong hands"
+    )
     parser.add_argument("--reason", default="", help="why this version exists, for the log")
     parser.add_argument("--reference", action="store_true", help="sign in place, copy nothing")
     parser.add_argument("--kind", default="", help="csv, jsonl, parquet, images or files")
@@ -147,20 +151,22 @@ def _standing(workspace: Workspace, added: Added) -> list[str]:
 
 def _requests(workspace: Workspace, args: argparse.Namespace) -> list[AddRequest]:
     """One request for PATH, or one for each ``[data.NAME]`` of seal.toml."""
+    import msgspec
+
     from sealwright.core.errors import BadInput
+    from sealwright.core.settings import Data
     from sealwright.intake.add import AddRequest
     from sealwright.intake.versions import Datasets
 
     declared = workspace.settings.data
     if args.path:
         name = args.name or _name_of(Path(args.path))
-        wanted = {name: (args.path, args.reference, "", "")}
-        if name in declared:
-            told = declared[name]
-            wanted[name] = (args.path, args.reference or told.reference, told.label, told.key)
+        told = declared.get(name, Data(""))
+        reference = args.reference or told.reference
+        wanted = {name: msgspec.structs.replace(told, path=args.path, reference=reference)}
     else:
         wanted = {
-            name: (str(workspace.root / each.path), each.reference, each.label, each.key)
+            name: msgspec.structs.replace(each, path=str(workspace.root / each.path))
             for name, each in declared.items()
             if args.name in (None, name)
         }
@@ -174,19 +180,20 @@ def _requests(workspace: Workspace, args: argparse.Namespace) -> list[AddRequest
     inputs = tuple(datasets.resolve(ref).artifact for ref in args.inputs) if datasets else ()
     return [
         AddRequest(
-            path=path,
+            path=told.path,
             name=name,
             actor=workspace.principal.name,
             reason=args.reason,
-            label=args.label if args.label is not None else label or None,
-            key=args.key if args.key is not None else key or None,
+            label=args.label if args.label is not None else told.label or None,
+            key=args.key if args.key is not None else told.key or None,
+            sensitivity=args.sensitivity or told.sensitivity or None,
             kind=args.kind,
-            reference=reference,
+            reference=told.reference,
             inputs=inputs,
             reread=args.reread,
             force_version=args.force_version,
         )
-        for name, (path, reference, label, key) in wanted.items()
+        for name, told in wanted.items()
     ]
 
 

@@ -44,6 +44,7 @@ def version_json(dataset: Dataset) -> dict[str, Any]:
         "external": dataset.external,
         "label": dataset.label,
         "key": dataset.key,
+        "sensitivity": signed.sensitivity,
         "file_count": dataset.files,
         "size_bytes": dataset.size_bytes,
         "previous": {"ref": f"data:{dataset.name}@{previous.version}", "root": previous.root}
@@ -300,6 +301,7 @@ def _show_text(dataset: Dataset, manifest: Manifest, shape: Mapping[str, Any], o
     lines += [f"  reason    {signed.reason}"] if signed.reason else []
     lines += [f"  label     {dataset.label}"] if dataset.label else []
     lines += [f"  key       {dataset.key}"] if dataset.key else []
+    lines += [f"  sensitive {signed.sensitivity}"] if signed.sensitivity else []
     lines += [f"  parents   {', '.join(shape['parents'])}"] if shape["parents"] else []
     columns = ", ".join(f"{n} {t}" for n, t in manifest.columns())
     lines += textwrap.wrap(
