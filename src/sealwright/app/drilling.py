@@ -38,7 +38,7 @@ def log_key(ws: Workspace) -> tuple[Step, ...]:
         size = copy.log.size()
         before = copy.log.checkpoint()
         thief = copy.keyring.signer("log")
-        new = rotating.signing_key(copy, "log", "drill: the log key is stolen")
+        new = rotating.replaced(copy, "log", "drill: the log key is stolen")
         forged = sign_checkpoint(Checkpoint(copy.origin, size + 40, bytes(32)), thief)
         head = read_checkpoint(copy.log.checkpoint())
         resigned = sign_checkpoint(head, thief)

@@ -13,10 +13,10 @@ import msgspec
 
 from sealwright.adapters import store_rewrap
 from sealwright.adapters.kms_file import FileKms
-from sealwright.app import choosing, trusting
+from sealwright.app import accessing, choosing, trusting
 from sealwright.core import clock, digest
 from sealwright.core import predicates as p
-from sealwright.core.errors import BadInput
+from sealwright.core.errors import BadInput, SealError
 from sealwright.core.locking import directory
 from sealwright.core.ports import KeyState, Progress
 from sealwright.core.records import Artifact, Json, Receipt, Statement
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from sealwright.app.wiring import Workspace
 
 _SIGNING = ("workspace", "log", "model")
+_ASKED_WITH = (WRAPPING_KEY, "sessions")
+"""While one of these is disabled nobody can say who they are: asked once it is open."""
 
 
 class Rotated(msgspec.Struct, frozen=True):
@@ -60,13 +62,22 @@ def wrapping_key(ws: Workspace, key: str, reason: str, progress: Progress) -> Ro
     """A new generation of ``key``, and everything it wraps put under that; the old is destroyed.
 
     No data is encrypted again. One that was cut short is brought to its end, without another
-    generation. Raises: Unavailable (no such key), Refused (disabled, destroyed).
+    generation. Raises: GateDenied (``access.*``), BadInput (no such key), Refused (disabled,
+    destroyed).
     """
     if key not in (WRAPPING_KEY, secrets.KEY, "run") and not key.startswith(("data:", "model:")):
         raise BadInput(
             f"{key} wraps what is made anew by itself",
             why="its keys live for minutes or days; nothing is kept under it",
         )
+    with ws.lock():
+        state_of(ws, key)
+        _require(ws, key, reason)
+        return renewed(ws, key, reason, progress)
+
+
+def renewed(ws: Workspace, key: str, reason: str, progress: Progress) -> Rotated:
+    """As :func:`wrapping_key`, where somebody was asked already."""
     with ws.lock():
         before = state_of(ws, key)
         if not before.former:
@@ -94,7 +105,10 @@ def rewrapped(ws: Workspace, key: str, progress: Progress) -> Rotated:
 
 
 def root(ws: Workspace, passphrase: str | None, reason: str) -> str:
-    """A new root key; returns the new recovery key. Raises: BadInput (it is held elsewhere)."""
+    """A new root key; returns the new recovery key.
+
+    Raises: GateDenied (``access.*``), BadInput (it is held elsewhere).
+    """
     kms = ws.kms
     if not isinstance(kms, FileKms):
         raise BadInput(
@@ -103,34 +117,59 @@ def root(ws: Workspace, passphrase: str | None, reason: str) -> str:
             hint="rotate it where the key service runs: seal keys rotate root --home DIR",
         )
     with ws.lock():
+        _require(ws, "root", reason)
         recovery = kms.rotate_root(passphrase)
         ws.recorder.record(_statement(ws, KeyState("root", 0, (), "enabled"), "rotated", reason))
     return recovery
 
 
 def switch(ws: Workspace, key: str, reason: str, *, on: bool) -> KeyState:
-    """Disable or enable a wrapping key. Raises: Unavailable (no such key), Refused (destroyed)."""
+    """Disable or enable a wrapping key.
+
+    Raises: GateDenied (``access.*``), BadInput, Unavailable (no such key), Refused (destroyed).
+    """
     with ws.lock():
-        if on:
-            state = ws.kms.switch(key, on=True)
-            ws.recorder.record(_statement(ws, state, "enabled", reason))
-            return state
         state = state_of(ws, key)
+        if on:
+            return _enabled(ws, key, reason, state)
+        _require(ws, key, reason)
         if state.state == "enabled":
             # stated first: what is disabled may be what statements are signed with
             ws.recorder.record(_statement(ws, state, "disabled", reason))
         return ws.kms.switch(key, on=False)
 
 
+def _enabled(ws: Workspace, key: str, reason: str, before: KeyState) -> KeyState:
+    if key not in _ASKED_WITH:
+        _require(ws, key, reason)
+    state = ws.kms.switch(key, on=True)
+    try:
+        if key in _ASKED_WITH:
+            _require(ws, key, reason)
+    except SealError:
+        ws.kms.switch(key, on=before.state == "enabled")
+        raise
+    ws.recorder.record(_statement(ws, state, "enabled", reason))
+    return state
+
+
 def signing_key(ws: Workspace, role: str, reason: str) -> Replaced:
     """A new key takes over ``role``; what the old one signed stays verifiable.
 
     The trust root names both with their log entries. Nothing is appended between the last
-    entry of the old key and the first of the new. Raises: Unavailable (no such role).
+    entry of the old key and the first of the new. Raises: GateDenied (``access.*``), BadInput,
+    Unavailable (no such role).
     """
-    kind, _, name = role.partition(":")
     if not is_signing(role):
         raise BadInput(f"{role!r} is no signing role", why=f"known: {', '.join(_SIGNING)}")
+    with ws.lock():
+        _require(ws, role, reason)
+        return replaced(ws, role, reason)
+
+
+def replaced(ws: Workspace, role: str, reason: str) -> Replaced:
+    """As :func:`signing_key`, where nobody is to be asked (a copy of a workspace)."""
+    kind, _, name = role.partition(":")
     with ws.lock(), directory(ws.seal_dir / "trust", alone=True):
         recorder = ws.recorder
         ws.__dict__["recorder"] = getattr(recorder, "inner", recorder)
@@ -160,6 +199,14 @@ def state_of(ws: Workspace, key: str) -> KeyState:
         if state.name == key:
             return state
     raise BadInput(f"there is no key {key} here", hint="seal keys list")
+
+
+def _named(ws: Workspace, key: str) -> Artifact:
+    return Artifact(f"key:{key}", digest.of_bytes(f"{ws.id} {key}".encode()))
+
+
+def _require(ws: Workspace, key: str, reason: str) -> None:
+    accessing.require(ws, "administer", [_named(ws, key)], reason=reason)
 
 
 def _handed_over(trust: Trust, old: str, new: TrustKey, at: int) -> Sequence[TrustKey]:

@@ -82,7 +82,7 @@ def _version(
         rotating.record_key(ws, state, "shredding", reason, **more)
     manifest = [each for each in dataset.signed.manifest.segments if each in own]
     ws.store.shred(scope, sorted(own - set(manifest)))
-    rotated = rotating.wrapping_key(ws, scope, reason, progress)
+    rotated = rotating.renewed(ws, scope, reason, progress)
     ws.store.shred(scope, manifest)
     receipt = _record(ws, [dataset.artifact], announced, scope, rotated.retired, reason)
     return Shredded(dataset.ref, scope, announced, kept, rotated.retired, receipt.index)
