@@ -367,7 +367,7 @@ def forbidden() -> list[str]:
         ("deb.debian", ".org"),
         ("security.debian", ".org"),
         ("archive.ubuntu", ".com"),
-        ("registry.npmjs", ".org"),
+        ("registry.", "npmjs", ".org"),
         ("proxy.golang", ".org"),
         ("download.pytorch", ".org"),
         ("conda.anaconda", ".org"),
