@@ -96,12 +96,6 @@ def judged(
     return access.enforce(judgement)
 
 
-def would(workspace: Workspace, action: str, artifacts: Sequence[Artifact]) -> Judgement:
-    """The same judgement, recorded nowhere and never raised."""
-    ask = _ask(workspace, action, artifacts)
-    return access.decide(ask, ledger(workspace), gating.policies_of(workspace))
-
-
 def ledger(workspace: Workspace) -> Ledger:
     """What the log says about access now."""
     return Ledger(workspace.history(), workspace.trust)

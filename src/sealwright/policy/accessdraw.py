@@ -19,7 +19,7 @@ from sealwright.policy.accessfacts import AccessFacts
 from sealwright.policy.activation import timeline
 from sealwright.policy.approvals import CLOCK_SKEW, Book, Request
 from sealwright.policy.containment import Holds
-from sealwright.policy.facts import Value
+from sealwright.policy.factsheet import Value
 from sealwright.policy.grants import Grant, Grants
 from sealwright.policy.policyset import PolicySet
 from sealwright.policy.principals import Account, is_key_of

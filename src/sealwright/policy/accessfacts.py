@@ -10,12 +10,10 @@ from collections.abc import Mapping
 
 import msgspec
 
-from sealwright.core.digest import Digest, of_bytes
 from sealwright.core.errors import BadInput
-from sealwright.core.records import Json
-from sealwright.evidence import jcs
 from sealwright.policy.cedar import Words
-from sealwright.policy.facts import NEVER, Kind, Value, checked
+from sealwright.policy.facts import NEVER, Kind, checked
+from sealwright.policy.factsheet import FactSheet, Value
 
 VERSION = "access/v1"
 
@@ -81,22 +79,10 @@ ROWS: tuple[Row, ...] = (
 _KINDS = {row.name: row.kind for row in ROWS}
 
 
-class AccessFacts(msgspec.Struct, frozen=True):
+class AccessFacts(FactSheet, frozen=True):
     """Every fact of :data:`ROWS`, each of its type."""
 
-    values: Mapping[str, Value]
-
-    @property
-    def digest(self) -> Digest:
-        """SHA-256 over the canonical JSON of version and values."""
-        return of_bytes(jcs.canonical({"facts": self.jsonable(), "version": VERSION}))
-
-    def jsonable(self) -> dict[str, Json]:
-        """What Cedar reads and a statement keeps."""
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in sorted(self.values.items())
-        }
+    version: str = VERSION
 
 
 def of(values: Mapping[str, object]) -> AccessFacts:

@@ -22,7 +22,8 @@ from sealwright.policy.activation import Timeline, timeline
 from sealwright.policy.approvals import Book, Request, Tally
 from sealwright.policy.containment import Holds
 from sealwright.policy.context import Context
-from sealwright.policy.facts import NEVER, Facts, Gate, Value
+from sealwright.policy.facts import NEVER, Facts, Gate
+from sealwright.policy.factsheet import Value
 from sealwright.policy.policyset import PolicySet
 from sealwright.policy.principals import Account
 from sealwright.policy.runs import Run, Step

@@ -12,10 +12,9 @@ from typing import Literal
 
 import msgspec
 
-from sealwright.core.digest import Digest, of_bytes
 from sealwright.core.errors import BadInput
 from sealwright.core.records import Json
-from sealwright.evidence import jcs
+from sealwright.policy.factsheet import FactSheet, Value
 
 VERSION = "facts/v1"
 NEVER = 2**53 - 1
@@ -32,7 +31,6 @@ CUSTODIES = ("unknown", "key-file", "passphrase", "external")
 """How the root key is kept; the fact ``key_custody`` is the index."""
 
 Gate = Literal["train", "register", "promote", "export"]
-Value = bool | int | str | tuple[str, ...]
 Kind = Literal["Bool", "Long", "String", "Set<String>"]
 
 
@@ -172,22 +170,10 @@ NAMES = tuple(row.name for row in ROWS)
 _KINDS = {row.name: row.kind for row in ROWS}
 
 
-class Facts(msgspec.Struct, frozen=True):
+class Facts(FactSheet, frozen=True):
     """Every fact of :data:`ROWS`, each of its type."""
 
-    values: Mapping[str, Value]
-
-    @property
-    def digest(self) -> Digest:
-        """SHA-256 over the canonical JSON of version and values."""
-        return of_bytes(jcs.canonical({"facts": self.jsonable(), "version": VERSION}))
-
-    def jsonable(self) -> dict[str, Json]:
-        """The values with sets as sorted lists: what Cedar reads and a statement keeps."""
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in sorted(self.values.items())
-        }
+    version: str = VERSION
 
 
 def of(values: Mapping[str, object]) -> Facts:

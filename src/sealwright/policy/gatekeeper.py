@@ -12,7 +12,8 @@ from sealwright.evidence.history import History
 from sealwright.policy import approvals
 from sealwright.policy.approvals import Book
 from sealwright.policy.context import Context
-from sealwright.policy.facts import NEVER, Gate, Value
+from sealwright.policy.facts import NEVER, Gate
+from sealwright.policy.factsheet import Value
 from sealwright.policy.gates import Judgement, decide, enforce, statement_of
 from sealwright.policy.policyset import PolicySet
 from sealwright.policy.whatif import would_pass

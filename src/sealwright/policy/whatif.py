@@ -14,7 +14,7 @@ import msgspec
 
 from sealwright.policy import facts
 from sealwright.policy.cedar import Rule
-from sealwright.policy.facts import Value
+from sealwright.policy.factsheet import Value
 from sealwright.policy.gates import Judgement, judge
 
 _MOST_FACTS_CHANGED = 2
