@@ -44,9 +44,9 @@ $(VENV)/.torch:
 # Locks hold hashes and no index line; PyTorch is never in one.
 lock: $(VENV)/.dev
 	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
-		--allow-unsafe --strip-extras --extra demo --extra build -o requirements/demo.txt pyproject.toml
+		--allow-unsafe --no-strip-extras --extra demo --extra build -o requirements/demo.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links \
-		--allow-unsafe --strip-extras --extra dev --extra build -o requirements/dev.txt pyproject.toml
+		--allow-unsafe --no-strip-extras --extra dev --extra build -o requirements/dev.txt pyproject.toml
 
 clean:
 	rm -rf $(VENV) build src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

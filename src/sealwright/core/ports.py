@@ -179,6 +179,50 @@ class Store(Protocol):
         ...
 
 
+class JailInput(msgspec.Struct, frozen=True):
+    """A file shown read-only at ``path`` inside; held against ``sha256`` as it goes in."""
+
+    path: str
+    size: int
+    readable: Readable
+    sha256: Digest
+
+
+class JailBounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a jailed module may use at most."""
+
+    memory_bytes: int = 4 << 30
+    wall_s: int = 600
+    output_bytes: int = 256 << 20
+
+
+class Jailed(msgspec.Struct, frozen=True):
+    """What a module left: its files by path, the end of its stderr, what it used."""
+
+    outputs: Mapping[str, bytes]
+    said: str
+    cpu_ms: int
+    peak_bytes: int
+
+
+class Jail(Protocol):
+    """Runs one of our own modules over files nobody trusts: no keys, no network, no home."""
+
+    def run(
+        self,
+        module: str,
+        arguments: Sequence[str],
+        inputs: Sequence[JailInput],
+        bounds: JailBounds,
+    ) -> Jailed:
+        """``python -m module arguments…`` over ``inputs``; it writes into its working folder.
+
+        Raises: Refused (``jail.*``: no sandbox here, it failed, it ran over its bounds),
+        VerifyError (an input's bytes).
+        """
+        ...
+
+
 class Stage(Protocol):
     """A function from artifacts to artifacts and findings."""
 
