@@ -27,7 +27,7 @@ from sealwright.core import clock, refs
 from sealwright.core import settings as settings_
 from sealwright.core.errors import BadInput, Unavailable, VerifyError
 from sealwright.core.locking import directory, exclusive, is_held
-from sealwright.core.ports import KeyService, Recorder, Signer
+from sealwright.core.ports import Jail, KeyService, Recorder, Signer
 from sealwright.core.reading import small_file
 from sealwright.core.records import Principal, Receipt, Statement
 from sealwright.evidence import trust as trusts
@@ -126,6 +126,13 @@ class Workspace:
     def secrets(self) -> Secrets:
         """The secrets that runs may be served with."""
         return Secrets(self.state_dir, self.kms)
+
+    @cached_property
+    def jail(self) -> Jail:
+        """Where files that nobody trusts are opened: the room's walls, and none of its inputs."""
+        from sealwright.app import jailing
+
+        return jailing.jail_of(self.state_dir, self.settings.room.isolation)
 
     @cached_property
     def recorder(self) -> Recorder:
