@@ -92,8 +92,10 @@ class Group(msgspec.Struct, frozen=True):
     """Records that share a pattern which should not decide the label, and does.
 
     ``p_value`` is adjusted: family-wise over everything this detector tried on the version.
-    ``expected`` is how many of ``count`` carriers would have ``label`` if the pattern did not
-    matter. ``pattern`` is for people and may quote cells; ``key`` names it without quoting.
+    ``count`` records show the pattern, ``seen`` of them with ``label``, where ``expected`` would
+    have it if the pattern did not matter. ``carriers`` are those to be quarantined: all of them,
+    or only those with ``label``. ``pattern`` is for people and may quote cells; ``key`` names it
+    without quoting.
     """
 
     family: str

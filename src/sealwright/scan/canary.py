@@ -1,0 +1,167 @@
+"""States what would have been seen: plants k poisoned rows in a copy and looks for them.
+
+Found in 29 of 29 injections means a power of at least 0.9 at 95 % confidence (0.9**29 < 0.05).
+A scan that can answer "had these rows been those" from its settled state is asked that instead
+of being run again. Source: docs/spec/screening-v1.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from sealwright.scan.ensemble import Live, Silent, Source, run, share
+from sealwright.scan.interface import Batch, Detector, Frame, Group, Planter, Result
+
+COUNTS = (5, 10, 20, 50)
+REPEATS = 29
+COVERED = 0.9
+
+
+class Tried(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``found`` of ``tried`` injections of ``count`` rows; tries end with the first miss."""
+
+    count: int
+    found: int
+    tried: int
+
+
+class Seen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``smallest`` count of one family found in every injection; 0 where none was."""
+
+    family: str
+    smallest: int
+    counts: tuple[Tried, ...]
+    detectors: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Swappable(Protocol):
+    """A settled scan that knows what it would say had some rows been others."""
+
+    def swapped(self, before: Batch, after: Batch) -> Result:
+        """The result with ``before``'s rows replaced by ``after``'s (same ids); state unchanged."""
+        ...
+
+
+def power(
+    source: Source,
+    frame: Frame,
+    planter: Planter,
+    detectors: Sequence[Detector],
+    *,
+    counts: Sequence[int] = COUNTS,
+    repeats: int = REPEATS,
+    settled: Sequence[Live] | None = None,
+) -> Seen:
+    """The smallest count that ``detectors`` find in all ``repeats`` injections.
+
+    From the largest count down; the first miss ends a count and all below it. ``settled`` are the
+    scans of the version itself, where they are at hand. ``frame.alpha`` must be their share.
+    """
+    batches = list(source())
+    fitting = [one for one in detectors if planter.family in one.spec.families]
+    live = settled if settled is not None else _settle(batches, frame, fitting)
+    tried: list[Tried] = []
+    smallest = 0
+    for count in sorted(counts, reverse=True):
+        found = 0
+        for number in range(repeats):
+            seed = _seed(frame.seed, count, number)
+            planted, carriers = planter.plant(batches, frame, count, seed)
+            if not _found(batches, planted, frame, fitting, live, carriers):
+                break
+            found += 1
+        tried.append(Tried(count, found, min(repeats, found + 1)))
+        if found < repeats:
+            break
+        smallest = count
+    names = tuple(one.spec.name for one in fitting)
+    return Seen(planter.family, smallest, tuple(reversed(tried)), names)
+
+
+def settled(source: Source, frame: Frame, detectors: Sequence[Detector]) -> list[Live]:
+    """The scans of the version as it is, for ``power`` over several planters."""
+    live = [Live(one, frame, None) for one in detectors]
+    run(source, frame, live, Silent())
+    return live
+
+
+def at_share(frame: Frame, detectors: Sequence[Detector], alpha: float) -> Frame:
+    """The frame that ``screen`` would give these detectors."""
+    return msgspec.structs.replace(frame, alpha=share(detectors, alpha))
+
+
+def _settle(batches: Sequence[Batch], frame: Frame, detectors: Sequence[Detector]) -> list[Live]:
+    return settled(lambda: batches, frame, detectors)
+
+
+def _found(
+    batches: Sequence[Batch],
+    planted: Sequence[Batch],
+    frame: Frame,
+    detectors: Sequence[Detector],
+    live: Sequence[Live],
+    carriers: npt.NDArray[np.int64],
+) -> bool:
+    known = {one.spec.name: one for one in live}
+    groups: list[Group] = []
+    for detector in detectors:
+        one = known.get(detector.spec.name)
+        if one is not None and isinstance(one.scan, Swappable):
+            result = one.scan.swapped(picked(batches, carriers), picked(planted, carriers))
+        else:
+            again = Live(detector, frame, None)
+            run(lambda: planted, frame, [again], Silent())
+            result = again.verdict().result or Result()
+        groups += [group for group in result.groups if group.p_value <= frame.alpha]
+    flagged = np.concatenate([np.empty(0, np.int64), *(group.carriers for group in groups)])
+    return float(np.mean(np.isin(carriers, flagged))) >= COVERED
+
+
+def picked(batches: Sequence[Batch], ids: npt.NDArray[np.int64]) -> Batch:
+    """The records ``ids`` (sorted) as one batch, in that order."""
+    parts = []
+    for batch in batches:
+        at = np.flatnonzero(np.isin(batch.ids, ids))
+        if len(at):
+            parts.append(taken(batch, at))
+    one = joined(parts)
+    return taken(one, np.argsort(one.ids, kind="stable"))
+
+
+def taken(batch: Batch, at: npt.NDArray[np.int64]) -> Batch:
+    """The rows ``at`` of a batch."""
+    return Batch(
+        batch.ids[at],
+        batch.labels[at],
+        batch.sources[at],
+        {name: column[at] for name, column in batch.values.items()},
+        None if batch.images is None else batch.images[at],
+        None if batch.vectors is None else batch.vectors[at],
+    )
+
+
+def joined(parts: Sequence[Batch]) -> Batch:
+    """Batches of one shape as one."""
+    first = parts[0]
+    return Batch(
+        np.concatenate([one.ids for one in parts]),
+        np.concatenate([one.labels for one in parts]),
+        np.concatenate([one.sources for one in parts]),
+        {name: np.concatenate([one.values[name] for one in parts]) for name in first.values},
+        None
+        if first.images is None
+        else np.concatenate([one.images for one in parts if one.images is not None]),
+        None
+        if first.vectors is None
+        else np.concatenate([one.vectors for one in parts if one.vectors is not None]),
+    )
+
+
+def _seed(seed: int, count: int, number: int) -> int:
+    return int(np.random.SeedSequence([seed, count, number]).generate_state(1)[0])

@@ -1,0 +1,60 @@
+"""Every detector and planter by name, as ``package.module:Class``; loaded on first use.
+
+A room's own lines stand together, so that two people who add some do not meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from typing import cast
+
+from sealwright.core.errors import BadInput
+from sealwright.scan.interface import Detector, Modality, Planter
+
+ANY: dict[str, str] = {
+    "duplicates": "sealwright.scan.poison.duplicates:Duplicates",
+}
+TABLE: dict[str, str] = {}
+TEXT: dict[str, str] = {}
+IMAGE: dict[str, str] = {}
+EMBEDDING: dict[str, str] = {}
+PERSONAL: dict[str, str] = {}
+RULES: dict[str, str] = {}
+PLANTED: dict[str, str] = {
+    "flood": "sealwright.scan.plant.flood:Flood",
+}
+PLANTED_IMAGE: dict[str, str] = {}
+
+
+def detectors() -> dict[str, str]:
+    """Name → ``module:Class`` of every detector, in the order they are reported."""
+    return {**ANY, **TABLE, **TEXT, **IMAGE, **EMBEDDING, **PERSONAL, **RULES}
+
+
+def planters() -> dict[str, str]:
+    """Family → ``module:Class`` of every planter."""
+    return {**PLANTED, **PLANTED_IMAGE}
+
+
+def detector(name: str) -> Detector:
+    """Raises: BadInput (nobody registered ``name``)."""
+    return cast("Detector", _load(name, detectors(), "detector"))
+
+
+def planter(family: str) -> Planter:
+    """Raises: BadInput (nobody registered ``family``)."""
+    return cast("Planter", _load(family, planters(), "planter"))
+
+
+def for_modalities(present: Sequence[Modality]) -> list[Detector]:
+    """Every registered detector for what the data holds; those for ``any`` always."""
+    found = [detector(name) for name in detectors()]
+    return [one for one in found if one.spec.modality in {"any", *present}]
+
+
+def _load(name: str, known: dict[str, str], what: str) -> object:
+    if name not in known:
+        raise BadInput(f"there is no {what} {name}", why=f"known: {', '.join(sorted(known))}")
+    module, _, attribute = known[name].partition(":")
+    return getattr(import_module(module), attribute)()
