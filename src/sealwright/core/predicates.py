@@ -32,6 +32,9 @@ GRANT_END = _OWN + "grant-end/v1"
 READ = _OWN + "read/v1"
 ACCESS = _OWN + "access/v1"
 REVIEW = _OWN + "review/v1"
+ADVISORIES = _OWN + "advisories/v1"
+AUDIT = _OWN + "vulnerability-audit/v1"
+WAIVER_END = _OWN + "waiver-end/v1"
 
 ALL = frozenset(
     {
@@ -64,5 +67,8 @@ ALL = frozenset(
         READ,
         ACCESS,
         REVIEW,
+        ADVISORIES,
+        AUDIT,
+        WAIVER_END,
     }
 )

@@ -46,6 +46,7 @@ ACTIONS = (
     "access.review",
     "access.destroy",
     "access.egress",
+    "supply.waive",
 )
 
 
