@@ -136,7 +136,7 @@ def set_roles(
         if "owner" not in held and not kept:
             raise BadInput("a workspace keeps an owner", hint="make somebody else an owner first")
         require(workspace, "administer", [subject], reason=reason)
-        request = _signed(workspace, roles.ACTION, [subject], params, reason)
+        request = signed(workspace, roles.ACTION, [subject], params, reason)
         statement = roles.statement_of(request, _account(workspace), workspace.clock())
         return workspace.recorder.record(statement)
 
@@ -167,7 +167,7 @@ def ask_grant(workspace: Workspace, terms: Terms, subject: Artifact, reason: str
             kind = terms.resource
             if not found.members.may_grant(name, kind, found.history.size):
                 _refuse_lesser((), f"may grant {terms.resource}")
-            request = _signed(workspace, grants.ACTION, [subject], terms.jsonable(), reason)
+            request = signed(workspace, grants.ACTION, [subject], terms.jsonable(), reason)
         return Asked(request, terms, answer(workspace, request))
 
 
@@ -228,7 +228,7 @@ def certify(workspace: Workspace, item: reviews.Item, reason: str) -> Receipt:
                 hint="an owner or auditor: seal access review --certify " + item.id,
             )
         subject = _subject_of(item, found)
-        request = _signed(workspace, reviews.ACTION, [subject], {"item": item.id}, reason)
+        request = signed(workspace, reviews.ACTION, [subject], {"item": item.id}, reason)
         statement = reviews.statement_of(
             subject, "certified", request, account, reason, workspace.clock()
         )
@@ -310,7 +310,7 @@ def _asked(
     return approvals.request_of(statement.predicate, workspace.log.size() - 1)
 
 
-def _signed(
+def signed(
     workspace: Workspace,
     action: str,
     subjects: Sequence[Artifact],

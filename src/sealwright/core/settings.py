@@ -41,6 +41,12 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sensitivity: Sensitivity = ""
 
 
+class SupplySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[supply]``: how old the index of advisories may be before it counts as none."""
+
+    advisories_days: int = 30
+
+
 class StageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[stage.NAME]``: one command. ``inputs`` are datasets; ``outputs`` become datasets.
 
@@ -148,6 +154,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     zones: ZoneSettings = ZoneSettings()
     secrets: SecretSettings = SecretSettings()
     identity: dict[str, ProviderSettings] = msgspec.field(default_factory=dict)
+    supply: SupplySettings = SupplySettings()
 
 
 def load(path: Path) -> Settings:
@@ -209,6 +216,8 @@ def _semantics(settings: Settings) -> Iterator[str]:
         yield from _stage(settings, name, stage)
     yield from _limits(settings.room)
     yield from watchsettings.problems(settings.watch)
+    if not 1 <= settings.supply.advisories_days <= 3650:
+        yield "$.supply.advisories_days: from 1 to 3650"
     if settings.keys.kms != "file" and not settings.keys.kms.startswith(("service:", "pkcs11:")):
         yield f"$.keys.kms: {settings.keys.kms!r} is not file, service:… or pkcs11:…"
     yield from _network(settings)

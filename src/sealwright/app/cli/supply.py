@@ -1,0 +1,40 @@
+"""The supply chain: what a run is made of, and whether that can be trusted.
+
+seal supply audit                      packages here against the offline index of advisories
+seal supply advisories update --from DIR|ZIP|URL
+seal supply waive ID --package P --versions '==1.2' --until +30d --reason '...'
+"""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from sealwright.app.cli.out import Out
+
+VERBS: dict[str, tuple[str, str]] = {
+    "audit": ("supply_audit", "known vulnerabilities of an environment or a run"),
+    "advisories": ("supply_advisories", "the offline index: update it, say how old it is"),
+    "waive": ("supply_waive", "take an advisory on yourself, for a package and a time"),
+}
+"""Every verb: its file in ``app/cli`` and its one line."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Describe the arguments; each verb's file describes its own."""
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb, (file, line) in VERBS.items():
+        _module(file).arguments(verbs.add_parser(verb, help=line))
+
+
+def run(args: argparse.Namespace, out: Out) -> int:
+    """Run one verb."""
+    return int(_module(VERBS[args.verb][0]).run(args, out))
+
+
+def _module(file: str) -> ModuleType:
+    return import_module(f"sealwright.app.cli.{file}")
