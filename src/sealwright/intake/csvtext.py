@@ -29,8 +29,8 @@ CANDIDATES = (pa.int64(), pa.float64(), pa.bool_(), pa.string())
 
 ANY = (1 << len(CANDIDATES)) - 1
 _STRING = 1 << (len(CANDIDATES) - 1)
-_INT = r"^(0|-?[1-9][0-9]{0,18})$"
-_FLOAT = r"^-?((0|[1-9][0-9]{0,14})|(0|[1-9][0-9]*)?\.[0-9]+|(0|[1-9][0-9]*)\.)([eE][+-]?[0-9]+)?$"
+INT = r"^(0|-?[1-9][0-9]{0,18})$"
+FLOAT = r"^-?((0|[1-9][0-9]{0,14})|(0|[1-9][0-9]*)?\.[0-9]+|(0|[1-9][0-9]*)\.)([eE][+-]?[0-9]+)?$"
 _ODD_FLOATS = ("nan", "NaN", "inf", "-inf", "Infinity", "-Infinity")
 _TRUE = ["true", "True", "TRUE"]
 _FALSE = ["false", "False", "FALSE"]
@@ -217,7 +217,7 @@ def _narrow(mask: int, values: pa.Array) -> int:
 
 
 def _all_int(values: pa.Array) -> bool:
-    if not _all(pc.match_substring_regex(values, _INT)):
+    if not _all(pc.match_substring_regex(values, INT)):
         return False
     try:
         values.cast(pa.int64())
@@ -227,7 +227,7 @@ def _all_int(values: pa.Array) -> bool:
 
 
 def _all_float(values: pa.Array) -> bool:
-    fits = pc.match_substring_regex(values, _FLOAT)
+    fits = pc.match_substring_regex(values, FLOAT)
     return _all(pc.or_(fits, pc.is_in(values, pa.array(_ODD_FLOATS))))
 
 
