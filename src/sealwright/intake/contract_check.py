@@ -6,6 +6,7 @@ It counts, and names records by their place in the version; it holds no value of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from typing import Any, Literal
@@ -326,16 +327,23 @@ def _outside(column: pa.Array, rule: ColumnRule) -> pa.Array:
         values = column.cast(pa.float64())
     outside = _all(column, False)
     if rule.min is not None:
-        outside = pc.or_kleene(outside, pc.less(values, _bound(rule.min, values.type)))
+        outside = pc.or_kleene(outside, pc.less(values, _bound(rule.min, values.type, math.ceil)))
     if rule.max is not None:
-        outside = pc.or_kleene(outside, pc.greater(values, _bound(rule.max, values.type)))
+        outside = pc.or_kleene(
+            outside, pc.greater(values, _bound(rule.max, values.type, math.floor))
+        )
     return outside
 
 
-def _bound(bound: int | float | str, kind: pa.DataType) -> pa.Scalar:
+def _bound(
+    bound: int | float | str, kind: pa.DataType, round_: Callable[[float], int]
+) -> pa.Scalar:
     if isinstance(bound, str):
         return moments(pa.array([bound])).cast(kind)[0]
-    return pa.scalar(bound if -(2**63) <= bound < 2**63 else float(bound))
+    if types.is_integer(kind):  # whole, and in range, so that nothing is lost in the comparison
+        whole = round_(bound) if math.isfinite(bound) else 2**63
+        return pa.scalar(max(-(2**63), min(2**63 - 1, whole)))
+    return pa.scalar(float(bound))
 
 
 def moments(column: pa.Array) -> pa.Array:
