@@ -9,14 +9,14 @@ from pathlib import Path
 
 import msgspec
 
-from sealwright.app import accessing, leaving
+from sealwright.app import accessing, datarules, leaving
 from sealwright.app.datasets import memory_of
 from sealwright.app.gating import WorkspaceGate
 from sealwright.app.pastruns import earlier_outputs, usages
 from sealwright.app.runidentity import WatchedStore, identity_of
 from sealwright.app.wiring import Workspace
 from sealwright.core import predicates, refs, settings
-from sealwright.core.errors import BadInput, Refused
+from sealwright.core.errors import BadInput, GateDenied, Refused
 from sealwright.core.locking import exclusive, is_held
 from sealwright.core.records import Artifact, Json
 from sealwright.core.refs import Ref
@@ -129,6 +129,8 @@ def execute(
     """Walk one stage; its outputs are still in the room. Raises: GateDenied, StageFailed, …"""
     refuse_without_access(workspace, prepared, reason, purpose)
     gate = WorkspaceGate(workspace, reason, room_facts(prepared.around))
+    data = datarules.before_run(workspace, prepared.datasets)
+    gate.warnings += data.lines
 
     def same_records(dataset: Dataset, file: FileRecord) -> bool:
         return lies_unchanged(memory_of(workspace, dataset), file, workspace.root)
@@ -146,7 +148,10 @@ def execute(
             subjects=(*prepared.inputs.values(), Artifact("code", pins.code)),
         )
         store = WatchedStore(workspace.store, identity)
-        done = engine.execute(job, msgspec.structs.replace(ports(workspace, gate), store=store))
+        try:
+            done = engine.execute(job, msgspec.structs.replace(ports(workspace, gate), store=store))
+        except GateDenied as denied:
+            raise data.explain(denied) from None
     if stage.made is None:
         raise Refused("the stage says it succeeded and made nothing", rule="run.failed")
     return Ran(prepared, done, stage.made, tuple(gate.warnings))

@@ -35,6 +35,10 @@ REVIEW = _OWN + "review/v1"
 ADVISORIES = _OWN + "advisories/v1"
 AUDIT = _OWN + "vulnerability-audit/v1"
 WAIVER_END = _OWN + "waiver-end/v1"
+CONTRACT = _OWN + "contract/v1"
+CONTRACT_CHECK = _OWN + "contract-check/v1"
+SPLITS = _OWN + "splits/v1"
+VERIFICATION = _OWN + "verification/v1"
 
 ALL = frozenset(
     {
@@ -70,5 +74,9 @@ ALL = frozenset(
         ADVISORIES,
         AUDIT,
         WAIVER_END,
+        CONTRACT,
+        CONTRACT_CHECK,
+        SPLITS,
+        VERIFICATION,
     }
 )

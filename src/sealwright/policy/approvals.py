@@ -47,6 +47,7 @@ ACTIONS = (
     "access.destroy",
     "access.egress",
     "supply.waive",
+    "data.verify",
 )
 
 

@@ -17,7 +17,7 @@ from sealwright.evidence.history import History
 from sealwright.evidence.lineage import Graph
 from sealwright.evidence.standing import Standing
 from sealwright.evidence.trust import Trust
-from sealwright.policy import facts, runs
+from sealwright.policy import datafacts, facts, runs
 from sealwright.policy.activation import Timeline, timeline
 from sealwright.policy.approvals import Book, Request, Tally
 from sealwright.policy.containment import Holds
@@ -66,6 +66,7 @@ def draw(
         **_held_facts(context, digests, data, ledger),
         **_run_facts(gate, context, made),
         **_approval_facts(tally),
+        **ledger.about_data(gate, data, made),
         "missing": tuple(_missing(gate, digests, made, history)),
         "policy_active": ledger.is_active(active),
         "evidence_looser": len(looser),
@@ -167,6 +168,19 @@ class _Ledger:
         trainers = [Account(run.actor, "") for run in made if run.actor]
         excluded = [self.context.account, *trainers]
         return self.book.tally(request, excluded, self.context.now, before=self.history.size)
+
+    def about_data(
+        self, gate: Gate, data: Sequence[Artifact], made: Sequence[Run]
+    ) -> Mapping[str, Value]:
+        """Contracts, splits and verifications; whoever trains or trained verifies for nobody."""
+        involved = [Account(run.actor, "") for run in made if run.actor]
+        if gate == "train":
+            involved.append(self.context.account)
+        return datafacts.draw(
+            datafacts.Known(
+                data, self.versions, self.history, self.book, involved, self.context.now
+            )
+        )
 
     def looser(
         self, digests: Sequence[Digest], data: Sequence[Artifact], made: Sequence[Run]

@@ -1,4 +1,4 @@
-"""Datasets: add, list, show, verify, log, diff, prove, read, shred, revoke.
+"""Datasets: add, list, show, verify, log, diff, prove, read, contract, shred, revoke.
 
 seal data add data/train.parquet --name train --label label --reason "first delivery"
 seal data add /mnt/big --name big --reference      signs in place, copies nothing
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sealwright.app.cli import data_shred, revoking
+from sealwright.app.cli import data_contract, data_shred, revoking
 from sealwright.app.cli.out import Out
 from sealwright.core.sensitivity import NAMED
 
@@ -42,6 +42,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     shown.add_argument("new", metavar="REF", nargs="?", help="else REF against the one before it")
     _configure_prove(verbs.add_parser("prove", help="show that a record is in a version"))
     _configure_read(verbs.add_parser("read", help="rows, as your roles may see them"))
+    data_contract.arguments(
+        verbs.add_parser("contract", help="what every later version must look like")
+    )
     data_shred.arguments(verbs.add_parser("shred", help="destroy what only one version needs"))
     shown = verbs.add_parser("revoke", help="withdraw a version; what was made of it is blocked")
     revoking.arguments(shown)
@@ -65,6 +68,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
         "diff": data_views.diff,
         "prove": data_views.prove,
         "read": _read,
+        "contract": data_contract.run,
         "shred": data_shred.run,
         "revoke": _revoke,
     }
@@ -127,7 +131,8 @@ def _add(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
         accessing.require(workspace, "modify", [named], reason=args.reason)
         with out.progress(f"data:{request.name}") as progress:
             added = add(request, ports, progress)
-        for note in (*added.notes, *_standing(workspace, added)):
+        notes = (*added.notes, *_standing(workspace, added), *_against_contract(workspace, added))
+        for note in notes:
             out.note(note)
         done.append(added)
     for note in workspace.settle() if any(each.outcome == "added" for each in done) else []:
@@ -147,6 +152,16 @@ def _standing(workspace: Workspace, added: Added) -> list[str]:
         return []
     mend = "; if that was a mistake, --force-version signs it anew" * (status == "revoked")
     return [f"{added.dataset.ref} is {status}{mend}"]
+
+
+def _against_contract(workspace: Workspace, added: Added) -> list[str]:
+    """What does not conform. The version is kept, marked by a statement, and gates refuse it."""
+    from sealwright.app import contracts
+
+    checked = contracts.check(workspace, added.dataset)
+    if checked is None or checked.conforms:
+        return []
+    return [*checked.lines(), f"{added.dataset.ref} is kept, and does not conform to its contract"]
 
 
 def _requests(workspace: Workspace, args: argparse.Namespace) -> list[AddRequest]:
