@@ -26,6 +26,7 @@ BENCHES: dict[str, tuple[str, ...]] = {
     "policy": ("policy",),
     "access": ("access",),
     "vault": ("store", "vault"),
+    "personal": ("personal",),
 }
 """Every bench and the modules of ``app/bench`` it runs; ``all`` runs each module once."""
 

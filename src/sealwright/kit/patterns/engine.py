@@ -1,0 +1,370 @@
+"""Looks for every pattern in one walk over a text.
+
+A text is laid out three times (as it is, in lower case, in shapes). Substring searches for
+anchors and spellings, which cost next to nothing, decide where to look at all; only there does
+a regular expression or a validator run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+
+from sealwright.kit.patterns import (
+    assigned,
+    contact,
+    credentials,
+    finance,
+    people_europe,
+    people_world,
+)
+from sealwright.kit.patterns.interface import MEDIUM, Category, Match, Pattern
+from sealwright.kit.patterns.shape import fold, lower, shape
+
+_BEFORE, _AFTER = 100, 50
+_FAR = 8
+_WORD = re.compile("(?<![9A])A{0,6}9[9A]{0,20}(?![9A])")
+_JOINING = frozenset("A.,:+-/_$")
+_ENDING = frozenset(' \t\r\n<>()[],;:"=|')
+_HEAD = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{2}")
+_SAID = re.compile(r"[^\W_]+")
+_FIRST = re.compile(r"\(?[9A]+")
+_LONG = re.compile(r"(?<![A-Za-z0-9_\-+/=.~])[A-Za-z0-9_\-+/=.~]{20,}")
+DEFAULT = 50
+"""Least confidence that :func:`find` yields unless told otherwise."""
+
+CARRY = 9000
+"""How much of a text is looked at again with the next chunk: more than the longest pattern."""
+
+
+@cache
+def patterns() -> tuple[Pattern, ...]:
+    """Every pattern there is."""
+    rooms = (finance, people_europe, people_world, contact, credentials, assigned)
+    return tuple(each for room in rooms for each in room.PATTERNS)
+
+
+def find(
+    text: str,
+    *,
+    categories: Sequence[Category] = (),
+    context: str = "",
+    minimum: int = DEFAULT,
+) -> Iterator[Match]:
+    """Every match in ``text``, by place. ``context`` is what is known of where the text stands
+    (a column's name); ``categories`` empty is all of them.
+
+    Where two kinds fit the same characters both are given, unless one is much surer.
+    """
+    plan = _plan(tuple(sorted(categories)))
+    yield from _settled(_Walk(text, context, minimum).run(plan))
+
+
+def find_in(chunks: Iterable[str], *, minimum: int = DEFAULT) -> Iterator[Match]:
+    """As :func:`find`, over a text that comes in chunks; places count from its beginning.
+
+    What lies across two chunks is found, up to :data:`CARRY` characters.
+    """
+    held, offset, past = "", 0, 0
+    for chunk in chunks:
+        held += chunk
+        if len(held) < 8 * CARRY:
+            continue
+        sure = len(held) - CARRY
+        for match in find(held, minimum=minimum):
+            if past - offset < match.end <= sure:
+                yield _moved(match, offset)
+        past = offset + sure
+        held, offset = held[sure - CARRY :], offset + sure - CARRY
+    yield from (_moved(m, offset) for m in find(held, minimum=minimum) if m.end + offset > past)
+
+
+def _moved(match: Match, offset: int) -> Match:
+    return Match(
+        match.kind, match.start + offset, match.end + offset, match.confidence, match.valid,
+        match.pattern, match.category,
+    )  # fmt: skip
+
+
+class _Spelling:
+    """What one spelling may be: surely, or where one of ``words`` is near (``bare``: if not)."""
+
+    def __init__(self) -> None:
+        self.sure: list[Pattern] = []
+        self.plain: list[Pattern] = []
+        self.words: frozenset[str] = frozenset()
+        self.bare = 0
+
+
+class _Plan:
+    """What to look for, by how it is looked for."""
+
+    def __init__(self, wanted: Sequence[Pattern]) -> None:
+        self.shapes: dict[str, _Spelling] = {}
+        self.anchors: dict[str, list[Pattern]] = {}
+        self.folded: dict[str, list[Pattern]] = {}
+        self.gates: dict[str, list[Pattern]] = {}
+        self.heads: dict[str, list[tuple[str, Pattern]]] = {}
+        self.inner: dict[str, list[Pattern]] = {}
+        self.long = [each for each in wanted if each.long and not each.anchors]
+        self.over = [each for each in wanted if each.reach < 0]
+        self.digits = [each for each in wanted if each.digit]
+        for each in wanted:
+            self._spell(each)
+            if each.reach >= 0:
+                self._anchor(each)
+        self.first: dict[str, set[int]] = {}
+        self.lettered = []
+        for said in self.shapes:
+            word = said[: _FIRST.match(said).end()]  # type: ignore[union-attr]
+            if "9" in word:
+                self.first.setdefault(word, set()).add(len(said))
+            else:
+                self.lettered.append(said)
+
+    def _spell(self, each: Pattern) -> None:
+        for said in each.shapes:
+            self.shapes.setdefault(said, _Spelling()).sure.append(each)
+        for said in each.plain:
+            found = self.shapes.setdefault(said, _Spelling())
+            found.plain.append(each)
+            found.bare = max(found.bare, each.bare)
+            found.words |= _words(each)[0]
+
+    def _anchor(self, each: Pattern) -> None:
+        for said in each.gates:
+            self.gates.setdefault(said, []).append(each)
+        for said in each.anchors:
+            if each.long and not each.reach:
+                self.heads.setdefault(said[:2], []).append((said, each))
+            elif each.long:
+                self.inner.setdefault(said, []).append(each)
+            else:
+                (self.folded if each.fold else self.anchors).setdefault(said, []).append(each)
+
+
+@cache
+def _plan(categories: tuple[Category, ...]) -> _Plan:
+    return _Plan([p for p in patterns() if not categories or p.category in categories])
+
+
+@cache
+def _compiled(pattern: Pattern) -> re.Pattern[str]:
+    return re.compile(pattern.regex)
+
+
+@cache
+def _words(pattern: Pattern) -> tuple[frozenset[str], re.Pattern[str]]:
+    """The first word of every phrase, and all of them as they stand in a text."""
+    said = "|".join(re.escape(each) for each in pattern.context)
+    firsts = frozenset(_SAID.search(each)[0] for each in pattern.context)  # type: ignore[index]
+    return firsts, re.compile(rf"(?<![^\W_])(?:{said})(?![^\W_])")
+
+
+class _Walk:
+    """One text, laid out, and what was found in it so far."""
+
+    def __init__(self, text: str, context: str, minimum: int) -> None:
+        self.text = fold(text)
+        self.low = lower(self.text)
+        self.shape = shape(self.text)
+        self.context = context.lower()
+        self.minimum = minimum
+        self.place, self.near, self.said = (-1, -1), "", frozenset[str]()
+        self.found: dict[tuple[int, int, str], Match] = {}
+
+    def run(self, plan: _Plan) -> Iterable[Match]:
+        """Everything in the text, in no order."""
+        self._spellings(plan)
+        self._places(self.text, plan.anchors)
+        self._places(self.low, plan.folded)
+        self._places(self.shape, plan.gates)
+        tokens = [token.span() for token in _LONG.finditer(self.text)]
+        if tokens:
+            self._places(self.text, plan.inner)
+        for span in tokens:
+            self._headed(plan, *span)
+            for pattern in plan.long:
+                self._search(pattern, *span)
+        for pattern in plan.over:
+            layout = self.low if pattern.fold else self.text
+            if any(layout.count(each) >= pattern.least for each in pattern.anchors):
+                self._search(pattern, 0, len(self.text))
+        return self.found.values()
+
+    def _headed(self, plan: _Plan, start: int, end: int) -> None:
+        """Every word in an unbroken string that begins as an issuer's tokens do."""
+        for word in _HEAD.finditer(self.text, start, end):
+            for said, pattern in plan.heads.get(word[0], ()):
+                if self.text.startswith(said, word.start()):
+                    self._try(pattern, word.start())
+
+    def _places(self, layout: str, wanted: dict[str, list[Pattern]]) -> None:
+        find = layout.find
+        for said, those in wanted.items():
+            at = find(said)
+            while at >= 0:
+                for pattern in those:
+                    self._try(pattern, at)
+                at = find(said, at + len(said))
+
+    def _search(self, pattern: Pattern, start: int, end: int) -> None:
+        for match in _compiled(pattern).finditer(self.text, start, end):
+            self._judge(pattern, match)
+
+    def _spellings(self, plan: _Plan) -> None:
+        """Every word with a digit in it: spellings that begin with just that word."""
+        layout, first, word = self.shape, plan.first, None
+        for word in _WORD.finditer(layout):
+            start, said = word.start(), word[0]
+            before = layout[start - 1 : start]
+            if self.text[start] == "0" and before not in _JOINING:
+                for pattern in plan.digits:
+                    self._try(pattern, start)
+            if said in first:
+                self._spelled(plan, first[said], start)
+            if before == "(" and "(" + said in first:
+                self._spelled(plan, first["(" + said], start - 1)
+        for lettered in plan.lettered if word else ():
+            at = layout.find(lettered)
+            while at >= 0:
+                self._spelled(plan, (len(lettered),), at)
+                at = layout.find(lettered, at + 1)
+
+    def _spelled(self, plan: _Plan, sizes: Iterable[int], start: int) -> None:
+        for size in sizes:
+            end = start + size
+            wanted = plan.shapes.get(self.shape[start:end])
+            if wanted is not None and self._stands_alone(start, end):
+                value = self.text[start:end]
+                for pattern in wanted.sure:
+                    self._keep(pattern, start, end, value, plain=False)
+                if wanted.bare < self.minimum and wanted.words.isdisjoint(self._around(start, end)):
+                    continue
+                for pattern in wanted.plain:
+                    self._keep(pattern, start, end, value, plain=True)
+
+    def _stands_alone(self, start: int, end: int) -> bool:
+        """Not part of a longer number, a word, a path, a date-time, an amount or a fraction."""
+        layout = self.shape
+        if start:
+            before = layout[start - 1]
+            if before in "9A_$€£+":
+                return False
+            if (
+                before in "-./,:"
+                and start > 1
+                and layout[start - 2] in ("9" if before in ":," else "9A")
+            ):
+                return False
+            if before == "?" and self.text[start - 1].isalnum():
+                return False
+        if end < len(layout):
+            after = layout[end]
+            if after in "9A_%":
+                return False
+            if after in "-./,:+@" and end + 1 < len(layout):
+                following = layout[end + 1]
+                if following == "9" or (following == "A" and after in "-/@"):
+                    return False
+            if after == "?" and self.text[end].isalnum():
+                return False
+        return True
+
+    def _try(self, pattern: Pattern, at: int) -> None:
+        match_at = _compiled(pattern).match
+        if pattern.reach > _FAR:
+            nearest = at
+            while nearest > max(0, at - pattern.reach) and self.text[nearest - 1] not in _ENDING:
+                nearest -= 1
+            match = match_at(self.text, nearest)
+            if match:
+                self._judge(pattern, match)
+                return
+        for start in range(max(0, at - pattern.reach), at + 1 + (pattern.reach > 0)):
+            match = match_at(self.text, start)
+            if match:
+                self._judge(pattern, match)
+                return
+
+    def _judge(self, pattern: Pattern, match: re.Match[str]) -> None:
+        group = "v" if "v" in match.re.groupindex and match["v"] is not None else 0
+        start, end = match.span(group)
+        said = match[0] if pattern.whole else match[group]
+        if pattern.trim:
+            size = pattern.trim(said)
+            said, end = said[:size], start + size
+            if not size or self.shape[end : end + 1] in ("9", "A"):
+                return
+        self._keep(pattern, start, end, said, plain=pattern.wants_context)
+
+    def _keep(self, pattern: Pattern, start: int, end: int, said: str, *, plain: bool) -> None:
+        if (start, end, pattern.name) in self.found:
+            return
+        if plain and pattern.bare < self.minimum and not self._near(pattern, start, end):
+            return
+        holds = pattern.validator(said) if pattern.validator else None
+        if holds is False or (holds is None and pattern.validator and pattern.strict):
+            return
+        confidence = pattern.confidence
+        if pattern.context and self._near(pattern, start, end):
+            confidence = min(99, confidence + 15)
+        elif plain:
+            confidence = pattern.bare
+        if holds is None and pattern.validator:
+            confidence -= 20
+        if confidence >= max(1, self.minimum):
+            self.found[start, end, pattern.name] = Match(
+                pattern.kind, start, end, confidence, bool(holds), pattern.name, pattern.category
+            )
+
+    def _around(self, start: int, end: int) -> frozenset[str]:
+        """The words near a place, and those of the caller's context."""
+        if self.place != (start, end):
+            around = self.low[max(0, start - _BEFORE) : end + _AFTER]
+            self.place, self.near = (start, end), f"{self.context}\n{around}"
+            self.said = frozenset(_SAID.findall(self.near))
+        return self.said
+
+    def _near(self, pattern: Pattern, start: int, end: int) -> bool:
+        firsts, phrases = _words(pattern)
+        if firsts.isdisjoint(self._around(start, end)):
+            return False
+        return phrases.search(self.near) is not None
+
+
+def _settled(found: Iterable[Match]) -> Iterator[Match]:
+    """By place; what lies inside something surer or as sure is left out."""
+    ordered = sorted(found, key=lambda m: (m.start, -m.end, -m.confidence))
+    kept: list[Match] = []
+    for each in ordered:
+        inside = [k for k in kept[-8:] if k.end >= each.end and k.start <= each.start]
+        if any(_covers(k, each) for k in inside):
+            continue
+        kept = [k for k in kept if not _covers(each, k)] if _overlaps(kept, each) else kept
+        kept.append(each)
+    yield from kept
+
+
+def _overlaps(kept: Sequence[Match], each: Match) -> bool:
+    return bool(kept) and any(k.end > each.start for k in kept[-8:])
+
+
+def _covers(one: Match, other: Match) -> bool:
+    """Whether ``one`` leaves nothing for ``other`` to say; a credential gives way to none."""
+    secret = [each.category == "credential" for each in (one, other)]
+    if secret[0] != secret[1]:
+        return secret[0] and one.start < other.end and other.start < one.end
+    if (one.start, one.end) == (other.start, other.end):
+        same = one.kind == other.kind
+        return (
+            one.confidence >= other.confidence if same else one.confidence > other.confidence + 15
+        )
+    if one.start <= other.start and other.end <= one.end:
+        return one.confidence >= other.confidence - 10
+    crossed = one.start < other.end and other.start < one.end
+    return crossed and one.confidence > other.confidence + 15
+
+
+__all__ = ["CARRY", "DEFAULT", "MEDIUM", "find", "find_in", "patterns"]

@@ -1,0 +1,69 @@
+"""What a pattern is and what it found. A match says where and what kind, and never the value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+Category = Literal["personal", "financial", "health", "network", "credential"]
+
+LOW, MEDIUM, HIGH, SURE = 40, 60, 80, 99
+"""Confidences in percent. ``LOW``: a weak checksum holds and nothing near says what it is."""
+
+
+class Pattern(msgspec.Struct, frozen=True):
+    """One way in which one kind of data is written.
+
+    ``shapes`` are exact spellings with every digit as ``9`` and every letter as ``A``
+    (``999-99-9999``); ``plain`` are spellings that could be anything, so that without a
+    ``context`` word near they count for ``bare``.
+
+    Where no spelling is exact, ``regex`` is tried in texts that hold one of ``anchors``
+    (literals, in lower case where ``fold``) or ``gates`` (spellings): from ``reach`` characters
+    before each of them on, or, where ``reach`` is -1, once over the text that holds ``least`` of
+    them, or where a number begins with ``digit``. ``long`` ones lie in unbroken strings of
+    twenty characters and more. A group ``v`` is the value, ``trim`` says how much of it is, and
+    ``whole`` hands the validator all that matched.
+
+    ``validator`` gets what matched and returns whether its checksum or structure holds; None
+    means that there is nothing to hold. ``strict`` drops what does not.
+    """
+
+    name: str
+    kind: str
+    category: Category
+    shapes: tuple[str, ...] = ()
+    plain: tuple[str, ...] = ()
+    regex: str = ""
+    anchors: tuple[str, ...] = ()
+    gates: tuple[str, ...] = ()
+    digit: str = ""
+    long: bool = False
+    fold: bool = False
+    reach: int = 0
+    least: int = 1
+    whole: bool = False
+    trim: Callable[[str], int] | None = None
+    validator: Callable[[str], bool | None] | None = None
+    context: tuple[str, ...] = ()
+    confidence: int = HIGH
+    bare: int = LOW
+    strict: bool = True
+    wants_context: bool = False
+
+
+class Match(msgspec.Struct, frozen=True):
+    """``text[start:end]`` is of ``kind``. ``valid``: a checksum or a strict structure held.
+
+    The value itself is not kept, so that printing a match shows nothing.
+    """
+
+    kind: str
+    start: int
+    end: int
+    confidence: int
+    valid: bool
+    pattern: str
+    category: Category
