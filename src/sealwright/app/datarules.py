@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from sealwright.app import contracts
+from sealwright.app import contracts, splits
 from sealwright.app.wiring import Workspace
 from sealwright.core.errors import GateDenied
 from sealwright.intake.versions import Dataset
@@ -38,4 +38,6 @@ def before_run(workspace: Workspace, datasets: Sequence[Dataset]) -> Found:
     """Check whatever a run uses that was not checked yet. Raises: VerifyError, Refused (it
     cannot be read)."""
     lines = [line for one in contracts.before_run(workspace, datasets) for line in one.lines()]
+    compared = splits.before_run(workspace, datasets)
+    lines += [line for one in compared if not one.apart for line in one.lines()]
     return Found(tuple(lines))

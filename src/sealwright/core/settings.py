@@ -139,12 +139,27 @@ class ProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ca: str = ""
 
 
+class SplitSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[splits.NAME]``: datasets that must have nothing in common. ``key`` names an entity's
+    column, ``time`` a moment's; ``near`` 0 looks for equal records only; ``allow`` is the share
+    of a side that may leak."""
+
+    train: str = ""
+    validation: str = ""
+    test: str = ""
+    key: str = ""
+    time: str = ""
+    near: float = 0.8
+    allow: float = 0.0
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The whole of ``seal.toml``."""
 
     profile: Profile = "solo"
     data: dict[str, Data] = msgspec.field(default_factory=dict)
     stage: dict[str, StageSettings] = msgspec.field(default_factory=dict)
+    splits: dict[str, SplitSettings] = msgspec.field(default_factory=dict)
     room: RoomSettings = RoomSettings()
     log: LogSettings = LogSettings()
     keys: KeysSettings = KeysSettings()
@@ -214,6 +229,7 @@ def _semantics(settings: Settings) -> Iterator[str]:
     for name, stage in settings.stage.items():
         yield from _named(f"$.stage.{name}", name)
         yield from _stage(settings, name, stage)
+    yield from _splits(settings)
     yield from _limits(settings.room)
     yield from watchsettings.problems(settings.watch)
     if not 1 <= settings.supply.advisories_days <= 3650:
@@ -252,6 +268,24 @@ def _stage(settings: Settings, name: str, stage: StageSettings) -> Iterator[str]
         yield from _named(f"{path}.outputs.{output}", output)
     if stage.name:
         yield from _named(f"{path}.name", stage.name)
+
+
+def _splits(settings: Settings) -> Iterator[str]:
+    for name, split in settings.splits.items():
+        path = f"$.splits.{name}"
+        yield from _named(path, name)
+        sides = {"train": split.train, "validation": split.validation, "test": split.test}
+        named = {role: text for role, text in sides.items() if text}
+        if len(named) < 2:
+            yield f"{path}: name at least two of train, validation and test"
+        for role, text in named.items():
+            try:
+                refs.parse(text, "data")
+            except BadInput as error:
+                yield f"{path}.{role}: {error.what}"
+        for key, share in (("near", split.near), ("allow", split.allow)):
+            if not 0 <= share <= 1:
+                yield f"{path}.{key}: from 0 to 1"
 
 
 def _limits(room: RoomSettings) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Datasets: add, list, show, verify, log, diff, prove, read, contract, shred, revoke.
+"""Datasets: add, list, show, verify, log, diff, prove, read, shred, revoke, and their rules.
 
 seal data add data/train.parquet --name train --label label --reason "first delivery"
 seal data add /mnt/big --name big --reference      signs in place, copies nothing
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sealwright.app.cli import data_contract, data_shred, revoking
+from sealwright.app.cli import data_contract, data_shred, data_splits, revoking
 from sealwright.app.cli.out import Out
 from sealwright.core.sensitivity import NAMED
 
@@ -45,6 +45,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     data_contract.arguments(
         verbs.add_parser("contract", help="what every later version must look like")
     )
+    data_splits.arguments(verbs.add_parser("splits", help="whether training and test are apart"))
+    data_splits.arguments_vouch(verbs.add_parser("vouch", help="sign that you looked a set over"))
+    _configure_add(verbs.add_parser("refresh", help="a newer held-out set, shown to be apart"))
     data_shred.arguments(verbs.add_parser("shred", help="destroy what only one version needs"))
     shown = verbs.add_parser("revoke", help="withdraw a version; what was made of it is blocked")
     revoking.arguments(shown)
@@ -69,6 +72,9 @@ def run(args: argparse.Namespace, out: Out) -> int:
         "prove": data_views.prove,
         "read": _read,
         "contract": data_contract.run,
+        "splits": data_splits.run,
+        "vouch": data_splits.vouch,
+        "refresh": _add,
         "shred": data_shred.run,
         "revoke": _revoke,
     }
@@ -139,8 +145,27 @@ def _add(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
         out.note(note)
     shapes = [_added_json(each) for each in done]
     shape = shapes[0] if args.path else {"datasets": shapes}
-    out.emit(shape, lambda: "\n".join(_added_text(each) for each in done))
+    text = "\n".join(_added_text(each) for each in done)
+    if args.verb == "refresh":
+        return _refreshed(workspace, [each.dataset.name for each in done], shape, text, out)
+    out.emit(shape, text)
     return 0
+
+
+def _refreshed(
+    workspace: Workspace, names: list[str], shape: dict[str, Any], text: str, out: Out
+) -> int:
+    """The proof that goes with a refresh: the new version beside the other sides."""
+    compared = data_splits.refreshed(workspace, names, out)
+    for note in workspace.settle():
+        out.note(note)
+    leaks = any(not each.apart for each in compared)
+    told = [text, data_splits.text_of(compared)] if compared else [text]
+    if compared and not leaks:
+        told.append(f"next, somebody else: seal data vouch {names[0]} --reason '...'")
+    shape = {**shape, "splits": [data_splits.checked_json(each) for each in compared]}
+    out.emit(shape, "\n".join(told))
+    return int(leaks)
 
 
 def _standing(workspace: Workspace, added: Added) -> list[str]:
