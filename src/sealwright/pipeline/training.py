@@ -27,7 +27,7 @@ from sealwright.pipeline.leaks import Ears, Secrets
 from sealwright.pipeline.network import Network
 from sealwright.pipeline.plan import Pins
 from sealwright.pipeline.spec import StageSpec
-from sealwright.train import compute, egress, keep, provenance, snapshot
+from sealwright.train import compute, egress, keep, provenance, seen, snapshot
 from sealwright.train.environment import Environment
 from sealwright.train.keep import SCOPE
 from sealwright.train.outcome import RoomResult
@@ -35,6 +35,9 @@ from sealwright.train.redact import Redactor
 from sealwright.train.room import run_room
 from sealwright.train.snapshot import Snapshot
 from sealwright.train.spec import Channel, CodeFile, Limits, Listener, RoomInput, RoomSpec, Usage
+
+IMPORTS = "imports"
+"""The byproduct that lists the files which the run's Pythons said they imported."""
 
 
 class Around(msgspec.Struct, frozen=True):
@@ -140,6 +143,7 @@ class RoomStage:
         self._run_key = run_key
         self.made: Made | None = None
         self._attempts: tuple[egress.Line, ...] = ()
+        self._imports = seen.Seen()
 
     @property
     def name(self) -> str:
@@ -174,6 +178,9 @@ class RoomStage:
             if not result.outputs:
                 raise wrote_nothing(self.name)
             byproducts.append(_keep(store, "outputs", outputs.outputs_record(result.outputs)))
+            if self._imports.reports:
+                said = "\n".join(self._imports.files()).encode()
+                byproducts.append(_keep(store, IMPORTS, said))
             model = outputs.pick_model(prepared.spec, result.outputs)
             model_digest = outputs.model_digest_of(model, result.outputs) if model else ""
         except BaseException:
@@ -207,8 +214,17 @@ class RoomStage:
     ) -> RoomResult:
         """The run itself, with the proxy around it where a network was granted."""
         prepared = self._prepared
-        around, environment = prepared.around, prepared.environment
         spec = room_spec(prepared, code, opened, {})
+        if prepared.environment.interpreter is None or spec.isolation == "none":
+            return self._reaching(spec, ears)
+        with seen.listening(spec) as (hooked, heard):
+            result = self._reaching(hooked, ears)
+        self._imports = heard
+        return result
+
+    def _reaching(self, spec: RoomSpec, ears: Ears) -> RoomResult:
+        """The room with no network, or behind the proxy."""
+        around, environment = self._prepared.around, self._prepared.environment
         if around.network is None:
             return run_room(spec, ears)
         probe = network.probe_spec(
@@ -238,6 +254,12 @@ class RoomStage:
             out["egress"] = egress.record(around.network.rules, self._attempts, granted)
         if given := around.secrets.given(around.limits.wall_s):
             out["secrets"] = given
+        if self._imports.reports:
+            out["imports"] = {
+                "reported_by": "in-room",
+                "processes": self._imports.reports,
+                "files": len(self._imports.files()),
+            }
         return out
 
 
