@@ -19,7 +19,7 @@ from sealwright.core.records import Artifact, Json, Receipt, Statement
 from sealwright.evidence.history import History
 from sealwright.policy import approvals, waivers
 from sealwright.policy.approvals import Book, Request
-from sealwright.policy.waivers import Terms
+from sealwright.policy.waivers import Standing, Terms
 from sealwright.supply import audit as audits
 from sealwright.supply import index as indexes
 from sealwright.supply.audit import Audit, Installed
@@ -48,7 +48,7 @@ class Audited(msgspec.Struct, frozen=True):
     audit: Audit
     held: Held
     subject: Artifact
-    refused: tuple[tuple[Digest, str, str], ...]
+    waivers: Standing
     receipt: Receipt | None = None
 
 
@@ -114,30 +114,37 @@ def packages_of(environment: Environment, reached: Mapping[str, Reached]) -> tup
     )
 
 
-def audit(
+def judge(
     workspace: Workspace, packages: Sequence[Installed], subject: Artifact, scope: str = ""
 ) -> Audited:
-    """Hold ``packages`` against index and waivers; the answer is a statement.
+    """Hold ``packages`` against index and waivers; recorded nowhere.
 
     ``scope`` is the stage that would use them. Where there is no usable index every package
     is unknown.
     """
+    history, now = workspace.history(), workspace.clock()
+    found = held(workspace, history, now)
+    book = Book(history, workspace.trust)
+    standing = waivers.standing(history, book, now, workspace.profile)
+    if found.index is None:
+        done = audits.nothing_known(packages, found.why)
+    else:
+        done = audits.audit(packages, found.index, standing.active, scope)
+    return Audited(done, found, subject, standing)
+
+
+def audit(
+    workspace: Workspace, packages: Sequence[Installed], subject: Artifact, scope: str = ""
+) -> Audited:
+    """As :func:`judge`; the answer is a statement."""
     with workspace.lock():
-        history, now = workspace.history(), workspace.clock()
-        found = held(workspace, history, now)
-        book = Book(history, workspace.trust)
-        standing = waivers.standing(history, book, now, workspace.profile)
-        if found.index is None:
-            done = audits.nothing_known(packages, found.why)
-        else:
-            done = audits.audit(packages, found.index, standing.active, scope)
-        receipt = workspace.recorder.record(_statement(workspace, done, found, subject, scope, now))
-    return Audited(done, found, subject, standing.refused, receipt)
+        done = judge(workspace, packages, subject, scope)
+        receipt = workspace.recorder.record(_statement(workspace, done, scope))
+    return msgspec.structs.replace(done, receipt=receipt)
 
 
-def _statement(
-    workspace: Workspace, done: Audit, found: Held, subject: Artifact, scope: str, now: datetime
-) -> Statement:
+def _statement(workspace: Workspace, audited: Audited, scope: str) -> Statement:
+    done, found = audited.audit, audited.held
     hits: list[Json] = [
         {
             "package": hit.package,
@@ -158,9 +165,9 @@ def _statement(
         "counts": dict(audits.metrics(done)),
         "profile": workspace.profile,
         "actor": workspace.principal.name,
-        "time": clock.stamp(now),
+        "time": clock.stamp(workspace.clock()),
     }
-    return Statement((subject,), AUDIT, said)
+    return Statement((audited.subject,), AUDIT, said)
 
 
 def waive(workspace: Workspace, terms: Terms, reason: str) -> Request:

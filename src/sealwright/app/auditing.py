@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from importlib.metadata import Distribution as Metadata
-from importlib.metadata import DistributionFinder, MetadataPathFinder
+from collections.abc import Iterable, Iterator
 
 from sealwright.app import advising, pastruns
+from sealwright.app import distributions as installed
 from sealwright.app.wiring import Workspace
 from sealwright.core import refs
 from sealwright.core.errors import BadInput
 from sealwright.core.records import Artifact
 from sealwright.supply import reach
 from sealwright.supply.audit import Installed
-from sealwright.supply.osv import normal
 from sealwright.supply.reach import Distribution
 from sealwright.train import environment, keep, snapshot
 from sealwright.train.environment import Environment
@@ -33,29 +31,9 @@ def of_stage(described: Environment, sources: Iterable[bytes]) -> tuple[Installe
 
 
 def distributions(described: Environment) -> Iterator[Distribution]:
-    """Modules and requirements of everything installed for an environment, off its metadata."""
-    python = described.interpreter
-    sites = [site for site in (*python.sites, python.user_site) if site] if python else []
-    seen = set()
-    for found in MetadataPathFinder.find_distributions(DistributionFinder.Context(path=sites)):
-        name = normal(str(found.metadata["Name"] or ""))
-        if name and name not in seen:
-            seen.add(name)
-            yield Distribution(name, tuple(_modules(found)), tuple(found.requires or ()))
-
-
-def _modules(found: Metadata) -> Sequence[str]:
-    """Top-level names, by ``top_level.txt`` or by the files of RECORD."""
-    listed = (found.read_text("top_level.txt") or "").split()
-    for file in found.files or ():
-        first = file.parts[0]
-        if first.endswith((".dist-info", ".data", ".egg-info", ".libs")) or first == "..":
-            continue
-        if len(file.parts) > 1:
-            listed.append(first)
-        elif first.endswith((".py", ".so", ".pyd")):
-            listed.append(first.partition(".")[0])
-    return sorted(set(listed))
+    """Modules and requirements of everything installed for an environment."""
+    for one in installed.describe(described).values():
+        yield Distribution(one.name, one.modules, one.requires)
 
 
 def _present(workspace: Workspace, python: str) -> tuple[tuple[Installed, ...], Artifact]:

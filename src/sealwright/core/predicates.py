@@ -39,6 +39,7 @@ CONTRACT = _OWN + "contract/v1"
 CONTRACT_CHECK = _OWN + "contract-check/v1"
 SPLITS = _OWN + "splits/v1"
 VERIFICATION = _OWN + "verification/v1"
+BOM = _OWN + "bom/v1"
 
 ALL = frozenset(
     {
@@ -78,5 +79,6 @@ ALL = frozenset(
         CONTRACT_CHECK,
         SPLITS,
         VERIFICATION,
+        BOM,
     }
 )

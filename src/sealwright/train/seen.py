@@ -27,6 +27,7 @@ HOOK = Path(inroom.__file__).parent
 _MOST_BYTES = 1 << 20
 _MOST_FILES = 50_000
 _MOST_REPORTS = 4096
+_MOST_PATH = 4096
 _SILENCE_S = 5.0
 
 
@@ -46,7 +47,9 @@ class Seen:
     def take(self, data: bytes) -> None:
         """One process's report: a path a line; a line that is no path is passed over."""
         lines = data.decode("utf-8", "replace").split("\n")
-        paths = {line for line in lines if line.startswith("/") and len(line) < 4096}
+        own = f"{HOOK}{os.sep}"
+        paths = {one for one in lines if one.startswith("/") and not one.startswith(own)}
+        paths = {one for one in paths if len(one) < _MOST_PATH}
         with self._lock:
             self.reports += 1
             room = _MOST_FILES - len(self._files)

@@ -53,7 +53,7 @@ def _json(done: Audited) -> dict[str, Any]:
             "why": held.why,
         },
         "waivers_not_counted": [
-            {"request": d, "about": name, "why": why} for d, name, why in done.refused
+            {"request": d, "about": name, "why": why} for d, name, why in done.waivers.refused
         ],
         "index": done.receipt.index if done.receipt else None,
     }
@@ -76,7 +76,7 @@ def _text(done: Audited, out: Out) -> str:
         if held.index
         else f"{audit.packages} packages, all unknown"
     )
-    lines += [f"does not count: {name}: {why}" for _, name, why in done.refused]
+    lines += [f"does not count: {name}: {why}" for _, name, why in done.waivers.refused]
     if vulnerable:
         first = audit.of("vulnerable")[0]
         lines.append(
