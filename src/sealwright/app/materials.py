@@ -10,7 +10,7 @@ import msgspec
 from packaging.requirements import InvalidRequirement, Requirement
 
 from sealwright import __version__
-from sealwright.app import advising, distributions, pastruns
+from sealwright.app import advising, distributions, materialfindings, pastruns
 from sealwright.app.distributions import Described
 from sealwright.app.pastruns import Past
 from sealwright.app.wiring import Workspace
@@ -147,7 +147,9 @@ def _bill(
         hits=found.audit.hits if found.held.index else (),
         waived={w.request: (w.justification, w.reason) for w in found.waivers.active},
     )
-    findings = tuple(_findings(workspace, bill, libraries, stray, bool(imports)))
+    said = {name: one.imported for name, one in libraries.items()}
+    changed = [name for name, one in libraries.items() if one.described is None]
+    findings = tuple(materialfindings.findings(workspace, artifact.digest, said, changed, stray))
     return Collected(bill, bom.encode(bill), findings, bool(imports))
 
 
@@ -354,73 +356,3 @@ def _published(libraries: Mapping[str, _Library]) -> tuple[Installed, ...]:
         for name, one in libraries.items()
         if _is_published(one.package)
     )
-
-
-def _findings(
-    workspace: Workspace,
-    bill: Bill,
-    libraries: Mapping[str, _Library],
-    stray: Sequence[str],
-    observed: bool,
-) -> Iterator[Finding]:
-    """Where what was imported and what was declared differ."""
-    subject = bill.identity
-    if not observed:
-        yield Finding(
-            "bom.not-observed",
-            "low",
-            subject,
-            "nobody saw what the run imported, so every installed library is listed",
-            hint="run it again: Python processes of the room say what they imported",
-        )
-    if stray:
-        yield Finding(
-            "bom.undeclared-file",
-            "medium",
-            subject,
-            f"{len(stray)} imported files belong to no installed distribution: {stray[0]}",
-            hint="reinstall the environment from its lock file",
-        )
-    declared = _declared(workspace)
-    used = sorted(name for name, one in libraries.items() if one.imported == "yes")
-    if declared is not None and (missing := [name for name in used if name not in declared]):
-        yield Finding(
-            "bom.undeclared-library",
-            "low",
-            subject,
-            f"{len(missing)} imported libraries stand in no lock file: {', '.join(missing[:5])}",
-            hint="pin them in requirements.txt or the lock file you use",
-        )
-    if changed := [name for name, one in libraries.items() if one.described is None]:
-        yield Finding(
-            "bom.changed-since",
-            "low",
-            subject,
-            f"{len(changed)} libraries are no longer installed as the run used them",
-            hint="make the bill on the machine and environment of the run",
-        )
-
-
-_NAME = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*(?:[=<>!~;@\\]|$)")
-_LOCKED = re.compile(r'^name = "([^"]+)"', re.MULTILINE)
-
-
-def _declared(workspace: Workspace) -> frozenset[str] | None:
-    """Names that the project's lock or requirements files hold; None where there are none."""
-    files = [
-        *workspace.root.glob("requirements*.txt"),
-        *workspace.root.glob("requirements/*.txt"),
-        *(workspace.root / name for name in ("uv.lock", "poetry.lock", "pdm.lock")),
-    ]
-    names: set[str] = set()
-    found = False
-    for path in files:
-        if not path.is_file() or path.is_symlink():
-            continue
-        found = True
-        text = path.read_text("utf-8", "replace")
-        if path.suffix == ".lock":
-            names.update(map(normal, _LOCKED.findall(text)))
-        else:
-            names.update(normal(m[1]) for line in text.split("\n") if (m := _NAME.match(line)))
-    return frozenset(names) if found else None
