@@ -19,10 +19,19 @@ TABLE: dict[str, str] = {}
 TEXT: dict[str, str] = {}
 IMAGE: dict[str, str] = {}
 EMBEDDING: dict[str, str] = {}
-PERSONAL: dict[str, str] = {}
+PERSONAL: dict[str, str] = {
+    "hygiene-invisible": "sealwright.scan.poison.hygiene_invisible:Invisible",
+    "hygiene-homoglyph": "sealwright.scan.poison.hygiene_homoglyph:Homoglyph",
+    "hygiene-injection": "sealwright.scan.poison.hygiene_injection:Injection",
+}
 RULES: dict[str, str] = {}
 PLANTED: dict[str, str] = {
     "flood": "sealwright.scan.plant.flood:Flood",
+}
+PLANTED_HYGIENE: dict[str, str] = {
+    "text-invisible": "sealwright.scan.plant.hygiene:Invisible",
+    "text-homoglyph": "sealwright.scan.plant.hygiene:Homoglyph",
+    "text-injection": "sealwright.scan.plant.hygiene:Injection",
 }
 PLANTED_IMAGE: dict[str, str] = {}
 
@@ -34,7 +43,7 @@ def detectors() -> dict[str, str]:
 
 def planters() -> dict[str, str]:
     """Family → ``module:Class`` of every planter."""
-    return {**PLANTED, **PLANTED_IMAGE}
+    return {**PLANTED, **PLANTED_HYGIENE, **PLANTED_IMAGE}
 
 
 def detector(name: str) -> Detector:
