@@ -28,7 +28,7 @@ _LATIN = re.compile(r"[A-Za-z]")
 
 @cache
 def script(letter: str) -> str:
-    """``latin``, ``alike`` (another script's, looks Latin), ``styled`` (NFKC: ASCII) or ``other``."""
+    """``latin``, ``alike`` (looks Latin), ``styled`` (NFKC gives ASCII) or ``other``."""
     if letter.isascii():
         return "latin"
     if letter in LOOK_ALIKE:
