@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import Any
 
 from sealwright import __version__
-from sealwright.app.bench import Row, figure
+from sealwright.app.bench import Answer, Ask, Plate, Row, figure
 from sealwright.app.cli.out import Out
 from sealwright.core.errors import BadInput
 
@@ -27,6 +27,7 @@ BENCHES: dict[str, tuple[str, ...]] = {
     "access": ("access",),
     "vault": ("store", "vault"),
     "personal": ("personal",),
+    "poison": ("poison",),
 }
 """Every bench and the modules of ``app/bench`` it runs; ``all`` runs each module once."""
 
@@ -38,16 +39,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help=f"one of: all, {', '.join(BENCHES)}")
     parser.add_argument("--quick", action="store_true", help="small sizes, for a smoke test")
     parser.add_argument("--html", metavar="FILE", help="write the rows as a page with plots too")
+    parser.add_argument(
+        "--only", metavar="SECTION", action="append", default=[], help="of a bench with sections"
+    )
+    parser.add_argument("--held-out", metavar="FILE", default="", help="poison: the frozen attacks")
+    parser.add_argument("--fixtures", metavar="DIR", default="", help="poison: the frozen fixtures")
+    parser.add_argument("--jobs", type=int, default=0, metavar="N", help="poison: processes")
 
 
 def run(args: argparse.Namespace, out: Out) -> int:
     """Run the bench and print its rows."""
     modules = _modules(args.name)
+    ask = Ask(args.quick, tuple(args.only), args.held_out, args.fixtures, args.jobs, out.note)
     rows: list[Row] = []
+    plates: list[Plate] = []
     for name in modules:
         out.note(f"bench {name} ...")
-        module = import_module(f"sealwright.app.bench.{name}")
-        rows.extend(module.rows(args.quick))
+        answer = _answer(name, ask)
+        rows += answer.rows
+        plates += answer.plates
     report = {
         "bench": args.name,
         "version": __version__,
@@ -59,10 +69,21 @@ def run(args: argparse.Namespace, out: Out) -> int:
     if args.html:
         from sealwright.app.bench.page import write_page
 
-        write_page(args.html, report)
+        write_page(args.html, report, plates)
         out.note(f"wrote {args.html}")
     out.emit(report, lambda: _table(rows, out))
     return 0
+
+
+def _answer(name: str, ask: Ask) -> Answer:
+    """What one module measures. Raises: BadInput (``--only`` where there are no sections)."""
+    module = import_module(f"sealwright.app.bench.{name}")
+    if hasattr(module, "answer"):
+        found: Answer = module.answer(ask)
+        return found
+    if ask.only:
+        raise BadInput(f"the bench {name} has no sections", why="--only is for those that have")
+    return Answer(module.rows(ask.quick), [])
 
 
 def machine() -> dict[str, Any]:
@@ -102,11 +123,13 @@ def _row(row: Row) -> dict[str, Any]:
         "target": row.target,
         "met": row.met,
         "yardsticks": row.yardsticks,
+        **({"note": row.note} if row.note else {}),
     }
 
 
 def _table(rows: list[Row], out: Out) -> str:
     words = {True: "yes", False: "NO", None: "-"}
+    noted = any(row.note for row in rows)
     body = [
         [
             row.what,
@@ -115,7 +138,9 @@ def _table(rows: list[Row], out: Out) -> str:
             row.target or "-",
             words[row.met],
             "; ".join(f"{name} {figure(value)}" for name, value in row.yardsticks.items()) or "-",
+            *([row.note] if noted else []),
         ]
         for row in rows
     ]
-    return out.table(body, ["what", "value", "unit", "target", "met", "yardsticks"])
+    head = ["what", "value", "unit", "target", "met", "yardsticks", *(["note"] if noted else [])]
+    return out.table(body, head)
