@@ -211,7 +211,7 @@ def _graph(edges: dict[str, tuple[Artifact, ...]]) -> Graph:
             "",
             Statement(
                 (Artifact("made", made),),
-                predicates.LINEAGE,
+                predicates.DATASET_VERSION,
                 {"inputs": [{"name": a.name, "digest": a.digest} for a in used]},
             ),
         )

@@ -19,7 +19,6 @@ from sealwright.intake.tree import (
     RecordTree,
     record_path,
     stretch,
-    tree_of,
     version_path,
     version_root,
 )
@@ -42,6 +41,14 @@ def test_the_root_is_that_of_rfc_6962(count):
     tree.push(run)
     assert tree.rows == count
     assert tree.root == merkle.root_of(each(run)).hex()
+
+
+def tree_of(pieces):
+    """The tree of a whole file from its stretches, in whatever order they were finished."""
+    tree = RecordTree()
+    for piece in sorted(pieces, key=lambda each: (each.start, each.rows)):
+        tree.extend(piece)
+    return tree
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

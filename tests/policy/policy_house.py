@@ -15,7 +15,7 @@ from sealwright.evidence import statement as statements
 from sealwright.evidence import trust as trusts
 from sealwright.evidence.history import Head, History
 from sealwright.evidence.trust import Trust
-from sealwright.policy import activation, approvals, gates, policyset
+from sealwright.policy import activation, approvals, containment, gates, policyset, roles, teams
 from sealwright.policy.context import Context, RoomFacts, Witnessed
 from sealwright.policy.principals import Account
 from sealwright.vault.signers import Ed25519Signer
@@ -57,7 +57,13 @@ class House:
         shipped = policyset.shipped(profile)
         files = dict(shipped.files) | {name.replace("_", ".", 1): t for name, t in texts.items()}
         self.policy = policyset.of_texts(files, shipped.schema, profile)
+        self.say(
+            predicates.WORKSPACE, [artifact("workspace:w0")], actor="ann", time=clock.stamp(NOW)
+        )
+        self.member("bob", "reviewer")
+        self.member("cy", "release-manager")
         self.activate(self.policy)
+        self.begun = len(self.entries)
 
     @property
     def trust(self) -> Trust:
@@ -73,6 +79,10 @@ class House:
     @property
     def book(self) -> approvals.Book:
         return approvals.Book(self.history, self.trust)
+
+    def since(self, kind: str) -> list[Recorded]:
+        """The statements of that type that came after the house was set up."""
+        return [e for e in self.history.of_type(kind) if e.index >= self.begun]
 
     def add(self, statement: Statement) -> int:
         """Through the real encoder and back, as the log would hand it out."""
@@ -92,6 +102,23 @@ class House:
         book = approvals.Book(history, self.trust)
         self.add(activation.activate(policy, history, book, account, "set up", self.now))
         self.policy = policy
+
+    def member(self, name: str, *held: str, kind: str = "person", by: Person | None = None) -> int:
+        """Roles for somebody (none: no longer a member), signed by an owner."""
+        params = roles.asked(name, kind, held)
+        return self._signed(roles, [containment.principal(name)], params, by)
+
+    def team(self, name: str, *members: str, by: Person | None = None) -> int:
+        """A team as it is from here on, signed by an owner."""
+        return self._signed(teams, [teams.subject_of(name)], teams.asked(name, members), by)
+
+    def _signed(
+        self, kind: Any, subjects: list[Artifact], params: Mapping[str, Json], by: Person | None
+    ) -> int:
+        who = by or self.ann
+        request = self.ask(kind.ACTION, subjects, who, **params)
+        self.approve(request, who)
+        return self.add(kind.statement_of(request, who.account, self.now))
 
     def data(self, name: str = "data:train@1", **more: Any) -> Artifact:
         made = artifact(name)

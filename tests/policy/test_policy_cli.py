@@ -97,6 +97,13 @@ def test_a_policy_change_in_team_takes_two_people_on_other_machines(
     seal: Seal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seal("init", "--profile", "team")
+    for name, role in (("bob", "ml-engineer"), ("cy", "reviewer"), ("dan", "data-steward")):
+        seal.as_person(name, tmp_path / name)
+        (tmp_path / f"{name}.pem").write_text(seal("access", "key")["pem"])
+        seal.as_person("ann", tmp_path / "ann")
+        if name != "dan":
+            seal("access", "enroll", name, str(tmp_path / f"{name}.pem"), "--reason", "joined")
+        seal("access", "role", name, role, "--reason", "joined")
     Path("policies/house.cedar").write_text(RULE)
     error = seal("policy", "activate", "--reason", "two sources", exits=1)["error"]
     assert error["rule"] == "policy.second-person"
@@ -108,22 +115,25 @@ def test_a_policy_change_in_team_takes_two_people_on_other_machines(
 
     ask = str(tmp_path / "ask.json")
     seal("access", "request", asked["request"], "--out", ask)
-    for name in ("bob", "cy"):
+    for name in ("bob", "cy", "dan"):
         yes = str(tmp_path / f"{name}.json")
         seal.as_person(name, tmp_path / name)
         with monkeypatch.context() as elsewhere:
             host = f"host-of-{name}"
             elsewhere.setattr("sealwright.policy.principals.host_id", lambda host=host: host)
-            key = seal("access", "key")
             signed = seal("access", "sign", ask, "--out", yes, "--reason", "read it")
             assert signed["request"] == asked["request"]
-        (tmp_path / f"{name}.pem").write_text(key["pem"])
-
         seal.as_person("ann", tmp_path / "ann")
-        assert seal("access", "accept", yes, exits=1)["error"]["rule"] == "approval.unknown-key"
-        seal("access", "enroll", name, str(tmp_path / f"{name}.pem"), "--reason", "joined")
+        if name == "dan":
+            error = seal("access", "accept", yes, exits=1)["error"]
+            assert error["rule"] == "approval.unknown-key"
+            seal("access", "enroll", name, str(tmp_path / f"{name}.pem"), "--reason", "joined")
         seal("policy", "activate", "--reason", "two sources", exits=1)
-        assert name in seal("access", "accept", yes)["approvers"]
+        accepted = seal("access", "accept", yes)
+        if name == "bob":
+            (why,) = accepted["ignored"]
+            assert why.endswith("bob held no role that may approve policy.activate")
+        assert (name in accepted["approvers"]) is (name != "bob")
     assert seal("policy", "activate", "--reason", "two sources")["changed"]
     assert seal("access", "list")["requests"] == []
     assert seal("policy", "show")["active"]

@@ -11,7 +11,7 @@ from policy_house import House, artifact
 from sealwright.core.errors import BadInput, GateDenied, Unavailable, VerifyError
 from sealwright.core.predicates import APPROVAL, DECISION, REQUEST
 from sealwright.evidence.recorder import MAX_ENTRY_BYTES, seal
-from sealwright.policy import gates, policyset
+from sealwright.policy import approvals, gates, policyset
 from sealwright.policy.context import RoomFacts, Witnessed
 from sealwright.policy.gatekeeper import Desk, require
 from sealwright.policy.replay import find, replay
@@ -161,7 +161,7 @@ def test_a_denial_is_recorded_before_it_is_raised() -> None:
         require("train", [artifact("data:new@1")], house.context(), desk(house))
     recorded = house.history.of_type(DECISION)
     assert [e.statement.predicate["id"] for e in recorded] == [denied.value.decision]
-    assert house.history.of_type(REQUEST) == ()
+    assert house.since(REQUEST) == []
 
 
 def test_where_only_approval_is_wanting_it_is_asked_for_once_and_then_passes() -> None:
@@ -170,7 +170,8 @@ def test_where_only_approval_is_wanting_it_is_asked_for_once_and_then_passes() -
     for _ in range(2):
         with pytest.raises(GateDenied) as denied:
             require("export", [model], house.context(reason="r"), desk(house, house.ann.signer))
-    (request,) = house.book.requests.values()
+    (entry,) = house.since(REQUEST)
+    request = approvals.request_of(entry.statement.predicate, entry.index)
     assert f"seal access approve {request.digest[:16]}" in denied.value.hint
     house.agree(request)
     assert require("export", [model], house.context(reason="r"), desk(house)).decision.allowed
@@ -199,11 +200,11 @@ def test_solo_takes_an_unisolated_run_on_itself_with_a_reason_and_a_signature() 
     silent = house.context(run="r1", room=RoomFacts())
     with pytest.raises(GateDenied):
         require("register", [model], silent, desk(house, house.ann.signer))
-    assert house.history.of_type(APPROVAL) == ()
+    assert house.since(APPROVAL) == []
     told = house.context(run="r1", reason="no user namespaces on this machine")
     judged = require("register", [model], told, desk(house, house.ann.signer))
     assert judged.decision.allowed
-    (approval,) = house.history.of_type(APPROVAL)
+    (approval,) = house.since(APPROVAL)
     assert approval.statement.predicate["self_approved"] is True
     assert approval.statement.predicate["established"] == "self-asserted"
 
@@ -213,4 +214,4 @@ def test_team_never_approves_itself() -> None:
     model = house.register(house.train(house.data()))
     with pytest.raises(GateDenied):
         require("export", [model], house.context(reason="r"), desk(house, house.ann.signer))
-    assert house.history.of_type(APPROVAL) == ()
+    assert house.since(APPROVAL) == []

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from sealwright.core.errors import BadInput, VerifyError
-from sealwright.train import environment, packages
+from sealwright.train import environment
 
 from .projects import write
 
@@ -366,16 +366,3 @@ def test_no_path_and_no_fact_is_part_of_the_identity(own: Path, tmp_path: Path) 
     text = msgspec.json.encode(found.identity).decode()
     assert str(tmp_path) not in text
     assert found.facts["kernel"] not in text
-
-
-def test_an_altered_file_in_an_installed_package_is_named(own: Path) -> None:
-    install(own, "one", "1.0", {"one/__init__.py": "x = 1\n", "one/m.py": "y = 1\n"})
-    place = site(own)
-    assert list(packages.altered(place)) == []
-    write(place, {"one/m.py": "y = 2\n", "stray.py": "z = 1\n"})
-    (place / "one/__init__.py").unlink()
-    assert [name for name, _ in packages.altered(place)] == [
-        "one/__init__.py",
-        "one/m.py",
-        "stray.py",
-    ]

@@ -17,12 +17,22 @@ from sealwright.core import clock, settings
 from sealwright.core.digest import Digest
 from sealwright.core.errors import BadInput, GateDenied
 from sealwright.core.records import Artifact, Decision, Json, Receipt
-from sealwright.policy import access, accessfacts, approvals, containment, grants, reviews, roles
+from sealwright.policy import (
+    access,
+    accessfacts,
+    approvals,
+    containment,
+    grants,
+    reviews,
+    roles,
+    teams,
+)
 from sealwright.policy.access import Judgement
 from sealwright.policy.accessdraw import Ask, Ledger
 from sealwright.policy.approvals import Request
 from sealwright.policy.grants import Grant, Terms
 from sealwright.policy.principals import Account
+from sealwright.policy.roles import Members
 from sealwright.policy.views import View, view_of
 from sealwright.vault import acting
 
@@ -124,20 +134,48 @@ def set_roles(
 ) -> Receipt:
     """Make somebody a member, change their roles, or (no roles) let them go.
 
-    Signed with the present principal's own key, who must be an owner. Raises: BadInput,
-    GateDenied.
+    ``name`` may be ``team:NAME``. Signed with the present principal's own key, who must be an
+    owner. Raises: BadInput, GateDenied.
     """
+    kind = "team" if teams.is_team(name) else kind
     subject = containment.principal(name)
     params = roles.asked(name, kind, held)
     with workspace.lock():
         members = ledger(workspace).members
         _refuse_lesser(members.roles(workspace.principal.name), "decides about members")
         kept = [m.name for m in members.present if "owner" in m.roles and m.name != name]
-        if "owner" not in held and not kept:
+        if kind == "team":
+            _refuse_no_team(members, name)
+        elif "owner" not in held and not kept:
             raise BadInput("a workspace keeps an owner", hint="make somebody else an owner first")
         require(workspace, "administer", [subject], reason=reason)
         request = signed(workspace, roles.ACTION, [subject], params, reason)
         statement = roles.statement_of(request, _account(workspace), workspace.clock())
+        return workspace.recorder.record(statement)
+
+
+def set_team(workspace: Workspace, name: str, members: Sequence[str], reason: str) -> Receipt:
+    """Say who is in a team from here on; nobody: there is no such team any more.
+
+    Signed with the present principal's own key, who must be an owner. Raises: BadInput,
+    GateDenied.
+    """
+    params = teams.asked(name, members)
+    subject = teams.subject_of(name)
+    with workspace.lock():
+        found = ledger(workspace).members
+        _refuse_lesser(found.roles(workspace.principal.name), "decides about teams")
+        if strangers := sorted(set(members) - {one.name for one in found.present}):
+            raise BadInput(
+                f"{strangers[0]} is no member",
+                why="a team is made of members of the workspace",
+                hint=f"an owner: seal access role {strangers[0]} ml-engineer --reason '...'",
+            )
+        if not members:
+            _refuse_no_team(found, teams.PREFIX + name)
+        require(workspace, "administer", [subject], reason=reason)
+        request = _signed(workspace, teams.ACTION, [subject], params, reason)
+        statement = teams.statement_of(request, _account(workspace), workspace.clock())
         return workspace.recorder.record(statement)
 
 
@@ -161,7 +199,7 @@ def ask_grant(workspace: Workspace, terms: Terms, subject: Artifact, reason: str
     with workspace.lock():
         found = ledger(workspace)
         _refuse_stranger(found, terms.principal)
-        if terms.principal == name:
+        if terms.principal in found.held_as(name):
             request = _asked(workspace, grants.ACTION, [subject], terms.jsonable(), reason)
         else:
             kind = terms.resource
@@ -203,7 +241,7 @@ def end_grant(workspace: Workspace, text: str, outcome: str, reason: str) -> Dig
             raise BadInput("it was granted already", hint=f"seal access revoke {text}")
         if outcome == "revoked" and request.digest not in found.grants.all:
             raise BadInput("it was never granted", hint=f"seal access deny {text}")
-        mine = name in (terms.principal, request.requester.name)
+        mine = name == request.requester.name or terms.principal in found.held_as(name)
         if not mine and not found.members.may_grant(name, terms.resource, found.history.size):
             _refuse_lesser((), f"may end grants on {terms.resource}")
         workspace.recorder.record(
@@ -241,6 +279,8 @@ def withdraw(workspace: Workspace, item: reviews.Item, reason: str) -> Receipt:
         subject = _subject_of(item, ledger(workspace))
         if item.kind == "grant":
             end_grant(workspace, subject.digest, "revoked", reason)
+        elif item.kind == "team":
+            set_team(workspace, item.principal.removeprefix(teams.PREFIX), (), reason)
         else:
             set_roles(workspace, item.principal, (), reason)
         statement = reviews.statement_of(
@@ -329,12 +369,23 @@ def signed(
 def _subject_of(item: reviews.Item, found: Ledger) -> Artifact:
     if item.kind == "role":
         return containment.principal(item.principal)
+    if item.kind == "team":
+        return teams.subject_of(item.principal.removeprefix(teams.PREFIX))
     (grant,) = [g for g in found.grants.all if grants.subject_of(g).name == item.id]
     return grants.subject_of(grant)
 
 
+def _refuse_no_team(members: Members, name: str) -> None:
+    if not members.teams.members(name):
+        team = name.removeprefix(teams.PREFIX)
+        hint = f"seal access team add {team} MEMBER --reason '...'"
+        raise BadInput(f"there is no {name}", hint=hint)
+
+
 def _refuse_stranger(found: Ledger, name: str) -> None:
-    if not found.members.roles(name):
+    if teams.is_team(name):
+        _refuse_no_team(found.members, name)
+    elif not found.members.roles(name):
         raise BadInput(
             f"{name} is no member",
             why="a grant is for somebody with a role",

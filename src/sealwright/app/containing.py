@@ -28,6 +28,7 @@ from sealwright.policy.activation import timeline
 from sealwright.policy.approvals import Book
 from sealwright.policy.containment import Containment, Holds, Step
 from sealwright.policy.principals import Account, here
+from sealwright.policy.roles import members_of
 from sealwright.watch import contain
 from sealwright.watch.contain import Hold
 from sealwright.watch.contain import pardon as pardon
@@ -129,7 +130,8 @@ def release(workspace: Workspace, held: Containment, reason: str) -> Receipt:
                 asked = approvals.ask(containment.ACTION, [held.artifact], {}, actor, reason, now)
                 workspace.recorder.record(asked)
                 raise _needs_people(held, approvals.digest_of(asked.predicate), ())
-            people = containment.approvers(book, request, held, actor, now, history.size)
+            members = members_of(history, book)
+            people = containment.approvers(book, members, request, held, actor, now, history.size)
             if len(people) < containment.TWO_PEOPLE:
                 raise _needs_people(held, request.digest, people)
             statement = containment.release(held, request, actor, reason, now)

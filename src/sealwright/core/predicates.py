@@ -8,7 +8,6 @@ WORKSPACE = _OWN + "workspace/v1"
 CONTINUATION = _OWN + "continuation/v1"
 TRUST = _OWN + "trust/v1"
 DATASET_VERSION = _OWN + "dataset-version/v1"
-LINEAGE = _OWN + "lineage/v1"
 INTENT = _OWN + "intent/v1"
 CLOSED = _OWN + "closed/v1"
 MODEL_VERSION = _OWN + "model-version/v1"
@@ -40,6 +39,7 @@ CONTRACT_CHECK = _OWN + "contract-check/v1"
 SPLITS = _OWN + "splits/v1"
 VERIFICATION = _OWN + "verification/v1"
 BOM = _OWN + "bom/v1"
+TEAM = _OWN + "team/v1"
 
 ALL = frozenset(
     {
@@ -48,7 +48,6 @@ ALL = frozenset(
         CONTINUATION,
         TRUST,
         DATASET_VERSION,
-        LINEAGE,
         INTENT,
         CLOSED,
         MODEL_VERSION,
@@ -80,5 +79,6 @@ ALL = frozenset(
         SPLITS,
         VERIFICATION,
         BOM,
+        TEAM,
     }
 )

@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from sealwright.core.digest import Digest, of_bytes
-from sealwright.core.predicates import DATASET_VERSION, LINEAGE, MODEL_VERSION, SLSA_PROVENANCE
+from sealwright.core.predicates import DATASET_VERSION, MODEL_VERSION, SLSA_PROVENANCE
 from sealwright.core.records import Artifact, Recorded
 from sealwright.evidence.history import History
 
 _EMPTY = of_bytes(b"")
 """Empty files are equal everywhere, so they are nobody's ancestor."""
 
-_MAKERS = frozenset({DATASET_VERSION, LINEAGE, MODEL_VERSION, SLSA_PROVENANCE})
+_MAKERS = frozenset({DATASET_VERSION, MODEL_VERSION, SLSA_PROVENANCE})
 
 
 class Graph:
@@ -28,7 +28,6 @@ class Graph:
         self._names: dict[Digest, Artifact] = {}
         self._into: dict[Digest, dict[Digest, None]] = {}
         self._from: dict[Digest, dict[Digest, None]] = {}
-        self._makers: dict[Digest, list[Recorded]] = {}
 
     @classmethod
     def of(cls, history: History) -> Graph:
@@ -41,18 +40,6 @@ class Graph:
     def artifact(self, digest: Digest) -> Artifact | None:
         """The artifact of that digest under the first name a statement gave it."""
         return self._names.get(digest)
-
-    def made_by(self, digest: Digest) -> tuple[Recorded, ...]:
-        """The statements that say how the artifact came to be."""
-        return tuple(self._makers.get(digest, ()))
-
-    def producers(self, digest: Digest) -> tuple[Artifact, ...]:
-        """What it was made from, one step up."""
-        return self._named(self._from.get(digest, {}))
-
-    def consumers(self, digest: Digest) -> tuple[Artifact, ...]:
-        """What was made from it, one step down."""
-        return self._named(self._into.get(digest, {}))
 
     def ancestors(self, digest: Digest) -> tuple[Artifact, ...]:
         """Everything it was made from."""
@@ -68,7 +55,6 @@ class Graph:
         for artifact in (*made, *used):
             self._names.setdefault(artifact.digest, artifact)
         for output in made:
-            self._makers.setdefault(output.digest, []).append(entry)
             for source in used:
                 if source.digest != output.digest and _EMPTY not in (source.digest, output.digest):
                     self._into.setdefault(source.digest, {})[output.digest] = None

@@ -124,17 +124,6 @@ class RecordTree:
             self._stems += stems
 
 
-def tree_of(pieces: Iterable[Stretch]) -> RecordTree:
-    """The tree of a whole file from its stretches, in whatever order they were finished.
-
-    Raises: BadInput when rows are missing or there twice.
-    """
-    tree = RecordTree()
-    for piece in sorted(pieces, key=lambda each: (each.start, each.rows)):
-        tree.extend(piece)
-    return tree
-
-
 def record_path(row: int, rows: int, stems: bytes, leaves_at: LeavesAt) -> list[bytes]:
     """The inclusion path of one row in its file's tree, leaf end first.
 

@@ -24,7 +24,7 @@ from sealwright.policy.grants import Grant, Grants
 from sealwright.policy.policyset import PolicySet
 from sealwright.policy.principals import Account, is_key_of
 from sealwright.policy.reviews import Reviews
-from sealwright.policy.roles import Members
+from sealwright.policy.roles import members_of
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,9 +73,19 @@ class Ledger:
         self.book = Book(history, trust)
         self.timeline = timeline(history, self.book)
         self.holds = Holds(history, self.book, self.timeline)
-        self.members = Members(history, self.book, trust)
+        self.members = members_of(history, self.book)
         self.grants = Grants(history, self.book, self.members)
         self.reviews = Reviews(history, self.book, self.members)
+
+    def held_as(self, name: str) -> tuple[str, ...]:
+        """Whose grants somebody may use: their own, and those of the teams they are in now."""
+        return (name, *self.members.teams.of(name))
+
+    def approvals(self, grant: Grant, user: Account) -> int:
+        """People behind a grant who are not the one who uses it: a team may have gained one."""
+        people = self.book.people
+        using = people.person(user)
+        return sum(people.person(Account(name, "")) != using for name in grant.approvers)
 
     @property
     def refused(self) -> tuple[str, ...]:
@@ -125,11 +135,10 @@ def draw(ask: Ask, ledger: Ledger, active: PolicySet) -> Drawn:
     back = bool(newest) and clock.parse(newest) - ask.now > CLOCK_SKEW
     # a clock set back by less than the skew must not bring an expired grant back
     now = max(ask.now, clock.parse(newest)) if newest else ask.now
-    purpose = ask.purpose or _purpose_of_grants(ask, ledger.grants, now)
+    held_as = ledger.held_as(ask.principal.name)
+    purpose = ask.purpose or _purpose_of_grants(ask, ledger, now)
     found = [
-        ledger.grants.nearest(
-            ask.principal.name, ask.action, artifact, purpose, ask.size_bytes, now
-        )
+        ledger.grants.nearest(held_as, ask.action, artifact, purpose, ask.size_bytes, now)
         for artifact in ask.subjects
     ]
     lacking = [(state, grant) for state, grant in found if state != "live"]
@@ -137,7 +146,13 @@ def draw(ask: Ask, ledger: Ledger, active: PolicySet) -> Drawn:
     used = {g.id: g for _, g in found if g} if not lacking else {}
     request = _matching(ask, ledger.book)
     people = (
-        ledger.book.tally(request, [ask.account], now, before=ledger.history.size).people
+        ledger.book.tally(
+            request,
+            [ask.account],
+            now,
+            before=ledger.history.size,
+            objection=ledger.members.objection(request.action),
+        ).people
         if (request)
         else ()
     )
@@ -146,13 +161,14 @@ def draw(ask: Ask, ledger: Ledger, active: PolicySet) -> Drawn:
     left = None
     if rules is not None:
         left = views.purposes_of(ask.subjects, rules.views, Graph.of(ledger.history))
+    behind = [ledger.approvals(grant, ask.account) for grant in used.values()]
     budgets = [g.bytes_left for g in used.values() if g.bytes_left is not None]
     values: dict[str, Value] = {
         "approvals": len(people),
         "clock_back": back,
         "established": ask.principal.established,
         "frozen": ledger.holds.frozen([s.digest for s in ask.subjects], now),
-        "grant_approvals": min((g.approvals for g in used.values()), default=0),
+        "grant_approvals": min(behind, default=0),
         "grant_bytes_left": min(budgets, default=0),
         "grant_state": state,
         "grants": len(used),
@@ -172,6 +188,7 @@ def draw(ask: Ask, ledger: Ledger, active: PolicySet) -> Drawn:
         "roles": ledger.members.roles(ask.principal.name),
         "size_bytes": ask.size_bytes,
         "subjects": len({s.digest for s in ask.subjects}),
+        "teams": ledger.members.teams.of(ask.principal.name),
     }
     try:
         facts, fault = accessfacts.of(values), ""
@@ -181,11 +198,11 @@ def draw(ask: Ask, ledger: Ledger, active: PolicySet) -> Drawn:
     return Drawn(facts, tuple(used.values()), nearest, state, pending, request, fault)
 
 
-def _purpose_of_grants(ask: Ask, held: Grants, now: datetime) -> str:
+def _purpose_of_grants(ask: Ask, ledger: Ledger, now: datetime) -> str:
     """What the live grants are for, where they agree; nothing is guessed between two purposes."""
     purposes = {
         grant.terms.purpose
-        for grant in held.of(ask.principal.name, ask.action)
+        for grant in ledger.grants.of(ledger.held_as(ask.principal.name), ask.action)
         for artifact in ask.subjects
         if grant.state(artifact, "", ask.size_bytes, now) == "live"
     }
@@ -207,8 +224,11 @@ def _pending(ask: Ask, ledger: Ledger) -> Request | None:
             terms = grants.terms_of(request)
         except BadInput:
             continue
-        if (terms.principal, terms.action) == (ask.principal.name, ask.action) and any(
-            terms.covers(artifact) for artifact in ask.subjects
+        mine = terms.principal in ledger.held_as(ask.principal.name)
+        if (
+            mine
+            and terms.action == ask.action
+            and any(terms.covers(artifact) for artifact in ask.subjects)
         ):
             return request
     return None

@@ -75,6 +75,7 @@ ROWS: tuple[Row, ...] = (
     Row("roles", "Set<String>", "the asker's roles; none for a stranger", ()),
     Row("size_bytes", "Long", "bytes this would open", NEVER),
     Row("subjects", "Long", "artifacts it is about", 0),
+    Row("teams", "Set<String>", "the teams the asker is in, as `team:NAME`", ()),
 )
 _KINDS = {row.name: row.kind for row in ROWS}
 

@@ -23,6 +23,7 @@ from sealwright.policy import cedar, facts
 from sealwright.policy.approvals import Book, Request
 from sealwright.policy.policyset import PolicySet, digest_of
 from sealwright.policy.principals import Account
+from sealwright.policy.roles import Members, members_of
 
 ACTION = "policy.activate"
 APPROVERS = 2
@@ -68,11 +69,12 @@ def timeline(history: History, book: Book) -> Timeline:
     """Walk the log's activations. Never raises: what cannot be read is not accepted."""
     accepted: list[Activation] = []
     refused: list[str] = []
+    members = members_of(history, book)
     for entry in history.of_type(POLICY_ACTIVATION):
         try:
             activation = _activation(entry)
             before = accepted[-1] if accepted else None
-            problem = _problem(entry, activation, before, book)
+            problem = _problem(entry, activation, before, book, members)
         except (SealError, KeyError, TypeError, ValueError, msgspec.ValidationError) as error:
             refused.append(f"entry {entry.index}: unreadable ({error})")
             continue
@@ -102,7 +104,7 @@ def activate(
     request = book.matching(ACTION, [policy.digest], {})
     alone = before is None or max(before.rank, policy.rank) == 0
     if not alone:
-        people = _others(book, request, actor, now, history.size)
+        people = _others(book, members_of(history, book), request, actor, now, history.size)
         if len(people) < APPROVERS:
             raise GateDenied(
                 f"the policy set needs {APPROVERS} other people",
@@ -143,7 +145,13 @@ def _activation(entry: Recorded) -> Activation:
     return Activation(entry.index, entry.statement.subjects[0].digest, rank, files)
 
 
-def _problem(entry: Recorded, activation: Activation, before: Activation | None, book: Book) -> str:
+def _problem(
+    entry: Recorded,
+    activation: Activation,
+    before: Activation | None,
+    book: Book,
+    members: Members,
+) -> str:
     predicate: Mapping[str, Any] = entry.statement.predicate
     if not str(predicate["reason"]).strip():
         return "it gives no reason"
@@ -155,13 +163,21 @@ def _problem(entry: Recorded, activation: Activation, before: Activation | None,
         return "nobody asked for it"
     if [subject.digest for subject in request.subjects] != [activation.digest]:
         return "the request is about another policy set"
-    people = _others(book, request, actor, clock.parse(predicate["time"]), entry.index)
+    people = _others(book, members, request, actor, clock.parse(predicate["time"]), entry.index)
     if len(people) < APPROVERS:
         return f"{len(people)} of {APPROVERS} other people approved it"
     return ""
 
 
 def _others(
-    book: Book, request: Request | None, actor: Account, now: datetime, before: int
+    book: Book,
+    members: Members,
+    request: Request | None,
+    actor: Account,
+    now: datetime,
+    before: int,
 ) -> tuple[str, ...]:
-    return book.tally(request, [actor], now, before=before).people if request else ()
+    if request is None:
+        return ()
+    objection = members.objection(ACTION)
+    return book.tally(request, [actor], now, before=before, objection=objection).people

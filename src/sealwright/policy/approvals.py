@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from datetime import datetime, timedelta
 from typing import Any
@@ -44,6 +44,7 @@ ACTIONS = (
     "access.grant",
     "access.member",
     "access.review",
+    "access.team",
     "access.destroy",
     "access.egress",
     "supply.waive",
@@ -252,6 +253,7 @@ class Book:
     """Every request and approval of a history, verified once."""
 
     def __init__(self, history: History, trust: Trust | None) -> None:
+        self.trust = trust
         self.requests = requests(history)
         self.approvals: dict[Digest, list[Approval]] = {}
         self.refused: dict[Digest, list[str]] = {}
@@ -296,10 +298,12 @@ class Book:
         *,
         before: int,
         since: int = 0,
+        objection: Callable[[Approval], str] | None = None,
     ) -> Tally:
         """Count people, towards refusal. Log entries from ``since`` to ``before`` count.
 
-        ``now`` None is for approvals that do not expire.
+        ``now`` None is for approvals that do not expire; ``objection`` says why one does not
+        count, and nothing where it does.
         """
         barred = {self.people.person(account) for account in (*excluded, request.requester)}
         counted: dict[tuple[str, str], str] = {}
@@ -312,6 +316,8 @@ class Book:
                 ignored.append(f"{label} approved at another time")
             elif now is not None and not _fresh(approval.time, now):
                 ignored.append(f"{label}'s approval has expired")
+            elif objection is not None and (why := objection(approval)):
+                ignored.append(f"entry {approval.index}: {why}")
             elif person == self.people.person(request.requester) and approval.reason.strip():
                 self_approved = True
             elif person in barred:

@@ -22,6 +22,7 @@ from sealwright.evidence.history import History
 from sealwright.policy.activation import Timeline
 from sealwright.policy.approvals import Book, Request
 from sealwright.policy.principals import Account
+from sealwright.policy.roles import Members, members_of
 
 Step = Literal["throttle", "revoke-tokens", "kill-run", "freeze-artifact", "quarantine-principal"]
 STEPS: tuple[Step, ...] = get_args(Step)
@@ -90,7 +91,9 @@ class Holds:
                 self.unreadable.append(f"entry {entry.index}: {error}")
             else:
                 self.all[one.id] = one
-        for entry in history.of_type(RELEASE):
+        releases = history.of_type(RELEASE)
+        self._members = members_of(history, book) if releases else None
+        for entry in releases:
             problem = self._release(entry, book, timeline)
             if problem:
                 self.refused.append(f"entry {entry.index}: {problem}")
@@ -133,7 +136,8 @@ class Holds:
             return "it gives no reason"
         if timeline.rank_at(entry.index) > 0:
             request = book.requests.get(str(predicate["request"]))
-            if len(approvers(book, request, held, actor, when, entry.index)) < TWO_PEOPLE:
+            people = approvers(book, self._members, request, held, actor, when, entry.index)
+            if len(people) < TWO_PEOPLE:
                 return "it needs two people who neither ask nor are held themselves"
         self.ended.setdefault(held.id, entry.index)
         return ""
@@ -198,6 +202,7 @@ def release(
 
 def approvers(
     book: Book,
+    members: Members | None,
     request: Request | None,
     held: Containment,
     actor: Account,
@@ -205,12 +210,13 @@ def approvers(
     before: int,
 ) -> tuple[str, ...]:
     """Who approved the release of exactly this: not who asks, acts or is held."""
-    if request is None or request.action != ACTION:
+    if members is None or request is None or request.action != ACTION:
         return ()
     if [subject.digest for subject in request.subjects] != [held.id]:
         return ()
     barred = [actor, held.account] if held.account != _NOBODY else [actor]
-    return book.tally(request, barred, now, before=before).people
+    objection = members.objection(ACTION)
+    return book.tally(request, barred, now, before=before, objection=objection).people
 
 
 def principal(name: str) -> Artifact:

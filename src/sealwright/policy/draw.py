@@ -26,6 +26,7 @@ from sealwright.policy.facts import NEVER, Facts, Gate
 from sealwright.policy.factsheet import Value
 from sealwright.policy.policyset import PolicySet
 from sealwright.policy.principals import Account
+from sealwright.policy.roles import members_of
 from sealwright.policy.runs import Run, Step
 
 _NOT_DATA = frozenset({"plan", "code", "config", "environment", "interpreter", "packages"})
@@ -84,6 +85,7 @@ class _Read:
         self.trust = trust
         self.graph = Graph.of(history)
         self.book = Book(history, trust)
+        self.members = members_of(history, self.book)
         self.timeline: Timeline = timeline(history, self.book)
         self.holds = Holds(history, self.book, self.timeline)
         self.standing = Standing(history, self.graph)
@@ -126,6 +128,7 @@ class _Ledger:
         self.active = active
         self.graph = read.graph
         self.book = read.book.apart()
+        self.members = read.members
         self.timeline = read.timeline
         self.holds = read.holds
         self.standing = read.standing
@@ -167,7 +170,13 @@ class _Ledger:
             return Tally((), False, ())
         trainers = [Account(run.actor, "") for run in made if run.actor]
         excluded = [self.context.account, *trainers]
-        return self.book.tally(request, excluded, self.context.now, before=self.history.size)
+        return self.book.tally(
+            request,
+            excluded,
+            self.context.now,
+            before=self.history.size,
+            objection=self.members.objection(request.action),
+        )
 
     def about_data(
         self, gate: Gate, data: Sequence[Artifact], made: Sequence[Run]
@@ -226,6 +235,7 @@ class _Ledger:
                         None,
                         before=self.history.size,
                         since=since,
+                        objection=self.members.objection("readmit"),
                     )
                     best = max(best, len(tally.people))
             fewest = min(fewest, best)

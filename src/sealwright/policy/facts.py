@@ -54,7 +54,7 @@ ROWS: tuple[Row, ...] = (
         "Long",
         "ledger",
         "people who approved this request: distinct person, key"
-        " and (uid, host), still valid, neither asking nor the one who trained",
+        " and (uid, host), in a role that may, still valid, neither asking nor the one who trained",
         0,
     ),
     Row("approvals_ignored", "Long", "ledger", "approvals of this request that do not count", 0),

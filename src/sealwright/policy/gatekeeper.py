@@ -16,6 +16,7 @@ from sealwright.policy.facts import NEVER, Gate
 from sealwright.policy.factsheet import Value
 from sealwright.policy.gates import Judgement, decide, enforce, statement_of
 from sealwright.policy.policyset import PolicySet
+from sealwright.policy.roles import members_of
 from sealwright.policy.whatif import would_pass
 
 _APPROVED: dict[str, Value] = {"approvals": NEVER, "reason_given": True}
@@ -87,7 +88,10 @@ def _approve_own(judgement: Judgement, desk: Desk) -> bool:
     alone = would_pass(judgement, {**_SELF})
     if not (alone and context.reason.strip() and desk.signer):
         return False
-    book = Book(desk.history(), context.trust)
+    history = desk.history()
+    book = Book(history, context.trust)
+    if not members_of(history, book).may_approve(judgement.decision.gate, context.account.name):
+        return False
     digests = [subject.digest for subject in judgement.subjects]
     request = book.matching(judgement.decision.gate, digests, context.params)
     if request is None:

@@ -8,7 +8,7 @@ Source: ``docs/spec/access-v1.md``, "Grants".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,7 @@ from sealwright.evidence.history import History
 from sealwright.policy.approvals import Book, Request
 from sealwright.policy.principals import Account
 from sealwright.policy.roles import Members
+from sealwright.policy.teams import check_principal
 
 ACTION = "access.grant"
 GRANTABLE = ("view", "modify", "train", "export", "promote", "deploy")
@@ -42,10 +43,11 @@ _NEAREST = (
 
 
 class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a grant allows. ``resource`` is ``data:NAME``, ``data:NAME@N`` or ``project``.
+    """What a grant allows. ``principal`` may be ``team:NAME``.
 
-    ``digest`` is set where one version is meant. Empty ``not_before``: at once; one of
-    ``expires`` (a time) and ``duration_s`` (from the grant on) is set; ``bytes`` 0: no budget.
+    ``resource`` is ``data:NAME``, ``data:NAME@N`` or ``project``. ``digest`` is set where one
+    version is meant. Empty ``not_before``: at once; one of ``expires`` (a time) and
+    ``duration_s`` (from the grant on) is set; ``bytes`` 0: no budget.
     """
 
     principal: str
@@ -136,14 +138,17 @@ class Grants:
                 grant, ended=ends.get(grant_id, ""), used_bytes=total, uses=uses, last_used=last
             )
 
-    def of(self, principal: str, action: str) -> list[Grant]:
-        """Somebody's grants of ``action``, oldest first, over or not."""
-        wanted = (principal, action)
-        return [g for g in self.all.values() if (g.terms.principal, g.terms.action) == wanted]
+    def of(self, principals: Collection[str], action: str) -> list[Grant]:
+        """The grants of ``action`` to somebody or their teams, oldest first, over or not."""
+        return [
+            grant
+            for grant in self.all.values()
+            if grant.terms.action == action and grant.terms.principal in principals
+        ]
 
     def nearest(
         self,
-        principal: str,
+        principals: Collection[str],
         action: str,
         artifact: Artifact,
         purpose: str,
@@ -152,7 +157,7 @@ class Grants:
     ) -> tuple[str, Grant | None]:
         """The grant to use, or the one that comes closest, and its state (``none``: no grant)."""
         best: tuple[str, Grant | None] = ("none", None)
-        for grant in self.of(principal, action):
+        for grant in self.of(principals, action):
             state = grant.state(artifact, purpose, size, now)
             if best[1] is None or _nearness(state, grant) <= _nearness(*best):
                 best = (state, grant)
@@ -171,6 +176,7 @@ def terms_of(request: Request) -> Terms:
 
 def checked(terms: Terms) -> Terms:
     """Terms that make sense. Raises: BadInput."""
+    check_principal(terms.principal)
     if terms.action not in GRANTABLE:
         raise BadInput(f"{terms.action!r} cannot be granted", why=f"known: {', '.join(GRANTABLE)}")
     if terms.resource != PROJECT and not terms.resource.startswith(("data:", "model:")):
@@ -223,18 +229,18 @@ def subject_of(grant: Digest) -> Artifact:
 def approved(
     request: Request, book: Book, members: Members, now: datetime, before: int
 ) -> tuple[str, ...]:
-    """Who approved a grant and counts: they may grant it, and are not the one who gets it.
+    """Who approved a grant and counts: they may grant it, and are not among those who get it.
 
     Somebody who asks for another counts too, once they signed the request.
     """
     terms = terms_of(request)
-    grantee = Account(terms.principal, "")
-    tally = book.tally(request, [grantee], now, before=before)
+    grantees = [Account(name, "") for name in members.grantees(terms.principal, before)]
+    tally = book.tally(request, grantees, now, before=before)
     people = [name for name in tally.people if members.may_grant(name, terms.resource, before)]
     asker = request.requester
     if (
         tally.self_approved
-        and book.people.person(asker) != book.people.person(grantee)
+        and book.people.person(asker) not in {book.people.person(each) for each in grantees}
         and members.may_grant(asker.name, terms.resource, before)
     ):
         people.append(asker.name)

@@ -20,6 +20,7 @@ from sealwright.policy.approvals import Book, Request
 from sealwright.policy.grants import Grant, Grants
 from sealwright.policy.principals import Account
 from sealwright.policy.roles import Member, Members
+from sealwright.policy.teams import PREFIX, Team
 
 ACTION = "access.review"
 EVERY = timedelta(days=90)
@@ -27,10 +28,10 @@ _REVIEWERS = frozenset({"owner", "auditor"})
 
 
 class Item(msgspec.Struct, frozen=True):
-    """One permission that stands: a member's roles, or a grant that is not over."""
+    """One permission that stands: a member's roles, who is in a team, a grant that is not over."""
 
     id: str
-    kind: Literal["role", "grant"]
+    kind: Literal["role", "team", "grant"]
     principal: str
     what: str
     since: str
@@ -63,9 +64,9 @@ class Reviews:
     def items(
         self, history: History, members: Members, grants: Grants, now: datetime
     ) -> list[Item]:
-        """Everything that stands now, roles first. A grant is over once it ended or expired."""
+        """All that stands, roles and teams first. A grant is over once it ended or expired."""
         used = _last_uses(history)
-        out = [self._role(member, used) for member in members.present]
+        out = self._standing(members, used)
         out += [
             self._grant(grant)
             for grant in grants.all.values()
@@ -74,10 +75,14 @@ class Reviews:
         return out
 
     def overdue(self, members: Members, now: datetime) -> int:
-        """Roles that nobody certified in time. Someone alone reviews nobody."""
+        """Roles and teams that nobody certified in time. Someone alone reviews nobody."""
         if members.alone:
             return 0
-        return sum(self._role(member, {}).overdue(now) for member in members.present)
+        return sum(item.overdue(now) for item in self._standing(members, {}))
+
+    def _standing(self, members: Members, used: Mapping[str, str]) -> list[Item]:
+        out = [self._role(member, used) for member in members.present]
+        return out + [self._team(team, members, used) for team in members.teams.present]
 
     def _take(self, entry: Recorded, book: Book, members: Members) -> None:
         predicate: Mapping[str, Any] = entry.statement.predicate
@@ -108,6 +113,23 @@ class Reviews:
             certified,
             clock.parse(max(certified, member.time)) + EVERY,
             used.get(member.name, ""),
+        )
+
+    def _team(self, team: Team, members: Members, used: Mapping[str, str]) -> Item:
+        """Used when one of its members last used a role: which of their roles is not recorded."""
+        principal = PREFIX + team.name
+        certified = self._certified.get(principal, "")
+        held = members.own_roles(principal)
+        since = max([team.time, *(m.time for m in members.changes if m.name == principal)])
+        return Item(
+            principal,
+            "team",
+            principal,
+            f"{', '.join(held) or 'no roles'}: {', '.join(team.members)}",
+            since,
+            certified,
+            clock.parse(max(certified, since)) + EVERY,
+            max((used.get(name, "") for name in team.members), default=""),
         )
 
     def _grant(self, grant: Grant) -> Item:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from sealwright.core import digest
 from sealwright.core.digest import Digest
-from sealwright.core.errors import BadInput, VerifyError
+from sealwright.core.errors import VerifyError
 from sealwright.core.ports import Readable, Store, StoredFile
 from sealwright.core.records import Json
 from sealwright.evidence import jcs
@@ -62,19 +61,6 @@ class KeptCode(msgspec.Struct, frozen=True):
                     rule="snapshot.kept-changed",
                 )
             yield file, content
-
-    def write_to(self, folder: Path) -> None:
-        """Rebuild the tree in ``folder``, which must be empty. Raises: BadInput, VerifyError."""
-        if any(folder.iterdir()):
-            raise BadInput(f"{folder} is not empty", hint="name an empty directory")
-        for file, content in self.contents():
-            here = folder / file.path
-            here.parent.mkdir(parents=True, exist_ok=True)
-            if file.mode == "link":
-                here.symlink_to(file.link)
-            else:
-                here.write_bytes(content)
-                here.chmod(0o755 if file.mode == "exec" else 0o644)
 
 
 def save_code(store: Store, code: Snapshot) -> StoredFile:

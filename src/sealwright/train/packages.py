@@ -2,15 +2,12 @@
 
 Nothing is imported. A package's digest covers the rows of its RECORD that are the same wherever
 the same wheel is installed, so two machines with equal packages agree. It says what was
-installed; :func:`altered` says whether the files are still that.
+installed, not whether the files are still that.
 """
 
 from __future__ import annotations
 
 import ast
-import base64
-import csv
-import hashlib
 import json
 import os
 import re
@@ -91,26 +88,6 @@ def read(sites: Iterable[Path], prefix: Path | None = None) -> Installed:
         tuple(sorted(set(starts))),
         tuple(sorted(blas)),
     )
-
-
-def altered(site: Path) -> Iterator[tuple[str, str]]:
-    """``(path, why)`` for every installed file in ``site`` that is not what its RECORD says.
-
-    Reads every file: seconds, not milliseconds. Modules that no RECORD names are reported too.
-    """
-    known: set[str] = set()
-    for record in sorted(site.glob("*.dist-info/RECORD")):
-        with record.open(encoding="utf-8", newline="") as rows:
-            for row in csv.reader(rows):
-                if len(row) == 3 and not row[0].startswith(("../", "/")):
-                    known.add(os.path.normpath(row[0]))
-                    if why := _unlike(site / row[0], row[1]):
-                        yield row[0], why
-    if known:
-        for module in sorted(site.rglob("*.py")) + sorted(site.glob("*.pth")):
-            name = str(module.relative_to(site))
-            if name not in known:
-                yield name, "no RECORD names it"
 
 
 def _entries(site: Path) -> list[os.DirEntry[str]]:
@@ -218,20 +195,6 @@ def _conda(prefix: Path) -> Iterator[Package]:
         key = f"conda:{_normal(name)}"
         seal = digest.of_bytes(row.stem.encode())
         yield Package(key, f"{version}-{build}", seal, "metadata")
-
-
-def _unlike(path: Path, wanted: str) -> str:
-    """Why ``path`` is not the file with RECORD hash ``wanted``; empty when it is."""
-    name, _, value = wanted.partition("=")
-    if not value or name not in hashlib.algorithms_guaranteed:
-        return ""
-    try:
-        with path.open("rb") as stream:
-            state = hashlib.file_digest(stream, name)
-    except OSError as error:
-        return f"it cannot be read: {error.strerror}"
-    here = base64.urlsafe_b64encode(state.digest()).rstrip(b"=").decode()
-    return "" if here == value.rstrip("=") else "its content is not what was installed"
 
 
 def _normal(name: str) -> str:

@@ -3,6 +3,7 @@
 seal access whoami             your name, key, account and roles
 seal access invite bob --role ml-engineer      somebody on another account or machine
 seal access list               what is asked for, what is granted, who is a member
+seal access team add fraud eli ana --reason '...'       then: role team:fraud, grant team:fraud
 seal access request train data:fraud --purpose fraud-model --until +2h --reason '...'
 seal access grant bob view data:fraud --purpose audit --until +8h --reason '...'
 seal access approve REQUEST    sign somebody's request with your own key
@@ -42,10 +43,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     _configure_grants(words)
     _configure_approvals(words)
     role = words.add_parser("role", help="make somebody a member, or change their roles")
-    role.add_argument("name", metavar="NAME")
+    role.add_argument("name", metavar="NAME", help="a name, or team:NAME")
     role.add_argument("role", metavar="ROLE", nargs="*", help="none: no longer a member")
     role.add_argument("--service", action="store_true", help="a service, not a person")
     role.add_argument("--reason", required=True, help="why; goes into the log")
+    _configure_teams(words)
     review = words.add_parser("review", help="roles and grants: due, overdue, never used")
     review.add_argument("--certify", metavar="ID", help="it is still needed")
     review.add_argument("--revoke", metavar="ID", help="it is not: take it away")
@@ -57,11 +59,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
     audit.add_argument("--trust", metavar="FINGERPRINT", help="whose log it must be; with --copy")
 
 
+def _configure_teams(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    team = words.add_parser("team", help="several members under one name, for roles and grants")
+    does = team.add_subparsers(dest="does", required=True, metavar="WORD")
+    for word, told in (
+        ("add", "put members into a team; it is made with the first"),
+        ("remove", "take members out; without names: the team is no more"),
+    ):
+        change = does.add_parser(word, help=told)
+        change.add_argument("team", metavar="TEAM")
+        change.add_argument("members", metavar="NAME", nargs="+" if word == "add" else "*")
+        change.add_argument("--reason", required=True, help="why; goes into the log")
+    does.add_parser("list", help="teams, their members and roles")
+
+
 def _configure_grants(words: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     request = words.add_parser("request", help="ask for a grant; or write a request to a file")
     request.add_argument("what", metavar="ACTION|REQUEST", help="view, modify, train, export, ...")
     request.add_argument("resource", metavar="RESOURCE", nargs="?", help="data:NAME, data:NAME@N")
     request.add_argument("--out", metavar="FILE", help="write the request there, to be signed")
+    request.add_argument("--team", metavar="TEAM", default="", help="for a team you are in")
     _configure_terms(request)
     grant = words.add_parser("grant", help="ask for somebody else, and approve it")
     grant.add_argument("principal", metavar="PRINCIPAL")
@@ -119,6 +136,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
     from sealwright.app import wiring
     from sealwright.app.cli import access_grants as granting
     from sealwright.app.cli import access_members as members
+    from sealwright.app.cli import access_teams as teams
 
     if args.word == "audit" and args.copy:
         return members.audit_copy(args, out)
@@ -133,6 +151,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
         "accept": approving.accept,
         "enroll": approving.enroll,
         "role": members.role,
+        "team": teams.run,
         "review": members.review,
         "purposes": members.purposes,
         "audit": members.audit,

@@ -34,11 +34,13 @@ def _record(workspace: Workspace, statement: Statement, request: Request, out: O
     from sealwright.app import accessing
     from sealwright.app.cli.access_words import grant_json, grant_text
     from sealwright.policy.approvals import Book
+    from sealwright.policy.roles import members_of
 
     receipt = workspace.recorder.record(statement)
     history = workspace.history()
     book = Book(history, workspace.trust)
-    tally = book.tally(request, [], workspace.clock(), before=history.size)
+    objection = members_of(history, book).objection(request.action)
+    tally = book.tally(request, [], workspace.clock(), before=history.size, objection=objection)
     ignored = [note for note in tally.ignored if note.startswith(f"entry {receipt.index}:")]
     own = bool(statement.predicate["self_approved"])
     shape: dict[str, Any] = {

@@ -7,19 +7,23 @@ from typing import Any
 
 from sealwright.app import accessing
 from sealwright.app.cli import access_approvals as approving
+from sealwright.app.cli.access_teams import teams_json, teams_text
 from sealwright.app.cli.access_words import grant_json, grant_text
 from sealwright.app.cli.out import Out
 from sealwright.app.wiring import Workspace
+from sealwright.core import predicates as p
 from sealwright.core import refs, settings
 from sealwright.core.errors import BadInput
-from sealwright.core.predicates import DECISION, GRANT, GRANT_END, MEMBER, POLICY_ACTIVATION, REVIEW
 from sealwright.core.records import Artifact
 from sealwright.evidence.history import History
 from sealwright.intake.versions import Datasets
 from sealwright.policy.accessdraw import Ledger
 from sealwright.policy.approvals import Request
 from sealwright.policy.grants import ACTION, GRANTABLE, PROJECT, Terms
+from sealwright.policy.teams import PREFIX, check_principal
 from sealwright.registry.versions import Models
+
+_ANSWERS = (p.DECISION, p.POLICY_ACTIVATION, p.GRANT, p.GRANT_END, p.MEMBER, p.TEAM, p.REVIEW)
 
 
 def request(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
@@ -32,7 +36,8 @@ def request(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
                 hint="seal access request train data:NAME --purpose P --until +2h --reason '...'",
             )
         return approving.write_request(workspace, args.what, args.out, out)
-    terms, subject = _terms(workspace, args, workspace.principal.name)
+    principal = PREFIX + args.team.removeprefix(PREFIX) if args.team else workspace.principal.name
+    terms, subject = _terms(workspace, args, check_principal(principal))
     asked = accessing.ask_grant(workspace, terms, subject, args.reason)
     if args.out:
         approving.save(workspace, asked.request, args.out)
@@ -41,7 +46,7 @@ def request(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
 
 def grant(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
     """``seal access grant PRINCIPAL ACTION RESOURCE``."""
-    terms, subject = _terms(workspace, args, refs.check_name(args.principal))
+    terms, subject = _terms(workspace, args, check_principal(args.principal))
     asked = accessing.ask_grant(workspace, terms, subject, args.reason)
     return _said(workspace, asked, "", out)
 
@@ -75,6 +80,7 @@ def list_(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
         "requests": open_,
         "grants": stands,
         "members": members,
+        "teams": teams_json(found.members),
         "not_accepted": list(found.refused),
     }
     out.emit(shape, lambda: _list_text(shape, found, out))
@@ -145,7 +151,8 @@ def _resource(workspace: Workspace, text: str | None) -> tuple[str, str, Artifac
 
 
 def _request_json(found: Ledger, request: Request, now: Any) -> dict[str, Any]:
-    tally = found.book.tally(request, [], now, before=found.history.size)
+    objection = found.members.objection(request.action)
+    tally = found.book.tally(request, [], now, before=found.history.size, objection=objection)
     return {
         "request": request.digest,
         "action": request.action,
@@ -168,7 +175,7 @@ def _settled(history: History, request: Request) -> bool:
         and request.digest
         in (entry.statement.predicate.get("request"), entry.statement.predicate.get("grant"))
         and entry.statement.predicate.get("allowed", True) is True
-        for entry in history.of_type(DECISION, POLICY_ACTIVATION, GRANT, GRANT_END, MEMBER, REVIEW)
+        for entry in history.of_type(*_ANSWERS)
     )
 
 
@@ -204,6 +211,8 @@ def _list_text(shape: dict[str, Any], found: Ledger, out: Out) -> str:
     if not found.members.alone:
         who = [(m["name"], ", ".join(m["roles"]), m["since"]) for m in shape["members"]]
         parts.append(out.table(who, ["member", "roles", "since"]))
+    if shape["teams"]:
+        parts.append(teams_text(shape["teams"], out))
     parts += [f"does not count: {line}" for line in shape["not_accepted"]]
     return "\n\n".join(parts) or "nothing is asked for"
 

@@ -22,6 +22,7 @@ from sealwright.policy import accessreplay, views
 from sealwright.policy.accessdraw import Ledger
 from sealwright.policy.principals import is_key_of
 from sealwright.policy.reviews import Item
+from sealwright.policy.teams import check_principal, is_team
 from sealwright.registry.versions import Models
 
 
@@ -32,6 +33,7 @@ def whoami(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
     known = is_key_of(workspace.trust, account.name, account.key_id, workspace.log.size())
     found = accessing.ledger(workspace)
     held = found.members.roles(account.name)
+    inside = found.members.teams.of(account.name)
     mend = "" if known else f"\nmend: seal access enroll {account.name} --reason '...'"
     shape = {
         **account.jsonable(),
@@ -39,26 +41,29 @@ def whoami(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
         "trusted": known,
         "profile": workspace.profile,
         "roles": list(held),
+        "teams": list(inside),
         "alone": found.members.alone,
     }
     out.emit(
         shape,
         f"{account.name}  key {account.key_id[:16]}  uid {account.uid}  host {account.host}\n"
         f"{established}; the trust root {'lists' if known else 'does NOT list'} this key{mend}\n"
-        f"roles: {', '.join(held) or 'none'}",
+        f"roles: {', '.join(held) or 'none'}" + (f"\nteams: {', '.join(inside)}" if inside else ""),
     )
     return 0
 
 
 def role(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
     """``seal access role NAME ROLE...``."""
-    name = refs.check_name(args.name)
+    name = check_principal(args.name)
     held = [one for text in args.role for one in text.split(",") if one]
-    kind = "service" if args.service else "person"
+    kind = "team" if is_team(name) else "service" if args.service else "person"
     receipt = accessing.set_roles(workspace, name, held, args.reason, kind)
     for note in workspace.settle():
         out.note(note)
     said = f"{name} is {', '.join(held)}" if held else f"{name} is no longer a member"
+    if kind == "team" and not held:
+        said = f"{name} has no roles"
     shape = {"member": name, "kind": kind, "roles": sorted(held), "index": receipt.index}
     out.emit(shape, f"{said} (log entry {receipt.index})")
     return 0
