@@ -174,7 +174,7 @@ def set_team(workspace: Workspace, name: str, members: Sequence[str], reason: st
         if not members:
             _refuse_no_team(found, teams.PREFIX + name)
         require(workspace, "administer", [subject], reason=reason)
-        request = _signed(workspace, teams.ACTION, [subject], params, reason)
+        request = signed(workspace, teams.ACTION, [subject], params, reason)
         statement = teams.statement_of(request, _account(workspace), workspace.clock())
         return workspace.recorder.record(statement)
 

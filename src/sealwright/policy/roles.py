@@ -53,10 +53,11 @@ MAY_APPROVE = {
     "containment.release": _OTHERS,
     "access.destroy": _OTHERS,
     "access.egress": _OTHERS,
+    "supply.waive": _OTHERS,
 }
 """Whose approval counts for what people approve."""
 
-_OWN_RULES = frozenset({ACTION, teams.ACTION, "access.grant", "access.review"})
+_OWN_RULES = frozenset({ACTION, teams.ACTION, "access.grant", "access.review", "data.verify"})
 """Judged by what is asked for: see :meth:`Members.may_grant` and ``policy.reviews``."""
 
 

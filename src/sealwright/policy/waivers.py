@@ -20,6 +20,7 @@ from sealwright.core.records import Artifact, Json, Statement
 from sealwright.evidence import jcs
 from sealwright.evidence.history import History
 from sealwright.policy.approvals import Book, Request
+from sealwright.policy.roles import members_of
 
 ACTION = "supply.waive"
 LONGEST = timedelta(days=90)
@@ -107,7 +108,8 @@ def standing(history: History, book: Book, now: datetime, profile: str) -> Stand
         except BadInput as error:
             refused.append((request.digest, request.subjects[0].name, error.what))
             continue
-        tally = book.tally(request, [], None, before=history.size)
+        objection = members_of(history, book).objection(request.action)
+        tally = book.tally(request, [], None, before=history.size, objection=objection)
         why = _lacking(request, terms, ended, now)
         if not why and not tally.people and not (profile == "solo" and tally.self_approved):
             why = "nobody else approved it" if profile != "solo" else "nobody approved it"
