@@ -1,7 +1,7 @@
 """Access as the commands use it: asked before anything opens, kept in the log, refused by name.
 
-:func:`require` is what every command calls. The rest records members, grants and reviews, each
-signed by whoever decides, with their own key.
+:func:`require` is what every command calls. The rest gives and ends grants; members, teams and
+reviews are in ``app.memberships``.
 """
 
 from __future__ import annotations
@@ -16,15 +16,12 @@ from sealwright.app.wiring import Workspace
 from sealwright.core import clock, settings
 from sealwright.core.digest import Digest
 from sealwright.core.errors import BadInput, GateDenied
-from sealwright.core.records import Artifact, Decision, Json, Receipt
+from sealwright.core.records import Artifact, Decision, Json
 from sealwright.policy import (
     access,
     accessfacts,
     approvals,
-    containment,
     grants,
-    reviews,
-    roles,
     teams,
 )
 from sealwright.policy.access import Judgement
@@ -126,59 +123,6 @@ def whole_project(workspace: Workspace, name: str = "") -> Artifact:
     return Artifact(name or f"workspace:{workspace.id}", workspace.trust.fingerprint)
 
 
-# -- members ----------------------------------------------------------------------------------
-
-
-def set_roles(
-    workspace: Workspace, name: str, held: Sequence[str], reason: str, kind: str = "person"
-) -> Receipt:
-    """Make somebody a member, change their roles, or (no roles) let them go.
-
-    ``name`` may be ``team:NAME``. Signed with the present principal's own key, who must be an
-    owner. Raises: BadInput, GateDenied.
-    """
-    kind = "team" if teams.is_team(name) else kind
-    subject = containment.principal(name)
-    params = roles.asked(name, kind, held)
-    with workspace.lock():
-        members = ledger(workspace).members
-        _refuse_lesser(members.roles(workspace.principal.name), "decides about members")
-        kept = [m.name for m in members.present if "owner" in m.roles and m.name != name]
-        if kind == "team":
-            _refuse_no_team(members, name)
-        elif "owner" not in held and not kept:
-            raise BadInput("a workspace keeps an owner", hint="make somebody else an owner first")
-        require(workspace, "administer", [subject], reason=reason)
-        request = signed(workspace, roles.ACTION, [subject], params, reason)
-        statement = roles.statement_of(request, _account(workspace), workspace.clock())
-        return workspace.recorder.record(statement)
-
-
-def set_team(workspace: Workspace, name: str, members: Sequence[str], reason: str) -> Receipt:
-    """Say who is in a team from here on; nobody: there is no such team any more.
-
-    Signed with the present principal's own key, who must be an owner. Raises: BadInput,
-    GateDenied.
-    """
-    params = teams.asked(name, members)
-    subject = teams.subject_of(name)
-    with workspace.lock():
-        found = ledger(workspace).members
-        _refuse_lesser(found.roles(workspace.principal.name), "decides about teams")
-        if strangers := sorted(set(members) - {one.name for one in found.present}):
-            raise BadInput(
-                f"{strangers[0]} is no member",
-                why="a team is made of members of the workspace",
-                hint=f"an owner: seal access role {strangers[0]} ml-engineer --reason '...'",
-            )
-        if not members:
-            _refuse_no_team(found, teams.PREFIX + name)
-        require(workspace, "administer", [subject], reason=reason)
-        request = signed(workspace, teams.ACTION, [subject], params, reason)
-        statement = teams.statement_of(request, _account(workspace), workspace.clock())
-        return workspace.recorder.record(statement)
-
-
 # -- grants -----------------------------------------------------------------------------------
 
 
@@ -204,7 +148,7 @@ def ask_grant(workspace: Workspace, terms: Terms, subject: Artifact, reason: str
         else:
             kind = terms.resource
             if not found.members.may_grant(name, kind, found.history.size):
-                _refuse_lesser((), f"may grant {terms.resource}")
+                refuse_lesser((), f"may grant {terms.resource}")
             request = signed(workspace, grants.ACTION, [subject], terms.jsonable(), reason)
         return Asked(request, terms, answer(workspace, request))
 
@@ -222,7 +166,7 @@ def answer(workspace: Workspace, request: Request) -> Grant | None:
         people = grants.approved(request, found.book, found.members, now, found.history.size)
         if not people or not access.suffices(rules, grants.terms_of(request).action, len(people)):
             return None
-        statement = grants.statement_of(request, _account(workspace), now)
+        statement = grants.statement_of(request, account_of(workspace), now)
         workspace.recorder.record(statement)
         return ledger(workspace).grants.all.get(request.digest)
 
@@ -243,50 +187,11 @@ def end_grant(workspace: Workspace, text: str, outcome: str, reason: str) -> Dig
             raise BadInput("it was never granted", hint=f"seal access deny {text}")
         mine = name == request.requester.name or terms.principal in found.held_as(name)
         if not mine and not found.members.may_grant(name, terms.resource, found.history.size):
-            _refuse_lesser((), f"may end grants on {terms.resource}")
+            refuse_lesser((), f"may end grants on {terms.resource}")
         workspace.recorder.record(
-            grants.end(request.digest, outcome, _account(workspace), reason, workspace.clock())
+            grants.end(request.digest, outcome, account_of(workspace), reason, workspace.clock())
         )
         return request.digest
-
-
-# -- reviews ----------------------------------------------------------------------------------
-
-
-def certify(workspace: Workspace, item: reviews.Item, reason: str) -> Receipt:
-    """Sign that a permission is still needed. Raises: GateDenied (not yours to certify)."""
-    with workspace.lock():
-        found = ledger(workspace)
-        account = _account(workspace)
-        if problem := reviews.refusal(found.members, account, item.id, found.history.size):
-            raise GateDenied(
-                f"{item.id} cannot be certified by you",
-                why=problem,
-                rule="access.review",
-                hint="an owner or auditor: seal access review --certify " + item.id,
-            )
-        subject = _subject_of(item, found)
-        request = signed(workspace, reviews.ACTION, [subject], {"item": item.id}, reason)
-        statement = reviews.statement_of(
-            subject, "certified", request, account, reason, workspace.clock()
-        )
-        return workspace.recorder.record(statement)
-
-
-def withdraw(workspace: Workspace, item: reviews.Item, reason: str) -> Receipt:
-    """Take a permission away in a review: end the grant, or let the member go."""
-    with workspace.lock():
-        subject = _subject_of(item, ledger(workspace))
-        if item.kind == "grant":
-            end_grant(workspace, subject.digest, "revoked", reason)
-        elif item.kind == "team":
-            set_team(workspace, item.principal.removeprefix(teams.PREFIX), (), reason)
-        else:
-            set_roles(workspace, item.principal, (), reason)
-        statement = reviews.statement_of(
-            subject, "revoked", None, _account(workspace), reason, workspace.clock()
-        )
-        return workspace.recorder.record(statement)
 
 
 def until(text: str, now: datetime) -> tuple[str, int]:
@@ -333,7 +238,8 @@ def _wants_request(judgement: Judgement) -> bool:
     )
 
 
-def _account(workspace: Workspace) -> Account:
+def account_of(workspace: Workspace) -> Account:
+    """Who acts here, now."""
     return gating.context_of(workspace).account
 
 
@@ -345,7 +251,7 @@ def _asked(
     reason: str,
 ) -> Request:
     now = workspace.clock()
-    statement = approvals.ask(action, subjects, params, _account(workspace), reason, now)
+    statement = approvals.ask(action, subjects, params, account_of(workspace), reason, now)
     workspace.recorder.record(statement)
     return approvals.request_of(statement.predicate, workspace.log.size() - 1)
 
@@ -359,23 +265,15 @@ def signed(
 ) -> Request:
     """Ask, and sign what was asked with the asker's own key."""
     request = _asked(workspace, action, subjects, params, reason)
-    account = _account(workspace)
+    account = account_of(workspace)
     workspace.recorder.record(
         approvals.approve(request, workspace.signer, account, reason, workspace.clock())
     )
     return request
 
 
-def _subject_of(item: reviews.Item, found: Ledger) -> Artifact:
-    if item.kind == "role":
-        return containment.principal(item.principal)
-    if item.kind == "team":
-        return teams.subject_of(item.principal.removeprefix(teams.PREFIX))
-    (grant,) = [g for g in found.grants.all if grants.subject_of(g).name == item.id]
-    return grants.subject_of(grant)
-
-
-def _refuse_no_team(members: Members, name: str) -> None:
+def refuse_no_team(members: Members, name: str) -> None:
+    """Raises: BadInput where ``team:NAME`` has no members."""
     if not members.teams.members(name):
         team = name.removeprefix(teams.PREFIX)
         hint = f"seal access team add {team} MEMBER --reason '...'"
@@ -384,7 +282,7 @@ def _refuse_no_team(members: Members, name: str) -> None:
 
 def _refuse_stranger(found: Ledger, name: str) -> None:
     if teams.is_team(name):
-        _refuse_no_team(found.members, name)
+        refuse_no_team(found.members, name)
     elif not found.members.roles(name):
         raise BadInput(
             f"{name} is no member",
@@ -393,7 +291,8 @@ def _refuse_stranger(found: Ledger, name: str) -> None:
         )
 
 
-def _refuse_lesser(held: Sequence[str], what: str) -> None:
+def refuse_lesser(held: Sequence[str], what: str) -> None:
+    """Raises: GateDenied where no owner is among the roles."""
     if "owner" not in held:
         raise GateDenied(
             "your roles do not let you do that",

@@ -134,10 +134,9 @@ def accept(workspace: Workspace, envelope: bytes, args: argparse.Namespace, out:
 
 
 def _admit(workspace: Workspace, reason: str) -> Any:
-    from sealwright.app import accessing
 
     def admit(name: str, role: str, kind: str) -> None:
-        accessing.set_roles(workspace, name, [role], reason, kind)
+        memberships.set_roles(workspace, name, [role], reason, kind)
 
     return admit
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sealwright.app import accessing, gating
+from sealwright.app import accessing, gating, memberships
 from sealwright.app.cli.out import Out
 from sealwright.app.wiring import Workspace
 from sealwright.core import clock, refs
@@ -58,7 +58,7 @@ def role(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
     name = check_principal(args.name)
     held = [one for text in args.role for one in text.split(",") if one]
     kind = "team" if is_team(name) else "service" if args.service else "person"
-    receipt = accessing.set_roles(workspace, name, held, args.reason, kind)
+    receipt = memberships.set_roles(workspace, name, held, args.reason, kind)
     for note in workspace.settle():
         out.note(note)
     said = f"{name} is {', '.join(held)}" if held else f"{name} is no longer a member"
@@ -74,7 +74,7 @@ def review(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
     now = workspace.clock()
     if args.certify and args.revoke:
         raise BadInput("either --certify or --revoke")
-    for ID, act in ((args.certify, accessing.certify), (args.revoke, accessing.withdraw)):
+    for ID, act in ((args.certify, memberships.certify), (args.revoke, memberships.withdraw)):
         if ID:
             if not args.reason.strip():
                 raise BadInput("a review says why", hint="repeat it with --reason '...'")

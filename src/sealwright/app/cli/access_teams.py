@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from sealwright.app import accessing
+from sealwright.app import accessing, memberships
 from sealwright.app.cli.out import Out
 from sealwright.app.wiring import Workspace
 from sealwright.core.errors import BadInput
@@ -26,7 +26,7 @@ def run(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
         if args.does == "remove" and (strange := sorted(named - before)):
             raise BadInput(f"{strange[0]} is not in team:{name}", hint="seal access team list")
         after = before | named if args.does == "add" else before - named if named else set()
-        receipt = accessing.set_team(workspace, name, sorted(after), args.reason)
+        receipt = memberships.set_team(workspace, name, sorted(after), args.reason)
     for note in workspace.settle():
         out.note(note)
     said = f"team:{name} is {', '.join(sorted(after))}" if after else f"team:{name} is no more"
