@@ -134,6 +134,7 @@ def accept(workspace: Workspace, envelope: bytes, args: argparse.Namespace, out:
 
 
 def _admit(workspace: Workspace, reason: str) -> Any:
+    from sealwright.app import memberships
 
     def admit(name: str, role: str, kind: str) -> None:
         memberships.set_roles(workspace, name, [role], reason, kind)
