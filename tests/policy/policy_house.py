@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from sealwright.core import clock, predicates
 from sealwright.core.digest import of_bytes
 from sealwright.core.ports import Signer
@@ -15,9 +17,19 @@ from sealwright.evidence import statement as statements
 from sealwright.evidence import trust as trusts
 from sealwright.evidence.history import Head, History
 from sealwright.evidence.trust import Trust
-from sealwright.policy import activation, approvals, containment, gates, policyset, roles, teams
+from sealwright.policy import (
+    activation,
+    approvals,
+    containment,
+    gates,
+    policyset,
+    roles,
+    screened,
+    teams,
+)
 from sealwright.policy.context import Context, RoomFacts, Witnessed
 from sealwright.policy.principals import Account
+from sealwright.policy.screened import GroupLine, Move, Screening
 from sealwright.vault.signers import Ed25519Signer
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -33,6 +45,25 @@ def digest(name: str) -> str:
 
 def artifact(name: str) -> Artifact:
     return Artifact(name, digest(name))
+
+
+def group(version: Artifact, key: str = "pair:a=b", count: int = 14, **more: Any) -> GroupLine:
+    """A significant group of a version, with its own id."""
+    line = GroupLine(
+        **{
+            "id": "0" * 64,
+            "detector": "pairs",
+            "family": "value-pair",
+            "key": key,
+            "count": count,
+            "seen": count,
+            "expected": "3.1",
+            "p_value": "0.000001",
+            "carriers": screened.carriers_digest(range(count)),
+            **more,
+        }
+    )
+    return msgspec.structs.replace(line, id=screened.id_of(version.digest, line))
 
 
 class Person:
@@ -120,14 +151,82 @@ class House:
         self.approve(request, who)
         return self.add(kind.statement_of(request, who.account, self.now))
 
-    def data(self, name: str = "data:train@1", **more: Any) -> Artifact:
+    def data(self, name: str = "data:train@1", *, screened: bool = True, **more: Any) -> Artifact:
+        """A signed version; screened, with nothing found, unless that is said otherwise."""
         made = artifact(name)
         self.say(
             predicates.DATASET_VERSION,
             [made],
             **{"external": False, "inputs": [], "run": "", "stage": "", **more},
         )
+        if screened:
+            self.screen(made)
         return made
+
+    def screen(self, version: Artifact, *found: GroupLine, **more: Any) -> int:
+        """A screening of one version that found these groups."""
+        name, _, number = version.name.removeprefix("data:").partition("@")
+        said = Screening(
+            **{
+                "dataset": name,
+                "version": int(number),
+                "verdict": "found" if found else "nothing-found",
+                "why": "",
+                "records": 1000,
+                "unread": 0,
+                "alpha": "0.01",
+                "seed": 0,
+                "reduced": False,
+                "asked": digest("asked"),
+                "plan": digest("plan"),
+                "report": digest("report"),
+                "code": digest("code"),
+                "reference": "",
+                "detectors": (),
+                "groups": found,
+                "canaries": (),
+                "details": None,
+                "cpu_ms": 1,
+                "peak_bytes": 1,
+                "actor": "ann",
+                "time": clock.stamp(self.now),
+                **more,
+            }
+        )
+        return self.add(screened.statement_of(version, said))
+
+    def move(
+        self,
+        version: Artifact,
+        state: Any,
+        *groups: GroupLine,
+        by: Person | None = None,
+        **more: Any,
+    ) -> int:
+        """Groups of a version move out of quarantine, as whoever moves them says."""
+        who = (by or self.ann).account
+        name, _, number = version.name.removeprefix("data:").partition("@")
+        said = Move(
+            **{
+                "dataset": name,
+                "version": int(number),
+                "state": state,
+                "groups": tuple(one.id for one in groups),
+                "count": sum(one.count for one in groups),
+                "carriers": digest("carriers"),
+                "pattern": False,
+                "derived": "",
+                "request": "",
+                "actor": who.name,
+                "key_id": who.key_id,
+                "uid": who.uid,
+                "host": who.host,
+                "reason": "looked at it",
+                "time": clock.stamp(self.now),
+                **more,
+            }
+        )
+        return self.add(screened.moved(version, said))
 
     def train(
         self,

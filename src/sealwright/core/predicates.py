@@ -40,6 +40,8 @@ SPLITS = _OWN + "splits/v1"
 VERIFICATION = _OWN + "verification/v1"
 BOM = _OWN + "bom/v1"
 TEAM = _OWN + "team/v1"
+SCREENING = _OWN + "screening/v1"
+QUARANTINE = _OWN + "quarantine/v1"
 
 ALL = frozenset(
     {
@@ -80,5 +82,7 @@ ALL = frozenset(
         VERIFICATION,
         BOM,
         TEAM,
+        SCREENING,
+        QUARANTINE,
     }
 )

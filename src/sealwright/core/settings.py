@@ -14,11 +14,12 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from sealwright.core import refs, shape, watchsettings
+from sealwright.core import refs, screensettings, shape, watchsettings
 from sealwright.core.amounts import size_bytes as size_bytes
 from sealwright.core.amounts import span_s as span_s
 from sealwright.core.errors import BadInput, BadSettings
 from sealwright.core.reading import small_file
+from sealwright.core.screensettings import ScreeningSettings as ScreeningSettings
 from sealwright.core.sensitivity import Sensitivity
 from sealwright.core.shape import near
 from sealwright.core.watchsettings import WatchSettings as WatchSettings
@@ -32,13 +33,17 @@ _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[data.NAME]``: a dataset and where the script reads it."""
+    """``[data.NAME]``: a dataset and where the script reads it.
+
+    ``source`` is the column that says who or what a record came from.
+    """
 
     path: str
     label: str = ""
     key: str = ""
     reference: bool = False
     sensitivity: Sensitivity = ""
+    source: str = ""
 
 
 class SupplySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -165,6 +170,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keys: KeysSettings = KeysSettings()
     tls: TlsSettings = TlsSettings()
     watch: WatchSettings = WatchSettings()
+    screening: ScreeningSettings = ScreeningSettings()
     egress: dict[str, EgressSettings] = msgspec.field(default_factory=dict)
     zones: ZoneSettings = ZoneSettings()
     secrets: SecretSettings = SecretSettings()
@@ -234,6 +240,7 @@ def _semantics(settings: Settings) -> Iterator[str]:
     yield from watchsettings.problems(settings.watch)
     if not 1 <= settings.supply.advisories_days <= 3650:
         yield "$.supply.advisories_days: from 1 to 3650"
+    yield from screensettings.problems(settings.screening)
     if settings.keys.kms != "file" and not settings.keys.kms.startswith(("service:", "pkcs11:")):
         yield f"$.keys.kms: {settings.keys.kms!r} is not file, service:… or pkcs11:…"
     yield from _network(settings)

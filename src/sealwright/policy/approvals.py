@@ -41,6 +41,7 @@ ACTIONS = (
     "readmit",
     "policy.activate",
     "containment.release",
+    "quarantine.release",
     "access.grant",
     "access.member",
     "access.review",

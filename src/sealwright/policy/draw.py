@@ -10,11 +10,16 @@ import msgspec
 from sealwright.core import clock
 from sealwright.core.digest import Digest
 from sealwright.core.errors import BadInput
-from sealwright.core.predicates import DATASET_VERSION, DECISION, MODEL_VERSION
+from sealwright.core.predicates import (
+    DATASET_VERSION,
+    DECISION,
+    MODEL_VERSION,
+    SLSA_PROVENANCE,
+)
 from sealwright.core.records import Artifact
 from sealwright.core.sensitivity import grade
 from sealwright.evidence.history import History
-from sealwright.evidence.lineage import Graph
+from sealwright.evidence.lineage import Graph, inputs_of
 from sealwright.evidence.standing import Standing
 from sealwright.evidence.trust import Trust
 from sealwright.policy import datafacts, facts, runs
@@ -28,6 +33,7 @@ from sealwright.policy.policyset import PolicySet
 from sealwright.policy.principals import Account
 from sealwright.policy.roles import members_of
 from sealwright.policy.runs import Run, Step
+from sealwright.policy.screened import Screened
 
 _NOT_DATA = frozenset({"plan", "code", "config", "environment", "interpreter", "packages"})
 
@@ -65,6 +71,7 @@ def draw(
         **_request_facts(context, active, history.size),
         **_data_facts(data, digests, ledger),
         **_held_facts(context, digests, data, ledger),
+        **ledger.screened.facts(ledger.read_by_runs(gate, digests, data)),
         **_run_facts(gate, context, made),
         **_approval_facts(tally),
         **ledger.about_data(gate, data, made),
@@ -89,6 +96,10 @@ class _Read:
         self.timeline: Timeline = timeline(history, self.book)
         self.holds = Holds(history, self.book, self.timeline)
         self.standing = Standing(history, self.graph)
+        self.screened = Screened(history, self.book, self.timeline)
+        self.given = frozenset(
+            used.digest for entry in history.of_type(SLSA_PROVENANCE) for used in inputs_of(entry)
+        )
         self.versions = {
             subject.digest: entry
             for entry in history.of_type(DATASET_VERSION)
@@ -132,6 +143,8 @@ class _Ledger:
         self.timeline = read.timeline
         self.holds = read.holds
         self.standing = read.standing
+        self.screened = read.screened
+        self.given = read.given
         self.revoked = self.standing.revoked.keys()
         self.versions = read.versions
         self.sensitivity = read.sensitivity
@@ -148,6 +161,14 @@ class _Ledger:
         if gate == "train":
             found.update({s.digest: s for s in subjects if s.name not in _NOT_DATA})
         return list(found.values())
+
+    def read_by_runs(
+        self, gate: Gate, digests: Sequence[Digest], data: Sequence[Artifact]
+    ) -> list[Digest]:
+        """Of ``data``, what a run was given or, at ``train``, is about to be given."""
+        if gate == "train":
+            return [a.digest for a in data if a.digest in set(digests)]
+        return [a.digest for a in data if a.digest in self.given]
 
     def _data(self, artifact: Artifact) -> bool:
         return artifact.name.startswith("data:") or artifact.digest in self.versions
