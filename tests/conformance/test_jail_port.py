@@ -24,7 +24,7 @@ import numpy
 read = {p: pathlib.Path(p).read_bytes().decode() for p in sys.argv[1:]}
 pathlib.Path("out/deep").mkdir(parents=True)
 pathlib.Path("out/deep/read.json").write_text(json.dumps(read))
-print("half way", flush=True)
+print("progress 1 2 half way", file=sys.stderr, flush=True)
 print("done", file=sys.stderr)
 """,
     "escape": """
@@ -109,7 +109,7 @@ def test_a_module_reads_its_inputs_and_what_it_writes_comes_out(jailed):
     assert list(done.outputs) == ["out/deep/read.json"]
     assert json.loads(done.outputs["out/deep/read.json"]) == {"a.txt": "one", "below/b.txt": "two"}
     assert done.said.strip() == "done"
-    assert heard == ["half way"]
+    assert heard == ["1 2 half way"]
 
 
 def test_nothing_of_the_workspace_is_within_reach(jail, tmp_path):

@@ -184,6 +184,7 @@ class House:
                 "reference": "",
                 "detectors": (),
                 "groups": found,
+                "facts": (),
                 "canaries": (),
                 "details": None,
                 "cpu_ms": 1,

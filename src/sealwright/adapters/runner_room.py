@@ -25,12 +25,14 @@ from sealwright.train.spec import MIB, Channel, Limits, RoomInput, RoomSpec
 INSIDE = Path("/jail")
 _FILES_AT_MOST = 10_000
 _SAID_BYTES = 8192
+_LINE_BYTES = 200
+_PROGRESS = b"progress "
 _SHOWN_CHARACTERS = 600
 _PROCESSES = 256
 _READABLE = frozenset({"\n", "\t"})
 
 Listener = Callable[[str], None]
-"""Gets what the module prints on stdout, a line at a time: untrusted text."""
+"""Gets the rest of each line that begins with ``progress``: untrusted text."""
 
 _ENDINGS: dict[str, tuple[str, str, str]] = {
     "timeout": ("jail.timeout", "ran over its time", "give it longer, or less to read"),
@@ -127,25 +129,26 @@ class RoomJail:
 
 
 class _Ears:
-    """Keeps the end of stderr, and hands stdout on by lines."""
+    """Keeps the end of what was said, but for lines of progress, which are handed on."""
 
     def __init__(self, heard: Listener | None) -> None:
         self._heard = heard
         self._tail = b""
-        self._line = b""
+        self._lines: dict[Channel, bytes] = {"stdout": b"", "stderr": b""}
 
     def __call__(self, channel: Channel, data: bytes) -> None:
-        if channel == "stderr":
-            self._tail = (self._tail + data)[-_SAID_BYTES:]
-        elif self._heard is not None:
-            *lines, self._line = (self._line + data)[-_SAID_BYTES:].split(b"\n")
-            for line in lines:
-                self._heard(_readable(line))
+        *lines, rest = (self._lines[channel] + data).split(b"\n")
+        self._lines[channel] = rest[-_SAID_BYTES:]
+        for line in lines:
+            if not line.startswith(_PROGRESS):
+                self._tail = (self._tail + line + b"\n")[-_SAID_BYTES:]
+            elif self._heard is not None:
+                self._heard(_readable(line.removeprefix(_PROGRESS)[:_LINE_BYTES]))
 
     @property
     def said(self) -> str:
-        """The end of stderr without anything that steers a terminal."""
-        return _readable(self._tail)
+        """The end of it without anything that steers a terminal."""
+        return _readable((self._tail + b"".join(self._lines.values()))[-_SAID_BYTES:])
 
 
 def _readable(data: bytes) -> str:

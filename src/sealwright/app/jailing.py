@@ -11,7 +11,7 @@ from sealwright.core.settings import Isolation
 
 
 def jail_of(state_dir: Path, walls: Isolation, heard: Callable[[str], None] | None = None) -> Jail:
-    """The room's walls around a module; ``heard`` gets each line that it prints.
+    """The room's walls around a module; ``heard`` gets how far it says it is.
 
     A workspace whose scripts run without a room still opens such files in one, or not at all.
     """

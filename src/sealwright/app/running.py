@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import msgspec
 
 from sealwright.app import accessing, datarules, leaving
+from sealwright.app import accessing, leaving, screening
 from sealwright.app.datasets import memory_of
 from sealwright.app.gating import WorkspaceGate
 from sealwright.app.pastruns import earlier_outputs, usages
 from sealwright.app.runidentity import WatchedStore, identity_of
+from sealwright.app.screening import Looked
 from sealwright.app.wiring import Workspace
 from sealwright.core import predicates, refs, settings
 from sealwright.core.errors import BadInput, GateDenied, Refused
 from sealwright.core.locking import exclusive, is_held
+from sealwright.core.ports import Progress
 from sealwright.core.records import Artifact, Json
 from sealwright.core.refs import Ref
 from sealwright.core.settings import Gpu, Isolation
 from sealwright.evidence.history import History
 from sealwright.intake.manifest import FileRecord
+from sealwright.intake.streams import Silent
 from sealwright.intake.verify import lies_unchanged
 from sealwright.intake.versions import Dataset, Datasets
 from sealwright.pipeline import engine
@@ -42,6 +46,16 @@ class Ran(msgspec.Struct, frozen=True):
     done: Done
     made: Made
     warnings: tuple[str, ...]
+    looked: tuple[Looked, ...] = ()
+
+
+Watcher = Callable[[str], AbstractContextManager[Progress]]
+"""Shows how far the screening of a version is."""
+
+
+def unwatched(label: str) -> AbstractContextManager[Progress]:
+    """Nobody looks."""
+    return nullcontext(Silent())
 
 
 def around(
@@ -125,9 +139,12 @@ def execute(
     listener: Listener,
     reason: str,
     purpose: str = "",
+    watcher: Watcher = unwatched,
+    told: Callable[[Looked], None] = lambda looked: None,
 ) -> Ran:
     """Walk one stage; its outputs are still in the room. Raises: GateDenied, StageFailed, …"""
     refuse_without_access(workspace, prepared, reason, purpose)
+    looked = _screened(workspace, prepared, watcher, told)
     gate = WorkspaceGate(workspace, reason, room_facts(prepared.around))
     data = datarules.before_run(workspace, prepared.datasets)
     gate.warnings += data.lines
@@ -152,9 +169,25 @@ def execute(
             done = engine.execute(job, msgspec.structs.replace(ports(workspace, gate), store=store))
         except GateDenied as denied:
             raise data.explain(denied) from None
+            raise screening.explained(workspace, denied, looked) from None
     if stage.made is None:
         raise Refused("the stage says it succeeded and made nothing", rule="run.failed")
-    return Ran(prepared, done, stage.made, tuple(gate.warnings))
+    return Ran(prepared, done, stage.made, tuple(gate.warnings), looked)
+
+
+def _screened(
+    workspace: Workspace,
+    prepared: Prepared,
+    watcher: Watcher,
+    told: Callable[[Looked], None],
+) -> tuple[Looked, ...]:
+    """Look at every version the stage is about to read. Raises: VerifyError, BadInput."""
+    looked = []
+    for dataset in prepared.datasets:
+        with watcher(f"screening {dataset.ref}") as progress:
+            looked.append(screening.look(workspace, dataset, progress))
+        told(looked[-1])
+    return tuple(looked)
 
 
 def refuse_without_access(

@@ -69,6 +69,14 @@ class GroupLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     carriers: Digest
 
 
+class FactLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Something true of the whole version, by its rule; the words are in the details."""
+
+    detector: str
+    rule: str
+    severity: str
+
+
 class Planted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How often ``count`` planted records were found."""
 
@@ -106,6 +114,7 @@ class Screening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reference: str
     detectors: tuple[DetectorLine, ...]
     groups: tuple[GroupLine, ...]
+    facts: tuple[FactLine, ...]
     canaries: tuple[SeenLine, ...]
     details: StoredFile | None
     cpu_ms: int

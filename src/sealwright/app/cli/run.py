@@ -100,7 +100,7 @@ def _with_network(stage: Any, flag: str) -> Any:
 def _stage(
     workspace: Workspace, spec: Any, args: argparse.Namespace, out: Out
 ) -> tuple[Ran, Released]:
-    from sealwright.app import releasing, running
+    from sealwright.app import releasing, running, screenwords
     from sealwright.pipeline import engine
 
     for ended in running.sweep(workspace):
@@ -111,7 +111,15 @@ def _stage(
         prepared = running.prepare(workspace, spec, run_id, where, args.reason)
         _announce(prepared, out)
         started = time.monotonic()
-        ran = running.execute(workspace, prepared, _listener(out), args.reason, args.purpose)
+        ran = running.execute(
+            workspace,
+            prepared,
+            _listener(out),
+            args.reason,
+            args.purpose,
+            out.progress,
+            lambda looked: out.note(f"seal: {screenwords.line(looked)}"),
+        )
         with ran.made.room:
             released = releasing.release(workspace, ran, args.reason)
         out.note(f"seal: {spec.name} ended well after {time.monotonic() - started:.1f} s")
@@ -173,6 +181,10 @@ def _json(ran: Ran, released: Released) -> dict[str, Any]:
         if released.model
         else None,
         "datasets": [{"ref": one.ref, "digest": one.digest} for one in released.datasets],
+        "screened": [
+            {"ref": one.dataset.ref, "verdict": one.said.verdict, "entry": one.entry}
+            for one in ran.looked
+        ],
         "findings": [{"rule": x.rule, "message": x.message} for x in ran.made.room.findings],
         "usage": {"wall_ms": usage.wall_ms, "cpu_ms": usage.cpu_ms},
         "warnings": list(dict.fromkeys((*ran.warnings, *released.warnings))),
