@@ -264,3 +264,15 @@ def test_no_version_at_all_is_no_version_unscreened() -> None:
         "unscreened": 0,
     }
     assert standing(house).facts([artifact("data:x@1").digest])["unscreened"] == 1
+
+
+def test_a_model_of_the_cut_version_is_not_held_by_what_an_older_run_read() -> None:
+    house = House("team")
+    data = house.data(screened=False)
+    found = group(data)
+    house.screen(data, found)
+    house.train(data, run="r0")
+    house.move(data, "rejected", found, derived="data:train@2")
+    clean = house.data("data:train@2", inputs=[{"name": data.name, "digest": data.digest}])
+    model = house.register(house.train(clean, run="r1"))
+    assert "poison.open" not in house.decide("promote", [model]).decision.failed

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from sealwright.app import accessing, datarules, leaving
-from sealwright.app import accessing, leaving, screening
+from sealwright.app import accessing, datarules, leaving, screening
 from sealwright.app.datasets import memory_of
 from sealwright.app.gating import WorkspaceGate
 from sealwright.app.pastruns import earlier_outputs, usages
@@ -168,8 +167,7 @@ def execute(
         try:
             done = engine.execute(job, msgspec.structs.replace(ports(workspace, gate), store=store))
         except GateDenied as denied:
-            raise data.explain(denied) from None
-            raise screening.explained(workspace, denied, looked) from None
+            raise screening.explained(workspace, data.explain(denied), looked) from None
     if stage.made is None:
         raise Refused("the stage says it succeeded and made nothing", rule="run.failed")
     return Ran(prepared, done, stage.made, tuple(gate.warnings), looked)

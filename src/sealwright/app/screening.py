@@ -71,7 +71,6 @@ def look(
         seed=wanted.seed,
         reduced=wanted.enabled and wanted.reduced,
         actor=workspace.principal.name,
-        time=clock.stamp(workspace.clock()),
     )
     if not wanted.enabled:
         off = msgspec.structs.replace(blank, verdict="unscreened", why=OFF)
@@ -248,6 +247,7 @@ def _record(
     workspace: Workspace, dataset: Dataset, said: Screening, details: Details | None
 ) -> Looked:
     """One statement, and the quarantine of what was found and not released before."""
+    said = msgspec.structs.replace(said, time=clock.stamp(workspace.clock()))
     if details is not None:
         kept = screendetails.put(workspace.store, dataset.scope, details)
         said = msgspec.structs.replace(said, details=kept)

@@ -50,7 +50,6 @@ def blank(
     seed: int,
     reduced: bool,
     actor: str,
-    time: str,
 ) -> Screening:
     """A screening that says nothing yet; its verdict is that nobody looked."""
     return Screening(
@@ -76,7 +75,7 @@ def blank(
         cpu_ms=0,
         peak_bytes=0,
         actor=actor,
-        time=time,
+        time="",
     )
 
 

@@ -97,3 +97,8 @@ def short(p_value: str) -> str:
 def count(number: int, noun: str) -> str:
     """``1 record``, ``2,000 records``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def plain(text: str) -> str:
+    """``text`` without what steers a terminal or turns writing round."""
+    return "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)

@@ -27,18 +27,18 @@ _TEXT_BYTES = 1 << 20
 
 
 def write_table(memory: Memory, project: Path, file: FileRecord, sink: BinaryIO) -> None:
-    """One file's rows as a stream of its own, with :data:`FILE_COLUMN` saying which file it is.
+    """One file's rows as a stream of its own. Where the version has several files, the column
+    :data:`FILE_COLUMN` says which one this is.
 
     Raises: BadInput (a column of that name), VerifyError, Refused (shredded).
     """
     one = _alone(memory, file)
-    name = memory.manifest.relative(file.path)
+    told = memory.manifest.relative(file.path) if len(memory.manifest.files) > 1 else ""
     writer: pa.RecordBatchStreamWriter | None = None
     for batch in batches(one, project, Shown()):
         if FILE_COLUMN in batch.schema.names:
             raise BadInput(f"a column is called {FILE_COLUMN}", hint="call it something else")
-        known = pa.array([name] * batch.num_rows, pa.string())
-        wide = batch.append_column(FILE_COLUMN, known)
+        wide = _with_file(batch, told) if told else batch
         if writer is None:
             writer = pa.ipc.new_stream(sink, wide.schema)
         writer.write_batch(wide)
@@ -117,9 +117,12 @@ def _numbered(memory: Memory, project: Path) -> Iterator[tuple[int, pa.RecordBat
     for file in memory.manifest.files:
         name = memory.manifest.relative(file.path)
         for batch in batches(_alone(memory, file), project, Shown()):
-            known = pa.array([name] * batch.num_rows, pa.string())
-            yield first, batch.append_column(FILE_COLUMN, known)
+            yield first, _with_file(batch, name)
             first += batch.num_rows
+
+
+def _with_file(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
+    return batch.append_column(FILE_COLUMN, pa.array([name] * batch.num_rows, pa.string()))
 
 
 def _alone(memory: Memory, file: FileRecord) -> Memory:

@@ -10,12 +10,7 @@ import msgspec
 from sealwright.core import clock
 from sealwright.core.digest import Digest
 from sealwright.core.errors import BadInput
-from sealwright.core.predicates import (
-    DATASET_VERSION,
-    DECISION,
-    MODEL_VERSION,
-    SLSA_PROVENANCE,
-)
+from sealwright.core.predicates import DATASET_VERSION, DECISION, MODEL_VERSION
 from sealwright.core.records import Artifact
 from sealwright.core.sensitivity import grade
 from sealwright.evidence.history import History
@@ -71,7 +66,7 @@ def draw(
         **_request_facts(context, active, history.size),
         **_data_facts(data, digests, ledger),
         **_held_facts(context, digests, data, ledger),
-        **ledger.screened.facts(ledger.read_by_runs(gate, digests, data)),
+        **ledger.screened.facts(ledger.read_by_runs(gate, subjects, data, made)),
         **_run_facts(gate, context, made),
         **_approval_facts(tally),
         **ledger.about_data(gate, data, made),
@@ -97,9 +92,6 @@ class _Read:
         self.holds = Holds(history, self.book, self.timeline)
         self.standing = Standing(history, self.graph)
         self.screened = Screened(history, self.book, self.timeline)
-        self.given = frozenset(
-            used.digest for entry in history.of_type(SLSA_PROVENANCE) for used in inputs_of(entry)
-        )
         self.versions = {
             subject.digest: entry
             for entry in history.of_type(DATASET_VERSION)
@@ -144,7 +136,6 @@ class _Ledger:
         self.holds = read.holds
         self.standing = read.standing
         self.screened = read.screened
-        self.given = read.given
         self.revoked = self.standing.revoked.keys()
         self.versions = read.versions
         self.sensitivity = read.sensitivity
@@ -163,12 +154,18 @@ class _Ledger:
         return list(found.values())
 
     def read_by_runs(
-        self, gate: Gate, digests: Sequence[Digest], data: Sequence[Artifact]
+        self,
+        gate: Gate,
+        subjects: Sequence[Artifact],
+        data: Sequence[Artifact],
+        made: Sequence[Run],
     ) -> list[Digest]:
-        """Of ``data``, what a run was given or, at ``train``, is about to be given."""
-        if gate == "train":
-            return [a.digest for a in data if a.digest in set(digests)]
-        return [a.digest for a in data if a.digest in self.given]
+        """Of ``data``, what the runs behind the subjects read or, at ``train``, one will."""
+        read = {subject.digest for subject in subjects} if gate == "train" else set()
+        for run in made:
+            if run.index >= 0:
+                read |= {used.digest for used in inputs_of(self.history.entries[run.index])}
+        return [a.digest for a in data if a.digest in read]
 
     def _data(self, artifact: Artifact) -> bool:
         return artifact.name.startswith("data:") or artifact.digest in self.versions

@@ -309,7 +309,7 @@ def carriers_digest(records: Sequence[int]) -> Digest:
 
 def artifact_of(group: Digest) -> Artifact:
     """A group as requests name it."""
-    return Artifact(f"quarantine:{group}", group, MEDIA_TYPE)
+    return Artifact(f"quarantine:{group[:12]}", group, MEDIA_TYPE)
 
 
 def statement_of(version: Artifact, said: Screening) -> Statement:

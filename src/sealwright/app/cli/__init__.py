@@ -18,7 +18,7 @@ COMMANDS: dict[str, str] = {
     "demo": "seal a real pipeline, then attack it, in under a minute",
     "init": "find the train script and data; write seal.toml, policies and keys",
     "doctor": "what this machine has, what it lacks, and the line that mends it",
-    "data": "add, list, verify, compare and prove datasets",
+    "data": "add, list, verify, screen, compare and prove datasets",
     "run": "run a training command in the sealed room",
     "reproduce": "run a past run again and compare what comes out",
     "verify": "check a dataset, a model, a run or an exported bundle",

@@ -1,9 +1,10 @@
-"""Datasets: add, list, show, verify, log, diff, prove, read, shred, revoke, and their rules.
+"""Datasets: add, list, show, verify, diff, prove, read, check, shred, revoke, and their rules.
 
 seal data add data/train.parquet --name train --label label --reason "first delivery"
 seal data add /mnt/big --name big --reference      signs in place, copies nothing
 seal data prove train@1 --row 41 --out row41.json  one record, shown to be in the version
 seal data read train@1 --purpose audit --out a.csv rows and columns that your roles may see
+seal data check train@2 --html found.html          what does not belong, before it trains
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sealwright.app.cli import data_contract, data_shred, data_splits, revoking
+from sealwright.app.cli import data_contract, data_screen, data_shred, data_splits, revoking
 from sealwright.app.cli.out import Out
 from sealwright.core.sensitivity import NAMED
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from sealwright.app.wiring import Workspace
     from sealwright.intake.add import Added, AddRequest
 
-HELP = "add, list, verify, compare, prove and read datasets"
+HELP = "add, list, verify, screen, compare, prove and read datasets"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +49,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     data_splits.arguments(verbs.add_parser("splits", help="whether training and test are apart"))
     data_splits.arguments_vouch(verbs.add_parser("vouch", help="sign that you looked a set over"))
     _configure_add(verbs.add_parser("refresh", help="a newer held-out set, shown to be apart"))
+    shown = verbs.add_parser("check", help="look for poisoned records; show what was found")
+    data_screen.check_arguments(shown)
+    shown = verbs.add_parser("quarantine", help="records that are held back, and how they leave")
+    data_screen.quarantine_arguments(shown)
     data_shred.arguments(verbs.add_parser("shred", help="destroy what only one version needs"))
     shown = verbs.add_parser("revoke", help="withdraw a version; what was made of it is blocked")
     revoking.arguments(shown)
@@ -75,6 +80,8 @@ def run(args: argparse.Namespace, out: Out) -> int:
         "splits": data_splits.run,
         "vouch": data_splits.vouch,
         "refresh": _add,
+        "check": data_screen.check,
+        "quarantine": data_screen.quarantine,
         "shred": data_shred.run,
         "revoke": _revoke,
     }
