@@ -57,7 +57,7 @@ small{color:var(--dim)}
 table{border-collapse:collapse;width:100%;font-size:.88rem}
 td,th{text-align:left;padding:.35rem .6rem .35rem 0;border-bottom:1px solid var(--line);
 vertical-align:top}
-th{color:var(--dim);font-weight:400}td.n{text-align:right;font-variant-numeric:tabular-nums}
+th{color:var(--dim);font-weight:400}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;padding-right:1.5rem}
 section{margin:2rem 0 3rem}h3{font-size:.95rem;margin:1.8rem 0 .5rem}
 """
 
@@ -86,7 +86,7 @@ def _version(looked: Looked, held: tuple[Held, ...], details: Details | None) ->
     none = "" if held else f"<p>{_text(_nothing(looked))}</p>"
     return (
         f"<section><h1>{_text(dataset.ref)} <span class='tag {said.verdict}'>{verdict}</span></h1>"
-        f"<p class=lead>{said.records:,} records, {len(said.detectors)} detectors, together wrong"
+        f"<p class=lead>{said.records:,} records, {screenwords.count(len(said.detectors), 'detector')}, together wrong"
         f" about data with nothing in it at most {float(said.alpha):.1%} of the time. Log entry"
         f" {looked.entry}, {_text(said.time)}.</p>{why}{none}{groups}"
         f"{_seen(said.canaries)}{_rest(details)}{_detectors(looked)}</section>"
@@ -165,7 +165,7 @@ def _seen(canaries: Sequence[SeenLine]) -> str:
     )
     return (
         "<h3>What would have been seen</h3><table><tr><th>trigger family</th>"
-        f"<th>from so many records</th><th>planted in a copy, and found</th></tr>{rows}</table>"
+        f"<th class=n>from so many records</th><th>planted in a copy, and found</th></tr>{rows}</table>"
     )
 
 
@@ -202,8 +202,8 @@ def _detectors(looked: Looked) -> str:
     if not rows:
         return ""
     return (
-        "<h3>Who looked</h3><table><tr><th>detector</th><th></th><th>patterns tried</th>"
-        f"<th>groups</th></tr>{rows}</table>"
+        "<h3>Who looked</h3><table><tr><th>detector</th><th></th><th class=n>patterns tried</th>"
+        f"<th class=n>groups</th></tr>{rows}</table>"
     )
 
 

@@ -137,7 +137,7 @@ def _text(one: _Checked, out: Out) -> str:
     seconds = f", {said.cpu_ms / 1000:.1f} CPU-s" if said.cpu_ms else ""
     lines = [
         f"{out.paint(said.verdict.replace('-', ' '), colour)}  {ref}"
-        f"  {said.records:,} records, {len(said.detectors)} detectors, alpha {said.alpha}{seconds}"
+        f"  {said.records:,} records, {screenwords.count(len(said.detectors), 'detector')}, alpha {said.alpha}{seconds}"
     ]
     if said.why:
         lines.append(f"  why       {said.why}")
