@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sealwright.app.wiring import Workspace
 
 OFF = "screening.off"
+_RULES = ("poison.", "screening.", "data.unscreened")
 _BYTES_PER_BYTE = 8  # what a byte of data may take in the worker, beside screening.memory
 
 
@@ -95,7 +96,9 @@ def last_look(workspace: Workspace, dataset: Dataset, known: Screened | None = N
 
 
 def explained(workspace: Workspace, denied: GateDenied, looked: Sequence[Looked]) -> GateDenied:
-    """The same refusal, saying which groups and which failures stand behind it."""
+    """The same refusal, saying which groups and which failures stand behind it, if any do."""
+    if not any(rule.startswith(_RULES) for rule in denied.rule.split(", ")):
+        return denied
     known = standing(workspace)
     lines = [
         line

@@ -83,10 +83,11 @@ def _version(looked: Looked, held: tuple[Held, ...], details: Details | None) ->
         _group(one, details.group(one.line.id) if details else None, details) for one in held
     )
     why = f"<p>{_text(said.why)}</p>" if said.why else ""
+    looked_by = screenwords.count(len(said.detectors), "detector")
     none = "" if held else f"<p>{_text(_nothing(looked))}</p>"
     return (
         f"<section><h1>{_text(dataset.ref)} <span class='tag {said.verdict}'>{verdict}</span></h1>"
-        f"<p class=lead>{said.records:,} records, {screenwords.count(len(said.detectors), 'detector')}, together wrong"
+        f"<p class=lead>{said.records:,} records, {looked_by}, together wrong"
         f" about data with nothing in it at most {float(said.alpha):.1%} of the time. Log entry"
         f" {looked.entry}, {_text(said.time)}.</p>{why}{none}{groups}"
         f"{_seen(said.canaries)}{_rest(details)}{_detectors(looked)}</section>"
@@ -165,7 +166,8 @@ def _seen(canaries: Sequence[SeenLine]) -> str:
     )
     return (
         "<h3>What would have been seen</h3><table><tr><th>trigger family</th>"
-        f"<th class=n>from so many records</th><th>planted in a copy, and found</th></tr>{rows}</table>"
+        f"<th class=n>from so many records</th><th>planted in a copy, and found</th></tr>"
+        f"{rows}</table>"
     )
 
 

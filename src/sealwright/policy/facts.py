@@ -177,7 +177,8 @@ ROWS: tuple[Row, ...] = (
         "screening_failed",
         "Long",
         "ledger",
-        "dataset versions that runs read whose screening failed, a detector of it, or reading its statement",
+        "dataset versions that runs read whose screening failed, a detector of it, or reading its"
+        " statement",
         NEVER,
     ),
     Row(
@@ -220,7 +221,9 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("subjects", "Long", "request", "artifacts the decision is about", 0),
     Row("unisolated", "Bool", _BOTH, "a run had no room around it, or none that is known", True),
-    Row("unscreened", "Long", "ledger", "dataset versions that runs read and nobody screened", NEVER),
+    Row(
+        "unscreened", "Long", "ledger", "dataset versions that runs read and nobody screened", NEVER
+    ),
     Row(
         "validation_age_s",
         "Long",

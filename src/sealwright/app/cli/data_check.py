@@ -135,9 +135,10 @@ def _text(one: _Checked, out: Out) -> str:
     said, ref = one.looked.said, one.looked.dataset.ref
     colour = {"found": "red", "failed": "red", "unscreened": "yellow"}.get(said.verdict, "green")
     seconds = f", {said.cpu_ms / 1000:.1f} CPU-s" if said.cpu_ms else ""
+    looked = screenwords.count(len(said.detectors), "detector")
     lines = [
         f"{out.paint(said.verdict.replace('-', ' '), colour)}  {ref}"
-        f"  {said.records:,} records, {screenwords.count(len(said.detectors), 'detector')}, alpha {said.alpha}{seconds}"
+        f"  {said.records:,} records, {looked}, alpha {said.alpha}{seconds}"
     ]
     if said.why:
         lines.append(f"  why       {said.why}")
