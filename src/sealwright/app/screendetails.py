@@ -104,6 +104,18 @@ def load(store: Store, scope: str, version: Digest, said: Screening) -> Details 
     return found
 
 
+def unquoted(details: Details) -> Details:
+    """The same without anything that may be a record's value: numbers and sources stay."""
+    groups = tuple(
+        msgspec.structs.replace(one, pattern="", label="", lines=(), picture="")
+        for one in details.groups
+    )
+    ranks = tuple(msgspec.structs.replace(one, why="", suggest="") for one in details.ranks)
+    return msgspec.structs.replace(
+        details, groups=groups, ranks=ranks, facts=(), errors=(), notes=(), pictures={}
+    )
+
+
 def pictures(found: Mapping[str, bytes], named: Sequence[str]) -> dict[str, bytes]:
     """The PNG files that a report names, as far as they are small and look like one.
 

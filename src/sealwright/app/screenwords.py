@@ -47,10 +47,14 @@ def would_see(said: Screening) -> str:
     return words + (f"; {', '.join(missed)} not at any count tried" if missed else "")
 
 
-def group(one: GroupLine, detail: GroupDetail | None) -> str:
-    """One group in a line: how many, of which label, how many were to be expected, from where."""
-    what = detail.pattern if detail and detail.pattern else one.key
-    label = f" labelled {detail.label!r}" if detail and detail.label else ""
+def group(one: GroupLine, detail: GroupDetail | None, *, quote: bool = True) -> str:
+    """One group in a line: how many, of which label, how many were to be expected, from where.
+
+    Not to ``quote`` leaves out what may be a record's value, all but the names of sources.
+    """
+    shown = detail if quote else None
+    what = shown.pattern if shown and shown.pattern else one.key
+    label = f" labelled {shown.label!r}" if shown and shown.label else " of one label"
     words = (
         f"{count(one.count, 'record')} with {what}: {one.seen:,}{label},"
         f" {one.expected.split('.')[0]} expected, p {short(one.p_value)} ({one.detector})"
@@ -79,7 +83,8 @@ def why_held(looked: Looked, held: Sequence[Held], details: Details | None) -> I
     still = [one for one in held if one.open]
     for one in still[:_MOST_HELD]:
         detail = details.group(one.line.id) if details else None
-        yield f"{looked.dataset.ref}, {one.line.id[:12]}, {one.state}: {group(one.line, detail)}"
+        head = f"{looked.dataset.ref}, {one.line.id[:12]}, {one.state}:"
+        yield f"{head} {group(one.line, detail, quote=False)}"
     if len(still) > _MOST_HELD:
         yield f"and {len(still) - _MOST_HELD} more groups of {looked.dataset.ref}"
     if looked.said.verdict in ("failed", "unscreened"):

@@ -68,7 +68,7 @@ def _version(
     needed = frozenset[str]().union(*(datasets.segments(each) for each in living))
     announced = _announced(ws.history(), dataset)
     try:
-        own = datasets.segments(dataset) - needed
+        own = (datasets.segments(dataset) | _found(ws.history(), dataset)) - needed
         kept = len(datasets.segments(dataset) & needed)
     except Refused as error:
         if announced is None or error.rule not in _GONE:
@@ -134,6 +134,17 @@ def _record(
             },
         )
     )
+
+
+def _found(history: History, dataset: Dataset) -> frozenset[str]:
+    """What screenings kept of the version: it quotes its records."""
+    kept: set[str] = set()
+    for entry in history.about(dataset.digest):
+        details = entry.statement.predicate.get("details")
+        if entry.statement.predicate_type == p.SCREENING and isinstance(details, dict):
+            segments = details.get("segments")
+            kept.update(map(str, segments) if isinstance(segments, list) else ())
+    return frozenset(kept)
 
 
 def _shredded(history: History, version: digest.Digest) -> bool:

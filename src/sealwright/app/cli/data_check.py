@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from sealwright.app import accessing, screening, screenwords
+from sealwright.app import accessing, screendetails, screening, screenwords
 from sealwright.app.cli.out import Out
 from sealwright.app.screendetails import Details
 from sealwright.app.screenwords import Looked
 from sealwright.app.wiring import Workspace
-from sealwright.core.errors import Refused
+from sealwright.core.errors import GateDenied, Refused
 from sealwright.intake.versions import Dataset, Datasets
 from sealwright.policy.screened import Held
 
@@ -57,24 +57,43 @@ class _Checked:
 
 
 def _check(workspace: Workspace, dataset: Dataset, args: argparse.Namespace, out: Out) -> _Checked:
-    """Patterns quote records, so this is a read like any other."""
-    accessing.require(
-        workspace,
-        "view",
-        [dataset.artifact],
-        purpose=args.purpose,
-        size_bytes=dataset.size_bytes,
-        reason=args.reason,
-    )
+    """Counts are for every member; what quotes records is for who may read them."""
+    accessing.require(workspace, "inspect", [dataset.artifact], size_bytes=dataset.size_bytes)
     with out.progress(f"screening {dataset.ref}") as progress:
         looked = screening.look(workspace, dataset, progress, again=args.again)
     held = screening.groups_of(workspace, dataset)
+    return _Checked(looked, held, _details(workspace, looked, args, out))
+
+
+def _details(
+    workspace: Workspace, looked: Looked, args: argparse.Namespace, out: Out
+) -> Details | None:
+    """What was found, in full, to who may read the whole version; else without its values."""
     try:
         details = screening.details_of(workspace, looked)
     except Refused as refused:
         out.note(f"note: {refused.what}")
-        details = None
-    return _Checked(looked, held, details)
+        return None
+    if details is None or not (details.groups or details.ranks):
+        return details
+    dataset = looked.dataset
+    try:
+        judgement = accessing.judged(
+            workspace,
+            "view",
+            [dataset.artifact],
+            purpose=args.purpose,
+            size_bytes=dataset.size_bytes,
+            reason=args.reason,
+        )
+    except GateDenied as denied:
+        out.note(f"note: patterns and values are not shown: {denied.why}")
+        return screendetails.unquoted(details)
+    view = accessing.view_for(workspace, judgement, dataset.name)
+    if view.rows or view.columns:
+        out.note("note: patterns and values are not shown: your roles see a part of the data")
+        return screendetails.unquoted(details)
+    return details
 
 
 def group_json(held: Held, details: Details | None) -> dict[str, Any]:
