@@ -178,7 +178,8 @@ def waive(workspace: Workspace, terms: Terms, reason: str) -> Request:
     if not reason.strip():
         raise BadInput("a waiver says why", hint="repeat it with --reason '...'")
     waivers.check(terms, workspace.clock())
-    audits.specifier(terms.versions)
+    if terms.versions:
+        audits.specifier(terms.versions)
     with workspace.lock():
         project = accessing.whole_project(workspace)
         accessing.require(workspace, "modify", [project], reason=reason)

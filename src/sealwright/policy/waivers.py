@@ -1,4 +1,4 @@
-"""Waivers: a person takes an advisory on themselves, for a package, a version and a time.
+"""Waivers: a person takes an advisory, or a credential that is none, on themselves for a time.
 
 A waiver is a request (action ``supply.waive``) and the approvals it found, so it is signed by
 the people's own keys and judged from the log alone. Source: docs/spec/advisories-v1.md.
@@ -33,6 +33,10 @@ JUSTIFICATIONS = (
     "accepted_for_now",
 )
 """OpenVEX's five, and the honest sixth."""
+
+
+CREDENTIAL = "secret:"
+"""A waiver of ``secret:FINGERPRINT`` is the baseline of the secret scan; it names no package."""
 
 
 class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,6 +89,11 @@ def check(terms: Terms, now: datetime) -> None:
             f"{terms.justification!r} is no justification",
             why=f"one of {', '.join(JUSTIFICATIONS)}",
         )
+    if terms.vulnerability.startswith(CREDENTIAL) == bool(terms.package or terms.versions):
+        raise BadInput(
+            "a waiver of an advisory names package and versions, one of a credential neither",
+            hint="seal supply waive ID --package P --versions '==1.2' --until +30d --reason '...'",
+        )
     until = clock.parse(terms.until)
     if until <= now:
         raise BadInput("a waiver ends in the future", why=f"{terms.until} is over")
@@ -119,6 +128,15 @@ def standing(history: History, book: Book, now: datetime, profile: str) -> Stand
         approvers = tally.people or (request.requester.name,)
         active.append(_waiver(request, terms, approvers))
     return Standing(tuple(active), tuple(refused))
+
+
+def secrets(active: Standing) -> frozenset[str]:
+    """Fingerprints that a waiver in force lets through."""
+    return frozenset(
+        one.vulnerability.removeprefix(CREDENTIAL)
+        for one in active.active
+        if one.vulnerability.startswith(CREDENTIAL)
+    )
 
 
 def end(waiver: Request, actor: str, reason: str, now: datetime) -> Statement:

@@ -21,7 +21,11 @@ VERBS: dict[str, tuple[str, str]] = {
     "audit": ("supply_audit", "known vulnerabilities of an environment or a run"),
     "bom": ("supply_bom", "a bill of materials of a run or a model, as CycloneDX 1.6"),
     "advisories": ("supply_advisories", "the offline index: update it, say how old it is"),
-    "waive": ("supply_waive", "take an advisory on yourself, for a package and a time"),
+    "secrets": ("supply_secrets", "credentials in files, notebooks and archives, never printed"),
+    "waive": (
+        "supply_waive",
+        "take an advisory, or what looks like a credential, on yourself for a time",
+    ),
 }
 """Every verb: its file in ``app/cli`` and its one line."""
 

@@ -1,6 +1,7 @@
-"""Take an advisory on yourself, for a package, a version and at most 90 days.
+"""Take an advisory, or what looks like a credential, on yourself for at most 90 days.
 
 seal supply waive PYSEC-2024-1 --package foo --versions '==1.2' --until +30d --reason '...'
+seal supply waive secret:FINGERPRINT --until +90d --reason 'a test key of the vendor'
 seal supply waive --list
 seal supply waive --end REQUEST --reason '...'
 """
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
-    parser.add_argument("id", metavar="ID", nargs="?", help="of an advisory, or an alias of it")
+    parser.add_argument(
+        "id", metavar="ID", nargs="?", help="of an advisory, an alias of it, or secret:FINGERPRINT"
+    )
     parser.add_argument("--package", default="", help="which package")
     parser.add_argument("--versions", default="", help="which of its versions, with an upper end")
     parser.add_argument("--until", default="", help="+30d or 2026-12-31T00:00:00Z; 90 days at most")
@@ -52,16 +55,17 @@ def _waive(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
     from sealwright.core.errors import BadInput
     from sealwright.policy.waivers import Terms
 
-    if not (args.id and args.package and args.versions and args.until):
+    if not (args.id and args.until):
         raise BadInput(
-            "a waiver names an advisory, a package, its versions and an end",
+            "a waiver names what it is about, and an end",
             hint="seal supply waive ID --package P --versions '==1.2' --until +30d --reason '...'",
         )
     until = accessing.moment(args.until, workspace.clock())
     terms = Terms(args.id, args.package, args.versions, until, args.justification, args.scope)
     request = advising.waive(workspace, terms, args.reason)
     active = [w for w in _standing(workspace).active if w.request == request.digest]
-    text = f"waived {args.id} in {args.package}{args.versions} until {until}"
+    where = f" in {args.package}{args.versions}" if args.package else ""
+    text = f"waived {args.id}{where} until {until}"
     if not active:
         text = (
             f"asked to waive {args.id}; it counts once somebody else approved it\n"
