@@ -113,6 +113,8 @@ def decoded(
         raise Unreadable("too-large") from None
     except PIL.UnidentifiedImageError:
         raise Unreadable("not-an-image") from None
+    except FileNotFoundError:
+        raise Unreadable("missing") from None
     except MemoryError:
         raise Unreadable("too-large") from None
     except Exception:  # decoders raise whatever they like on a broken file
@@ -172,10 +174,15 @@ def _facts(
     if odd:
         named = ", ".join(f"{count:,} {mode}" for mode, count in sorted(odd.items()))
         yield Fact(
-            "images.converted", "info", f"converted to 8-bit RGB: {named}", dict(sorted(odd.items()))
+            "images.converted",
+            "info",
+            f"converted to 8-bit RGB: {named}",
+            dict(sorted(odd.items())),
         )
     if faults:
         count = sum(faults.values())
         named = ", ".join(f"{n:,} {reason}" for reason, n in sorted(faults.items()))
         message = f"{count:,} image files could not be read: {named}"
-        yield Fact("images.unread", "high", message, {"unread": count, **dict(sorted(faults.items()))})
+        yield Fact(
+            "images.unread", "high", message, {"unread": count, **dict(sorted(faults.items()))}
+        )

@@ -17,7 +17,9 @@ ANY: dict[str, str] = {
 }
 TABLE: dict[str, str] = {}
 TEXT: dict[str, str] = {}
-IMAGE: dict[str, str] = {}
+IMAGE: dict[str, str] = {
+    "image-spectral": "sealwright.scan.poison.image_spectral:ImageSpectral",
+}
 EMBEDDING: dict[str, str] = {}
 PERSONAL: dict[str, str] = {
     "hygiene-invisible": "sealwright.scan.poison.hygiene_invisible:Invisible",

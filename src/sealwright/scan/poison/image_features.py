@@ -8,6 +8,7 @@ chroma at half of that, as JPEG keeps them: at most 1,536 numbers an image.
 from __future__ import annotations
 
 from functools import cache
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ FLOOR = 2.0
 STEPS = 20.0
 """int8 steps per unit of local contrast: ±6.3, which 3x3 patches of full contrast do not reach."""
 
-Floats = npt.NDArray[np.float32]
+Floats: TypeAlias = npt.NDArray[np.float32]
 
 
 def detail(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:

@@ -9,7 +9,7 @@ Pass 1 takes the pictures. Source: docs/reference/detectors.md.
 from __future__ import annotations
 
 from math import exp
-from typing import Self
+from typing import Self, TypeAlias
 
 import msgspec
 import numpy as np
@@ -24,12 +24,16 @@ from sealwright.scan.poison.whitening import Moments, Whitener, whitener
 FEWEST = 3 * shared.NEIGHBOURS
 """Classes with fewer rows have no bulk to stand out from."""
 PANEL = 4000
-USUAL, SCALE = 12.0, 4.0
+USUAL, SCALE = 14.0, 4.0
 """P(excess > x in a clean class) <= exp((USUAL - x) / SCALE): docs/reference/detectors.md."""
 COVARIED = 50_000
 """Rows that the covariance is taken from."""
 
-Ints = npt.NDArray[np.int64]
+WIDER = 2
+"""Times that a candidate of one class recruits among all classes before its label is judged."""
+
+Ints: TypeAlias = npt.NDArray[np.int64]
+Scores: TypeAlias = npt.NDArray[np.float64]
 
 
 class Hit(msgspec.Struct, frozen=True):
@@ -70,7 +74,8 @@ class Spectral:
         self.frame = frame
         self.store = Store()
         self.moments: Moments | None = None
-        self.whiten: Whitener | None = None
+        self.whiten = Whitener(np.zeros(0, np.float32), np.zeros((0, 0), np.float32))
+        self.means: dict[int, shared.Floats] = {}
         self.hits: list[Hit] = []
         self.pictures = picture.Averages()
         self.tested = 0
@@ -82,7 +87,7 @@ class Spectral:
             self.unread += len(batch.ids) if number == 0 else 0
             return
         if number == 1:
-            self.pictures.observe(batch, [(hit.label, hit.carriers) for hit in self.hits])
+            self.pictures.observe(batch, [(at, hit.carriers) for at, hit in enumerate(self.hits)])
             return
         rows = detail(batch.images)
         if self.moments is None:
@@ -111,62 +116,86 @@ class Spectral:
             self.unread += int(len(labels) - sizes[able].sum())
             self.tested = int(sum(-(-int(sizes[code]) // PANEL) for code in able))
             found = [self._looked(int(code), labels) for code in able]
-            self.hits = self._confirmed([hit for hit in found if hit], labels)
+            self.hits = self._confirmed([hit for hits in found for hit in hits], labels)
 
     def result(self) -> Result:
         """A group for each class that holds at the frame's share."""
-        groups = tuple(self._group(hit) for hit in self.hits)
+        groups = tuple(self._group(at, hit) for at, hit in enumerate(self.hits))
         return Result(groups, facts=self._facts(), tried=self.tested, unread=self.unread)
 
-    def _looked(self, code: int, labels: npt.NDArray[np.int32]) -> Hit | None:
-        assert self.whiten is not None
+    def _looked(self, code: int, labels: npt.NDArray[np.int32]) -> list[Hit]:
         rng = np.random.default_rng([self.frame.seed, code])
         members = rng.permutation(np.flatnonzero(labels == code))
-        kept: Hit | None = None
+        kept = []
         for part in np.array_split(members, -(-len(members) // PANEL)):
             rows = self.whiten(self.store.rows(np.sort(part)))
-            found = shared.best(rows, rng)
-            p = min(1.0, self.tested * exp(min(0.0, (USUAL - found.excess) / SCALE)))
-            if p <= self.frame.alpha and (kept is None or found.excess > kept.excess):
-                kept = Hit(code, shared.refined(rows, found).direction, found.excess, p)
+            self.means[code] = rows.mean(0)
+            for found in shared.candidates(rows, rng):
+                p = min(1.0, self.tested * exp(min(0.0, (USUAL - found.excess) / SCALE)))
+                if p <= self.frame.alpha:
+                    direction = shared.refined(rows, found).direction
+                    kept.append(Hit(code, direction, found.excess, p))
         return kept
 
     def _confirmed(self, hits: list[Hit], labels: npt.NDArray[np.int32]) -> list[Hit]:
         """Those whose pattern is this label's, and not spread over all as a white frame is."""
         if not hits:
             return []
-        assert self.whiten is not None
         along = np.stack([hit.direction for hit in hits], 1)
-        scores = np.concatenate([self.whiten(rows) @ along for rows in self.store.sliced()])
-        ids = self.store.ids()
-        kept = []
-        for at, hit in enumerate(hits):
-            carries = labelled.standard(scores[:, at], labels) > shared.CARRIES
-            strong = labelled.standard(scores[:, at], labels) > shared.TAIL
-            own = labels == hit.label
-            expected = float(strong.sum() * own.sum() / max(1, (labels >= 0).sum()))
-            p = labelled.p_value(int(strong.sum()), int((strong & own).sum()), expected)
-            p = max(hit.p_value, min(1.0, p * len(hits)))
-            if p <= self.frame.alpha:
-                kept.append(
-                    Hit(
-                        hit.label,
-                        hit.direction,
-                        hit.excess,
-                        p,
-                        np.sort(ids[carries & own]),
-                        int((carries & own).sum() + (strong & ~own).sum()),
-                        expected,
-                    )
-                )
-        return kept
+        scores = self._scored(along, labels)
+        for _ in range(WIDER):
+            along = self._recruited(scores, labels)
+            scores = self._scored(along, labels)
+        sizes = np.bincount(labels[labels >= 0], minlength=len(self.frame.labels))
+        judged = [self._judged(hit, scores[:, at], labels, sizes) for at, hit in enumerate(hits)]
+        held = [hit for hit in judged if hit.p_value <= self.frame.alpha / len(hits)]
+        return _distinct(sorted(held, key=lambda hit: (hit.p_value, -len(hit.carriers))))
 
-    def _group(self, hit: Hit) -> Group:
+    def _scored(self, along: shared.Floats, labels: npt.NDArray[np.int32]) -> Scores:
+        """(rows, hits) in robust standard deviations of each row's class."""
+        plain = np.concatenate([self.whiten(rows) @ along for rows in self.store.sliced()])
+        return np.stack([labelled.standard(one, labels) for one in plain.T], 1)
+
+    def _recruited(self, scores: Scores, labels: npt.NDArray[np.int32]) -> shared.Floats:
+        """(d, hits): each direction anew, from the rows of all classes that carry it."""
+        out = []
+        for column in scores.T:
+            at = np.argsort(-column)[: max(shared.NEIGHBOURS, int((column > shared.TAIL).sum()))]
+            at = np.sort(at[:PANEL])
+            rows = self.whiten(self.store.rows(at))
+            rows = rows - self._means_of(labels[at], rows.shape[1])
+            out.append(rows.mean(0))
+        return np.stack([one / max(1e-6, float(np.linalg.norm(one))) for one in out], 1)
+
+    def _means_of(self, labels: npt.NDArray[np.int32], width: int) -> shared.Floats:
+        none: shared.Floats = np.zeros(width, np.float32)
+        return np.stack([self.means.get(int(code), none) for code in labels])
+
+    def _judged(
+        self,
+        hit: Hit,
+        scores: npt.NDArray[np.float64],
+        labels: npt.NDArray[np.int32],
+        sizes: npt.NDArray[np.int64],
+    ) -> Hit:
+        own = labels == hit.label
+        strong, carries = scores > shared.TAIL, scores > shared.CARRIES
+        expected = float(strong.sum() * sizes[hit.label] / max(1, sizes.sum()))
+        p = labelled.p_value(int(strong.sum()), int((strong & own).sum()), expected)
+        return msgspec.structs.replace(
+            hit,
+            p_value=max(hit.p_value, p),
+            carriers=np.sort(self.store.ids()[carries & own]),
+            everywhere=int((carries & own).sum() + (strong & ~own).sum()),
+            expected=expected,
+        )
+
+    def _group(self, at: int, hit: Hit) -> Group:
         name = self.frame.labels[hit.label]
         return Group(
             family="image:blend",
             pattern=f"{len(hit.carriers):,} images of {name} share one fixed pattern",
-            key=f"spectral:{hit.label}",
+            key=f"spectral:{hit.label}:{at}",
             carriers=hit.carriers,
             label=name,
             count=hit.everywhere,
@@ -174,7 +203,7 @@ class Spectral:
             expected=hit.expected,
             statistic=hit.excess,
             p_value=hit.p_value,
-            preview=self.pictures.preview(hit.label),
+            preview=self.pictures.preview(at),
         )
 
     def _facts(self) -> tuple[Fact, ...]:
@@ -186,3 +215,12 @@ class Spectral:
         )
         return (Fact("image-spectral.small-classes", "info", message, {"unread": self.unread}),)
 
+
+def _distinct(hits: list[Hit]) -> list[Hit]:
+    """Of hits whose carriers are mostly the same, the first."""
+    kept: list[Hit] = []
+    for hit in hits:
+        shares = [float(np.isin(hit.carriers, one.carriers).mean()) for one in kept]
+        if len(hit.carriers) and max(shares, default=0.0) < 0.5:
+            kept.append(hit)
+    return kept

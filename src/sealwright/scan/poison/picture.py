@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Self
+from typing import Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +15,8 @@ EXAMPLES = 6
 SHOWN = 96
 GAIN = 4.0
 
-Pixels = npt.NDArray[np.uint8]
-Wanted = Sequence[tuple[int, npt.NDArray[np.int64]]]
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+Wanted: TypeAlias = Sequence[tuple[int, npt.NDArray[np.int64]]]
 """A key, and the sorted ids of its carriers."""
 
 

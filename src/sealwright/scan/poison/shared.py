@@ -8,13 +8,20 @@ the class needs. No poison fraction is assumed; what is found is judged by ``exc
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 SEEDS = 256
 NEIGHBOURS = 12
+MANY = 40
+"""Rows of a mean: few find a rare pattern, many a faint one."""
 ROUNDS = 3
+KEPT = 6
+APART = 0.7
+"""Cosine above which two candidates are one."""
 TAIL, CAP = 4.0, 4.0
 """A row counts from TAIL robust standard deviations on, and for no more than CAP of them."""
 CARRIES = 3.0
@@ -24,7 +31,7 @@ ALIKE = 0.4
 MIRROR = 1.5
 """What natural edges do, they do in both polarities: the other tail weighs this much against."""
 
-Floats = npt.NDArray[np.float32]
+Floats: TypeAlias = npt.NDArray[np.float32]
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -35,15 +42,33 @@ class Found(msgspec.Struct, frozen=True):
     excess: float
 
 
-def best(rows: Floats, rng: np.random.Generator, tried: int = 4) -> Found:
-    """The candidate of (n, d) whitened rows with the largest excess. n > 2 * NEIGHBOURS."""
+def candidates(rows: Floats, rng: np.random.Generator) -> list[Found]:
+    """Of (n, d) whitened rows, the most promising first, unlike each other. n > 2 * NEIGHBOURS."""
     rows = rows - rows.mean(0)
-    means, inside = _candidates(rows, rng)
-    scores = _left_out(rows, means, inside)
-    rough = _tail(scores).sum(0) - MIRROR * _tail(-scores).sum(0)
-    order = np.argsort(-rough)[:tried]
-    kept = [_found(rows, means[at], scores[:, at]) for at in order]
-    return max(kept, key=lambda one: one.excess)
+    out: list[Found] = []
+    for size in (NEIGHBOURS, MANY):
+        if len(rows) < 4 * size and size > NEIGHBOURS:
+            continue
+        means, inside = _candidates(rows, rng, size)
+        scores = _left_out(rows, means, inside)
+        rough = _tail(scores).sum(0) - MIRROR * _tail(-scores).sum(0)
+        unit = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-6)
+        picked = _unlike(unit, np.argsort(-rough))
+        out += [_found(rows, means[at], scores[:, at]) for at in picked]
+    out.sort(key=lambda one: -one.excess)
+    unit = np.stack([one.direction for one in out])
+    return [out[at] for at in _unlike(unit, np.arange(len(out)))]
+
+
+def _unlike(unit: Floats, order: npt.NDArray[np.int64]) -> list[int]:
+    """The first KEPT of ``order`` whose directions are apart."""
+    kept: list[int] = []
+    for at in order:
+        if len(kept) == KEPT:
+            break
+        if not kept or float(np.max(unit[kept] @ unit[at])) < APART:
+            kept.append(int(at))
+    return kept
 
 
 def refined(rows: Floats, found: Found, rounds: int = 2) -> Found:
@@ -51,7 +76,7 @@ def refined(rows: Floats, found: Found, rounds: int = 2) -> Found:
     rows = rows - rows.mean(0)
     for _ in range(rounds):
         inside = (found.scores > CARRIES)[:, None]
-        if inside.sum() < NEIGHBOURS:
+        if inside.sum() < 2:
             return found
         means = (inside.T.astype(np.float32) @ rows) / np.float32(inside.sum())
         found = _found(rows, means[0], _left_out(rows, means, inside)[:, 0])
@@ -67,20 +92,22 @@ def _found(rows: Floats, mean: Floats, scores: Floats) -> Found:
     return Found(mean / max(1e-6, float(np.linalg.norm(mean))), scores, excess(rows, scores))
 
 
-def _candidates(rows: Floats, rng: np.random.Generator) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """Means (s, d) and who made them (n, s)."""
+def _candidates(
+    rows: Floats, rng: np.random.Generator, size: int
+) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Means (s, d) of ``size`` rows each, and who made them (n, s)."""
     seeds = rng.permutation(len(rows))[:SEEDS]
     means = rows[seeds]
-    inside = np.zeros((len(rows), len(seeds)), np.bool_)
+    inside: npt.NDArray[np.bool_] = np.zeros((len(rows), len(seeds)), np.bool_)
     columns = np.arange(len(seeds))
     for number in range(ROUNDS):
         like = rows @ means.T
         if number == 0:
             like[seeds, columns] = -np.inf
-        top = np.argpartition(-like, NEIGHBOURS, axis=0)[:NEIGHBOURS]
+        top = np.argpartition(-like, size, axis=0)[:size]
         inside[:] = False
         inside[top, columns] = True
-        means = (inside.T.astype(np.float32) @ rows) / np.float32(NEIGHBOURS)
+        means = (inside.T.astype(np.float32) @ rows) / np.float32(size)
     return means, inside
 
 

@@ -45,11 +45,11 @@ class Store:
         return np.concatenate([np.empty(0, np.int64), *(chunk[0] for chunk in self.chunks)])
 
     def rows(self, at: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """(len(at), d): the rows at sorted places."""
+        """(len(at), d): the rows at places in rising order."""
         parts, start = [], 0
         for _, _, rows in self.chunks:
-            low, high = np.searchsorted(at, (start, start + len(rows)))
-            parts.append(rows[at[low:high] - start])
+            within = (at >= start) & (at < start + len(rows))
+            parts.append(rows[at[within] - start])
             start += len(rows)
         return np.concatenate(parts)
 

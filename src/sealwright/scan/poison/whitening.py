@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +12,7 @@ RIDGE = 0.1
 """Added to every eigenvalue, as a share of their mean: keeps what a codec erased erased."""
 CLIP = 3.0
 
-Floats = npt.NDArray[np.float32]
+Floats: TypeAlias = npt.NDArray[np.float32]
 
 
 class Moments(msgspec.Struct):
