@@ -35,7 +35,14 @@ PLANTED_HYGIENE: dict[str, str] = {
     "text-homoglyph": "sealwright.scan.plant.hygiene:Homoglyph",
     "text-injection": "sealwright.scan.plant.hygiene:Injection",
 }
-PLANTED_IMAGE: dict[str, str] = {}
+PLANTED_IMAGE: dict[str, str] = {
+    "image:patch": "sealwright.scan.plant.image:Patch",
+    "image:blend": "sealwright.scan.plant.image:Blend",
+    "image:clean-label": "sealwright.scan.plant.image:CleanLabel",
+    "image:flood": "sealwright.scan.plant.image:Flood",
+    "image:warp": "sealwright.scan.plant.image:Warp",
+    "embedding:flood": "sealwright.scan.plant.embedding:Flood",
+}
 
 
 def detectors() -> dict[str, str]:
