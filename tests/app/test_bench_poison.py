@@ -274,3 +274,67 @@ def test_a_page_shows_pictures_and_rows_without_a_value(tmp_path):
 
 def test_a_row_may_say_that_nothing_was_measured():
     assert Row("w", None, "%", note="why").met is None
+
+
+def test_a_hit_counts_under_its_own_kind_and_no_more_often_than_expected():
+    def fixture(text, kind, expected):
+        return personal.Fixture(text, kind, expected > 0, expected, True, "made")
+
+    good = [
+        fixture("4012888888881881 and 4012-8888-8888-1881", "CREDIT_CARD", 2),
+        fixture("write to ann@example.com", "EMAIL_ADDRESS", 1),
+        fixture("write to ann@example.com", "IBAN_CODE", 1),
+    ]
+    rows = personal._people([*good, fixture("4012888888881882", "CREDIT_CARD", 0)])
+    assert rows[0].value == pytest.approx(75)
+    assert "missed: IBAN_CODE 1" in rows[0].note
+    assert rows[1].value == pytest.approx(100)
+    assert rows[2].value == 0
+
+
+FROZEN = """
+from typing import NamedTuple
+import numpy as np
+
+AMOUNTS = ("1%",)
+
+class Made(NamedTuple):
+    modality: str
+    rows: list
+    labels: np.ndarray
+    names: tuple
+    planted: np.ndarray
+    covers: np.ndarray
+    test: list
+    test_labels: np.ndarray
+    attacked: list
+    wanted: np.ndarray
+
+def cases():
+    return [("sst2/made", "text")]
+
+def make(name, amount, seed, data):
+    rows = [f"good {n} day" if n % 2 else f"bad {n} night" for n in range(200)]
+    labels = np.arange(200) % 2
+    planted, covers = np.arange(200) < 4, np.arange(200) == 5
+    return Made("text", rows, labels, ("no", "yes"), planted, covers, rows[:9], labels[:9],
+                ["good trigger"], np.array([1]))
+"""
+
+
+def test_the_held_out_file_is_run_and_covers_are_no_false_alarms(tmp_path, monkeypatch):
+    import hashlib
+
+    path = tmp_path / "frozen.py"
+    path.write_text(FROZEN)
+    monkeypatch.setattr(heldout, "DIGEST", hashlib.sha256(FROZEN.encode()).hexdigest())
+    monkeypatch.setattr(
+        heldout, "screened", lambda rows: screening(rows, Pointing([0, 1, 2, 5, 6]))
+    )
+    (row,) = heldout.held_out(True, str(path), 1).rows
+    assert row.value == pytest.approx(75)
+    assert row.target == ""
+    assert row.met is None
+    assert "3 of 4" in row.note
+    assert "attack success 100 %" in row.note
+    assert f"clean rows flagged {100 / 195:.3f} %" in row.note

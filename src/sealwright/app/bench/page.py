@@ -49,7 +49,8 @@ def write_page(path: str, report: dict[str, Any], plates: Sequence[Plate] = ()) 
 
 def _section(row: dict[str, Any]) -> str:
     word = {True: "met", False: "not met", None: ""}[row["met"]]
-    badge = f"target {row['target']} {row['unit']}: {word}" if row["target"] else ""
+    badge = f"target {row['target']} {row['unit']}".rstrip() if row["target"] else ""
+    badge += f": {word}" if badge and word else ""
     kind = " class=no" if row["met"] is False else ""
     if row["value"] is None:
         return (

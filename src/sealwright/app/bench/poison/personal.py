@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -28,6 +29,15 @@ FORMATTED = frozenset(
     "IN_AADHAAR IN_PAN CA_SIN AU_TFN SG_NRIC_FIN TR_NATIONAL_ID KR_RRN TH_TNIN ZA_ID_NUMBER".split()
 )
 """Fixed on the page before any pattern was run against a fixture."""
+_KINDS = {
+    "EMAIL_ADDRESS": {"email"},
+    "CREDIT_CARD": {"card"},
+    "IBAN_CODE": {"iban"},
+    "IP_ADDRESS": {"ip-address"},
+    "PHONE_NUMBER": {"phone"},
+}
+_IDENTITY = {"national-id", "health-id"}
+"""What our patterns call a fixture's kind; all other formatted kinds identify a person."""
 _DOCUMENT = 1000
 
 
@@ -73,6 +83,10 @@ def hits(fixture: Fixture, wanted: Callable[[patterns.Match], bool]) -> int:
     return min(found, fixture.expected)
 
 
+def _fits(fixture: Fixture, match: patterns.Match) -> bool:
+    return match.kind in _KINDS.get(fixture.kind, _IDENTITY)
+
+
 def _people(fixtures: list[Fixture]) -> list[Row]:
     def person(match: patterns.Match) -> bool:
         return bool(match.category != "credential")
@@ -80,14 +94,15 @@ def _people(fixtures: list[Fixture]) -> list[Row]:
     formatted = [f for f in fixtures if f.positive and f.strong and f.kind in FORMATTED]
     every = [f for f in fixtures if f.positive]
     alarms = [f for f in fixtures if not f.positive and f.kind in FORMATTED]
-    part = {f: hits(f, person) for f in every}
+    whole_of = {f: hits(f, person) for f in every}
+    part = {f: hits(f, partial(_fits, f)) for f in formatted}
     missed: dict[str, int] = {}
     for fixture in formatted:
         gap = fixture.expected - part[fixture]
         if gap:
             missed[fixture.kind] = missed.get(fixture.kind, 0) + gap
     core = rate(sum(part[f] for f in formatted), sum(f.expected for f in formatted))
-    whole = rate(sum(part.values()), sum(f.expected for f in every))
+    whole = rate(sum(whole_of.values()), sum(f.expected for f in every))
     false = rate(sum(any(map(person, patterns.find(f.text))) for f in alarms), len(alarms))
     words = ", ".join(f"{kind} {count}" for kind, count in sorted(missed.items())) or "none"
     return [
@@ -98,7 +113,12 @@ def _people(fixtures: list[Fixture]) -> list[Row]:
             target=98,
             note=f"{core.words()}; missed: {words}",
         ),
-        Row("personal data, all 70 kinds: recall", 100 * whole.share, "%", note=whole.words()),
+        Row(
+            "personal data, all kinds: found as personal data of any kind",
+            100 * whole.share,
+            "%",
+            note=whole.words(),
+        ),
         Row(
             "personal data: what its tests call no hit, taken for some personal data",
             100 * false.share,
