@@ -31,6 +31,8 @@ GRANT_END = _OWN + "grant-end/v1"
 READ = _OWN + "read/v1"
 ACCESS = _OWN + "access/v1"
 REVIEW = _OWN + "review/v1"
+DERIVATION = _OWN + "derivation/v1"
+CLASSIFICATION = _OWN + "classification/v1"
 ADVISORIES = _OWN + "advisories/v1"
 AUDIT = _OWN + "vulnerability-audit/v1"
 WAIVER_END = _OWN + "waiver-end/v1"
@@ -73,6 +75,8 @@ ALL = frozenset(
         READ,
         ACCESS,
         REVIEW,
+        DERIVATION,
+        CLASSIFICATION,
         ADVISORIES,
         AUDIT,
         WAIVER_END,

@@ -65,7 +65,8 @@ class AddRequest(msgspec.Struct, frozen=True):
     """What to add. ``label``, ``key`` and ``sensitivity`` None mean as in the version before.
 
     ``inputs``, ``stage`` and ``run`` say where derived data came from; ``reread`` trusts no
-    stat cache; ``force_version`` makes a version even of equal records.
+    stat cache; ``force_version`` makes a version even of equal records. ``lowered``: a person
+    confirmed that it is less sensitive than what it is made from.
     """
 
     path: str
@@ -82,6 +83,7 @@ class AddRequest(msgspec.Struct, frozen=True):
     run: str = ""
     reread: bool = False
     force_version: bool = False
+    lowered: bool = False
 
 
 class Added(msgspec.Struct, frozen=True):
@@ -196,12 +198,13 @@ def _roles(request: AddRequest, found: Survey, before: _Before) -> tuple[str, st
 def _sensitivity(
     request: AddRequest, before: _Before, ports: Ports
 ) -> tuple[Sensitivity, tuple[str, ...]]:
-    """As asked, else as before, and never below what it is made from; a note where that rose."""
+    """As asked, else as before, and never below what it is made from unless a person confirmed
+    that; a note where it rose."""
     asked = before.sensitivity if request.sensitivity is None else request.sensitivity
     parents = {each.digest for each in request.inputs}
     known = Datasets(ports.history(), ports.store).all() if parents else ()
     least = highest(one.signed.sensitivity for one in known if one.digest in parents)
-    if highest((asked, least)) == asked:
+    if request.lowered or highest((asked, least)) == asked:
         return asked, ()
     return least, (f"data:{request.name} is {least}, as what it is made from is",)
 

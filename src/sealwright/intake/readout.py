@@ -6,8 +6,6 @@ Filters and masks are given; who gets which is ``policy``'s business
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -20,14 +18,13 @@ import pyarrow.parquet as pq
 
 from sealwright.core.errors import BadInput, Refused, VerifyError
 from sealwright.core.ports import Readable
-from sealwright.intake import location, tables
+from sealwright.intake import location, masks, tables
 from sealwright.intake.manifest import TABLES, FileRecord
 from sealwright.intake.recall import Memory
 from sealwright.intake.streams import Silent, Tally, Watched, digest_of
 from sealwright.intake.tables import Format
 
 Form = Literal["csv", "parquet"]
-_PSEUDONYM_HEX = 32
 _COMPARE: Mapping[str, Callable[..., pa.Array]] = {
     "==": pc.equal,
     "!=": pc.not_equal,
@@ -146,23 +143,12 @@ def _masked(column: pa.Array, name: str, mask: str, secret: bytes) -> pa.Array:
     if not mask:
         return column
     if mask == "null":
-        return pa.nulls(len(column), column.type)
-    texts = [None if value is None else str(value) for value in column.to_pylist()]
+        return masks.null(column)
     if mask == "hash":
-        return pa.array([_pseudonym(name, text, secret) for text in texts], pa.string())
+        return masks.pseudonyms(column, name, secret)
     if mask == "last4":
-        return pa.array([None if t is None else "****" + t[-4:] for t in texts], pa.string())
+        return masks.last4(column)
     raise BadInput(f"there is no mask {mask!r}")
-
-
-def _pseudonym(column: str, text: str | None, secret: bytes) -> str | None:
-    """Equal values of a column have equal pseudonyms, and nobody without the key makes one."""
-    if text is None:
-        return None
-    if not secret:
-        raise BadInput("a pseudonym needs a key")
-    said = column.encode() + b"\0" + text.encode("utf-8", "surrogatepass")
-    return hmac.new(secret, said, hashlib.sha256).hexdigest()[:_PSEUDONYM_HEX]
 
 
 def _refuse_missing(names: Sequence[str], shown: Shown) -> None:
