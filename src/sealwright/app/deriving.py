@@ -29,7 +29,7 @@ from sealwright.intake import derive
 from sealwright.intake.add import Added, AddRequest, add
 from sealwright.intake.derive import TOKENS, Anonymity, Change, Counting, Means
 from sealwright.intake.versions import Dataset
-from sealwright.vault.fieldtokens import Field, Tokenizer
+from sealwright.vault.fieldtokens import HOWS, Field, Tokenizer
 
 _PSEUDONYM_LABEL = b"sealwright derived pseudonym v1"
 
@@ -117,18 +117,19 @@ def of(history: History, dataset: Dataset) -> Recorded | None:
                 source["name"], source["digest"], changes, str(told["purpose"]), entry.index
             )
         except (KeyError, TypeError, ValueError, msgspec.ValidationError) as error:
-            raise BadInput(
-                f"log entry {entry.index} is no derivation", why=str(error)
-            ) from error
+            raise BadInput(f"log entry {entry.index} is no derivation", why=str(error)) from error
     return None
 
 
-def means_of(workspace: Workspace, source: str, changes: Sequence[Change], purpose: str) -> dict[str, Tokenizer]:
+def means_of(
+    workspace: Workspace, source: str, changes: Sequence[Change], purpose: str
+) -> dict[str, Tokenizer]:
     """The tokenizers of the changed columns. ``source`` is the dataset's name."""
     return {
-        change.column: Tokenizer(workspace.kms, Field(source, change.column, purpose), change.how)
+        change.column: Tokenizer(workspace.kms, Field(source, change.column, purpose), how)
         for change in changes
-        if change.how in TOKENS
+        for how in HOWS
+        if how == change.how
     }
 
 
@@ -177,7 +178,9 @@ def _written(batches: Iterator[pa.RecordBatch], path: Path) -> int:
 def _path(workspace: Workspace, wish: Wish) -> Path:
     path = workspace.root / (wish.path or f"data/{wish.name}.parquet")
     if path.suffix != ".parquet" or not path.resolve().is_relative_to(workspace.root.resolve()):
-        raise BadInput(f"{wish.path} is no Parquet file in the project", hint="--out data/x.parquet")
+        raise BadInput(
+            f"{wish.path} is no Parquet file in the project", hint="--out data/x.parquet"
+        )
     if path.exists() and wish.path:
         raise BadInput(f"{wish.path} is there already", hint="name another file with --out")
     return path
@@ -186,7 +189,8 @@ def _path(workspace: Workspace, wish: Wish) -> Path:
 def _refuse_lowering(wish: Wish) -> None:
     if wish.confirmed and not wish.reason.strip():
         raise BadInput(
-            "a confirmation says why", hint="repeat it with --reason 'who could still be told apart'"
+            "a confirmation says why",
+            hint="repeat it with --reason 'who could still be told apart'",
         )
     if wish.confirmed and wish.sensitivity is None:
         raise BadInput("nothing is to be confirmed", hint="--sensitivity internal --confirm")
@@ -221,7 +225,7 @@ def _record(
             "before": msgspec.to_builtins(before) if before else None,
             "after": msgspec.to_builtins(after) if after else None,
         },
-        "utility": {name: value for name, value in wish.utility},
+        "utility": dict(wish.utility),
         "actor": workspace.principal.name,
         "reason": wish.reason,
         "time": clock.stamp(workspace.clock()),

@@ -39,7 +39,9 @@ def chosen(
     return dropped
 
 
-def cost_of(workspace: Workspace, dataset: Dataset, found: Utility, dropped: Sequence[str]) -> float:
+def cost_of(
+    workspace: Workspace, dataset: Dataset, found: Utility, dropped: Sequence[str]
+) -> float:
     """The accuracy lost without exactly these columns, in the same model and folds."""
     columns, labels = _table(workspace, dataset)
     left = {name: values for name, values in columns.items() if name not in dropped}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 import pyarrow as pa
 
+from sealwright.app import deriving
 from sealwright.app.datasets import memory_of
 from sealwright.app.wiring import Workspace
-from sealwright.core.errors import Refused
+from sealwright.core.errors import Refused, VerifyError
 from sealwright.core.ports import Progress
 from sealwright.intake import prove
 from sealwright.intake.leaves import HASHES
@@ -27,13 +30,15 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Trace(msgspec.Struct, frozen=True):
-    """Where a record is. ``unchecked`` are versions nobody searched: too large, or shredded."""
+    """Where a record is. ``unchecked`` are versions nobody searched: too large, or shredded;
+    ``origins`` the source rows of a derived record, nearest first."""
 
     row: int
     leaf: str
     here: Place
     places: tuple[Place, ...]
     unchecked: tuple[str, ...]
+    origins: tuple[Place, ...] = ()
 
 
 def trace(workspace: Workspace, dataset: Dataset, row: int, progress: Progress) -> Trace:
@@ -63,7 +68,30 @@ def trace(workspace: Workspace, dataset: Dataset, row: int, progress: Progress) 
         if found is not None:
             places.append(found)
     ordered = sorted(places, key=lambda place: int(place.ref.rpartition("@")[2]))
-    return Trace(row, proof.leaf, here, tuple(ordered), tuple(unchecked))
+    origins = tuple(_origins(workspace, dataset, row))
+    return Trace(row, proof.leaf, here, tuple(ordered), tuple(unchecked), origins)
+
+
+def _origins(workspace: Workspace, dataset: Dataset, row: int) -> Iterator[Place]:
+    """Where the record of a derived version came from: derivations keep the order of rows."""
+    history = workspace.history()
+    datasets = Datasets(history, workspace.store)
+    found = deriving.of(history, dataset)
+    while found is not None:
+        source = datasets.resolve(found.source)
+        if source.digest != found.source_digest:
+            raise VerifyError(
+                f"{dataset.ref} says it was derived from another {found.source}",
+                where=f"entry {found.index}",
+                rule="data.derivation",
+            )
+        before = 0
+        for file in datasets.manifest(source).files:
+            if row < before + file.rows:
+                yield Place(source.ref, file.path, row - before)
+                break
+            before += file.rows
+        found = deriving.of(history, source)
 
 
 def _find(

@@ -21,6 +21,7 @@ from sealwright.core.locking import exclusive
 from sealwright.core.ports import Clock, Kms, Progress, Recorder, Store
 from sealwright.core.records import Artifact, Statement
 from sealwright.core.sensitivity import Sensitivity, highest
+from sealwright.evidence.classified import confirmed
 from sealwright.evidence.history import History
 from sealwright.intake import change, ingest, location, sources
 from sealwright.intake.ingest import Survey, Taken, Taking
@@ -203,7 +204,13 @@ def _sensitivity(
     asked = before.sensitivity if request.sensitivity is None else request.sensitivity
     parents = {each.digest for each in request.inputs}
     known = Datasets(ports.history(), ports.store).all() if parents else ()
-    least = highest(one.signed.sensitivity for one in known if one.digest in parents)
+    raised = confirmed(ports.history()) if parents else {}
+    least = highest(
+        level
+        for one in known
+        if one.digest in parents
+        for level in (one.signed.sensitivity, raised.get(one.digest, ""))
+    )
     if request.lowered or highest((asked, least)) == asked:
         return asked, ()
     return least, (f"data:{request.name} is {least}, as what it is made from is",)

@@ -40,14 +40,16 @@ class Means(msgspec.Struct, frozen=True):
     secret: bytes = b""
     tokens: Mapping[str, Callable[[str], str]] = msgspec.field(default_factory=dict)
 
+    def pseudonym(self, column: str) -> Callable[[str], str]:
+        """Pseudonyms of one column under ``secret``."""
+        return masks.pseudonym(column, self.secret)
+
 
 def checked(changes: Sequence[Change], columns: Sequence[str], keep: Sequence[str]) -> None:
     """Raises: BadInput (no such column, one twice, nothing left, a column others stand on)."""
     named = [change.column for change in changes]
     if odd := [name for name in named if name not in columns]:
-        raise BadInput(
-            f"there is no column {odd[0]!r}", why=f"columns: {', '.join(columns)}"
-        )
+        raise BadInput(f"there is no column {odd[0]!r}", why=f"columns: {', '.join(columns)}")
     if twice := [name for name in named if named.count(name) > 1]:
         raise BadInput(f"the column {twice[0]!r} is named twice", why="one change for each column")
     dropped = {change.column for change in changes if change.how == "drop"}
@@ -71,7 +73,9 @@ def apply(batch: pa.RecordBatch, changes: Sequence[Change], means: Means) -> pa.
         if change is not None and change.how == "drop":
             continue
         names.append(name)
-        columns.append(batch.column(name) if change is None else _one(batch.column(name), change, means))
+        columns.append(
+            batch.column(name) if change is None else _one(batch.column(name), change, means)
+        )
     return pa.RecordBatch.from_arrays(columns, names=names)
 
 
@@ -94,9 +98,7 @@ def _one(column: pa.Array, change: Change, means: Means) -> pa.Array:
     try:
         return _HOW[change.how](column, change, means)
     except BadInput as error:
-        raise BadInput(
-            f"{change.column}: {error.what}", why=error.why, hint=error.hint
-        ) from error
+        raise BadInput(f"{change.column}: {error.what}", why=error.why, hint=error.hint) from error
 
 
 def _tokens(column: pa.Array, change: Change, means: Means) -> pa.Array:
@@ -106,7 +108,7 @@ def _tokens(column: pa.Array, change: Change, means: Means) -> pa.Array:
 _HOW: Mapping[str, Callable[[pa.Array, Change, Means], pa.Array]] = {
     "null": lambda column, change, means: masks.null(column),
     "last4": lambda column, change, means: masks.last4(column),
-    "hash": lambda column, change, means: masks.pseudonyms(column, change.column, means.secret),
+    "hash": lambda column, change, means: masks.each(column, means.pseudonym(change.column)),
     "partial": lambda column, change, means: masks.each(column, masks.partial),
     "siv": _tokens,
     "hmac": _tokens,

@@ -25,6 +25,11 @@ def null(column: pa.Array) -> pa.Array:
 
 def pseudonyms(column: pa.Array, name: str, secret: Secret) -> pa.Array:
     """Equal values of a column have equal pseudonyms, and nobody without the key makes one."""
+    return each(column, pseudonym(name, secret), blanks=True)
+
+
+def pseudonym(name: str, secret: Secret) -> Callable[[str], str]:
+    """Makes the pseudonyms of column ``name``. Raises: BadInput (no key)."""
     if not secret:
         raise BadInput("a pseudonym needs a key")
     head = name.encode() + b"\0"
@@ -33,16 +38,19 @@ def pseudonyms(column: pa.Array, name: str, secret: Secret) -> pa.Array:
         said = head + text.encode("utf-8", "surrogatepass")
         return hmac.new(secret, said, hashlib.sha256).hexdigest()[:PSEUDONYM_HEX]
 
-    return each(column, one)
+    return one
 
 
 def last4(column: pa.Array) -> pa.Array:
     """The last four characters behind four stars."""
-    return each(column, lambda text: "****" + text[-4:])
+    return each(column, lambda text: "****" + text[-4:], blanks=True)
 
 
-def each(column: pa.Array, change: Callable[[str], str | None]) -> pa.Array:
-    """``change`` on every value as text, once for each distinct one; nulls stay null."""
+def each(
+    column: pa.Array, change: Callable[[str], str | None], *, blanks: bool = False
+) -> pa.Array:
+    """``change`` on every value as text, once for each distinct one; nulls stay null, and an
+    empty text stays empty unless ``blanks``."""
     known: dict[str, str | None] = {}
     out: list[str | None] = []
     for value in column.to_pylist():
@@ -51,7 +59,7 @@ def each(column: pa.Array, change: Callable[[str], str | None]) -> pa.Array:
             continue
         text = str(value)
         if text not in known:
-            known[text] = change(text)
+            known[text] = change(text) if text or blanks else text
         out.append(known[text])
     return pa.array(out, pa.string())
 
@@ -75,6 +83,8 @@ def binned(column: pa.Array, width: float) -> pa.Array:
     if not width > 0:
         raise BadInput("a bin has a width above 0", hint="--bin age=10")
     try:
+        if pa.types.is_string(column.type):
+            column = pc.if_else(pc.equal(column, ""), None, column)
         numbers = pc.cast(column, pa.float64()).to_pylist()
     except pa.ArrowInvalid as error:
         raise BadInput("this column is not of numbers", why="some cells are not") from error
@@ -98,7 +108,7 @@ def period(column: pa.Array, unit: str) -> pa.Array:
 
 
 def _period(value: object, form: str) -> str | None:
-    if value is None:
+    if value is None or value == "":
         return None
     if isinstance(value, date):
         return value.strftime(form)

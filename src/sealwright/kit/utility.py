@@ -68,9 +68,11 @@ def cells(values: Sequence[object]) -> npt.NDArray[np.int64]:
     finite = np.isfinite(numbers)
     if finite.mean() >= 0.9 and len(np.unique(numbers[finite])) > CELLS:
         edges = np.unique(np.quantile(numbers[finite], np.linspace(0, 1, CELLS)[1:-1]))
-        return np.where(finite, 1 + np.searchsorted(edges, numbers, side="right"), 0).astype(np.int64)
+        return np.where(finite, 1 + np.searchsorted(edges, numbers, side="right"), 0).astype(
+            np.int64
+        )
     names, codes, counts = np.unique(texts, return_inverse=True, return_counts=True)
-    rank = np.empty(len(names), np.int64)
+    rank: npt.NDArray[np.int64] = np.empty(len(names), np.int64)
     rank[np.argsort(-counts, kind="stable")] = np.arange(len(names))
     return np.minimum(rank[codes], CELLS - 1)
 
@@ -95,7 +97,10 @@ class _Fits:
         widths = [int(block.max()) + 1 for block in blocks]
         self.places = np.split(np.arange(sum(widths)) + 1, np.cumsum(widths)[:-1])
         inputs = np.concatenate(
-            [np.ones((len(codes), 1)), *(np.eye(w)[b] for w, b in zip(widths, blocks, strict=True))],
+            [
+                np.ones((len(codes), 1)),
+                *(np.eye(w)[b] for w, b in zip(widths, blocks, strict=True)),
+            ],
             axis=1,
         )
         fold = np.random.default_rng(seed).permutation(len(codes)) % FOLDS

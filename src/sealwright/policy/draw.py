@@ -13,6 +13,7 @@ from sealwright.core.errors import BadInput
 from sealwright.core.predicates import DATASET_VERSION, DECISION, MODEL_VERSION
 from sealwright.core.records import Artifact
 from sealwright.core.sensitivity import grade
+from sealwright.evidence.classified import confirmed
 from sealwright.evidence.history import History
 from sealwright.evidence.lineage import Graph, inputs_of
 from sealwright.evidence.standing import Standing
@@ -101,12 +102,14 @@ class _Read:
 
 
 def _sensitivities(history: History) -> dict[Digest, int]:
-    """The highest that was ever said of the same bytes, by digest."""
+    """The highest that was ever said of the same bytes, or confirmed for them, by digest."""
     found: dict[Digest, int] = {}
     for entry in history.of_type(DATASET_VERSION):
         said = grade(entry.statement.predicate.get("sensitivity", ""))
         for subject in entry.statement.subjects:
             found[subject.digest] = max(said, found.get(subject.digest, 0))
+    for digest, level in confirmed(history).items():
+        found[digest] = max(grade(level), found.get(digest, 0))
     return found
 
 

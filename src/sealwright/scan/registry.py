@@ -25,6 +25,8 @@ PERSONAL: dict[str, str] = {
     "hygiene-invisible": "sealwright.scan.poison.hygiene_invisible:Invisible",
     "hygiene-homoglyph": "sealwright.scan.poison.hygiene_homoglyph:Homoglyph",
     "hygiene-injection": "sealwright.scan.poison.hygiene_injection:Injection",
+    "personal-data": "sealwright.scan.pii:PersonalData",
+    "credentials": "sealwright.scan.pii:Credentials",
 }
 RULES: dict[str, str] = {}
 PLANTED: dict[str, str] = {

@@ -15,7 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sealwright.app.cli import data_contract, data_screen, data_shred, data_splits, revoking
+from sealwright.app.cli import (
+    data_classify,
+    data_contract,
+    data_derive,
+    data_screen,
+    data_shred,
+    data_splits,
+    revoking,
+)
 from sealwright.app.cli.out import Out
 from sealwright.core.sensitivity import NAMED
 
@@ -53,6 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     data_screen.check_arguments(shown)
     shown = verbs.add_parser("quarantine", help="records that are held back, and how they leave")
     data_screen.quarantine_arguments(shown)
+    _configure_private(verbs)
     data_shred.arguments(verbs.add_parser("shred", help="destroy what only one version needs"))
     shown = verbs.add_parser("revoke", help="withdraw a version; what was made of it is blocked")
     revoking.arguments(shown)
@@ -76,6 +85,12 @@ def run(args: argparse.Namespace, out: Out) -> int:
         "diff": data_views.diff,
         "prove": data_views.prove,
         "read": _read,
+        "classify": data_classify.run,
+        "mask": data_derive.mask,
+        "tokenize": data_derive.tokenize,
+        "detokenize": data_derive.detokenize,
+        "generalise": data_derive.generalise,
+        "minimize": data_derive.minimize,
         "contract": data_contract.run,
         "splits": data_splits.run,
         "vouch": data_splits.vouch,
@@ -86,6 +101,18 @@ def run(args: argparse.Namespace, out: Out) -> int:
         "revoke": _revoke,
     }
     return verbs[args.verb](workspace, args, out)
+
+
+def _configure_private(verbs: Any) -> None:
+    data_classify.arguments(verbs.add_parser("classify", help="what personal data is in it"))
+    for name, arguments, said in (
+        ("mask", data_derive.arguments_mask, "a version with columns masked"),
+        ("tokenize", data_derive.arguments_tokenize, "a version with tokens for values"),
+        ("detokenize", data_derive.arguments_detokenize, "the values again, with a grant"),
+        ("generalise", data_derive.arguments_generalise, "a version with coarser values"),
+        ("minimize", data_derive.arguments_minimize, "a version without unneeded columns"),
+    ):
+        arguments(verbs.add_parser(name, help=said))
 
 
 def _configure_add(parser: argparse.ArgumentParser) -> None:

@@ -29,9 +29,7 @@ def arguments_mask(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments of ``mask``."""
     _common(parser)
     for name, said in _MASKS.items():
-        parser.add_argument(
-            f"--{name}", action="append", default=[], metavar="COLUMN", help=said
-        )
+        parser.add_argument(f"--{name}", action="append", default=[], metavar="COLUMN", help=said)
 
 
 def arguments_tokenize(parser: argparse.ArgumentParser) -> None:

@@ -7,6 +7,7 @@ import io
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ _MASK_LABEL = b"sealwright column mask v1"
 
 def read(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
     """Check, record, then hand out."""
-    form = _form(args.out)
+    form = form_of(args.out)
     dataset = Datasets(workspace.history(), workspace.store).resolve(args.ref)
     judgement = accessing.judged(
         workspace,
@@ -49,27 +50,40 @@ def read(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
         "decision": judgement.decision.id,
         "filters": held_back["rows"],
         "masks": held_back["columns"],
-        "out": args.out or "",
     }
-    if args.out:
-        written = _to_file(rows, Path(args.out), form, dataset.rows)
-        text = f"{written.rows:,} of {written.of:,} rows of {dataset.ref} are in {args.out}"
-        text += _masks_text(view)
+    return hand_out(rows, args.out, form, dataset.rows, shape, out, _masks_text(view))
+
+
+def hand_out(
+    rows: Iterator[Any],
+    path: str | None,
+    form: Form,
+    of: int,
+    shape: dict[str, Any],
+    out: Out,
+    told: str = "",
+) -> int:
+    """Write rows to a file or to stdout, and say what was written."""
+    shape = {**shape, "out": path or ""}
+    if path:
+        written = _to_file(rows, Path(path), form, of)
+        text = f"{written.rows:,} of {written.of:,} rows of {shape['ref']} are in {path}{told}"
         out.emit({**shape, "rows": written.rows, "columns": list(written.columns)}, text)
         return 0
     sink = io.BytesIO() if out.as_json else sys.stdout.buffer
-    written = readout.write(rows, sink, form, dataset.rows)
+    written = readout.write(rows, sink, form, of)
     if isinstance(sink, io.BytesIO):
         text = sink.getvalue().decode("utf-8", "replace")
         columns = list(written.columns)
         out.emit({**shape, "rows": written.rows, "columns": columns, "csv": text}, "")
     else:
         sys.stdout.flush()
-        out.note(f"{written.rows:,} of {written.of:,} rows of {dataset.ref}{_masks_text(view)}")
+        out.note(f"{written.rows:,} of {written.of:,} rows of {shape['ref']}{told}")
     return 0
 
 
-def _form(out: str | None) -> Form:
+def form_of(out: str | None) -> Form:
+    """CSV or Parquet, by the name. Raises: BadInput."""
     if not out or out.endswith(".csv"):
         return "csv"
     if out.endswith(".parquet"):

@@ -114,6 +114,10 @@ def _record(workspace: Workspace, ref: Ref, row: int, graph: Lineage, out: Out) 
         "versions": [
             {"ref": each.ref, "path": each.path, "file_row": each.file_row} for each in found.places
         ],
+        "origins": [
+            {"ref": each.ref, "path": each.path, "file_row": each.file_row}
+            for each in found.origins
+        ],
         "unchecked": list(found.unchecked),
         "runs": [name for name, kind in seen.items() if kind == "run"],
         "models": [name for name, kind in seen.items() if kind == "model"],
@@ -230,6 +234,8 @@ def _record_text(record: Mapping[str, Any]) -> Iterator[str]:
     yield f"  leaf      {record['leaf']}"
     for each in record["versions"]:
         yield f"  also in   {each['ref']}, row {each['file_row']} of {each['path']}"
+    for each in record["origins"]:
+        yield f"  made from {each['ref']}, row {each['file_row']} of {each['path']}"
     for name in record["unchecked"]:
         yield f"  not searched: {name}"
     for name in (*record["runs"], *record["models"]):
