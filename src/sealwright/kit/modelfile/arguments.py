@@ -1,0 +1,47 @@
+"""What an allowed function may be handed, where the wrong argument would make it something else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+ENCODE = ("_codecs", "encode")
+RECONSTRUCT = ("copyreg", "_reconstructor")
+BYTEARRAY = ("builtins", "bytearray")
+FROM_TYPE = ("torch._utils", "_rebuild_from_type_v2")
+
+OBJECT_CLASS = ("builtins", "object")
+
+Kind = tuple[str, object]
+"""``("text", str)``, ``("bytes", None)``, ``("name", (pair, uses))``, ``("other", None)``."""
+
+
+def _encode(given: Sequence[Kind]) -> bool:
+    """Only what keeps bytes in an old pickle: another codec would import a module."""
+    return len(given) == 2 and given[1] == ("text", "latin1")
+
+
+def _reconstruct(given: Sequence[Kind]) -> bool:
+    """``object.__new__`` of a class that may be made, and no other base."""
+    if len(given) != 3 or given[0][0] != "name" or given[1][0] != "name":
+        return False
+    (_, uses), (base, _) = given[0][1], given[1][1]  # type: ignore[misc]
+    return "n" in uses and base == OBJECT_CLASS
+
+
+def _bytearray(given: Sequence[Kind]) -> bool:
+    """Bytes and no number: a number is a length, and the memory of it."""
+    return not given or given[0][0] in ("bytes", "text", "object")
+
+
+def _from_type(given: Sequence[Kind]) -> bool:
+    """It calls its first argument."""
+    return bool(given) and given[0][0] == "name" and "c" in given[0][1][1]  # type: ignore[index]
+
+
+RULES: dict[tuple[str, str], Callable[[Sequence[Kind]], bool]] = {
+    ENCODE: _encode,
+    RECONSTRUCT: _reconstruct,
+    BYTEARRAY: _bytearray,
+    FROM_TYPE: _from_type,
+}
+"""Canonical pair → may it be called with these?"""
