@@ -95,11 +95,12 @@ def numpy_table() -> dict:
 
 def sklearn_table() -> dict:
     import sklearn
-    from sklearn.base import BaseEstimator
-    from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
+    from sklearn._loss import _loss as losses
     from sklearn._loss.link import BaseLink
     from sklearn._loss.loss import BaseLoss
-    from sklearn._loss import _loss as losses
+    from sklearn.base import BaseEstimator
+    from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
+    from sklearn.metrics import _dist_metrics as metrics
 
     pairs: dict[str, dict[str, str]] = {}
     for module in walked(sklearn):
@@ -115,6 +116,9 @@ def sklearn_table() -> dict:
                 pairs.setdefault(module.__name__, {})[name] = uses
     for name, uses in EXTENSIONS.items():
         pairs[name] = pairs.get(name, {}) | uses
+    pairs["sklearn.metrics._dist_metrics"] |= {
+        name: "i" for name in vars(metrics) if re.fullmatch(r"[A-Z]\w+Distance(32|64)?", name)
+    }
     pairs["sklearn._loss._loss"] = {
         name: "icb" for name in vars(losses) if re.fullmatch(r"Cy\w+(Loss|LossIdentity)", name)
     }

@@ -25,7 +25,7 @@ COMMANDS: dict[str, str] = {
     "model": "list, promote, roll back and export models",
     "lineage": "where a dataset or model came from and what was made of it",
     "log": "show, verify, publish, witness and mirror the log",
-    "supply": "known vulnerabilities of what a run is made of, and waivers",
+    "supply": "model files, bills of materials, vulnerabilities, waivers",
     "policy": "check, activate and explain the rules",
     "access": "members, roles, grants, approvals; who you are",
     "secret": "keep tokens for runs without showing them to the script",

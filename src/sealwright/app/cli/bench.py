@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+from collections.abc import Callable
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from sealwright import __version__
@@ -28,6 +30,7 @@ BENCHES: dict[str, tuple[str, ...]] = {
     "vault": ("store", "vault"),
     "personal": ("personal",),
     "poison": ("poison",),
+    "supply": ("supply",),
 }
 """Every bench and the modules of ``app/bench`` it runs; ``all`` runs each module once."""
 
@@ -38,6 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
     parser.add_argument("name", metavar="NAME", help=f"one of: all, {', '.join(BENCHES)}")
     parser.add_argument("--quick", action="store_true", help="small sizes, for a smoke test")
+    parser.add_argument("--only", metavar="SECTION", help="one section of a bench that has several")
     parser.add_argument("--html", metavar="FILE", help="write the rows as a page with plots too")
     parser.add_argument(
         "--only", metavar="SECTION", action="append", default=[], help="of a bench with sections"
@@ -58,6 +62,10 @@ def run(args: argparse.Namespace, out: Out) -> int:
         answer = _answer(name, ask)
         rows += answer.rows
         plates += answer.plates
+        module = import_module(f"sealwright.app.bench.{name}")
+        rows.extend(
+            _section(module, args.only)(args.quick) if args.only else module.rows(args.quick)
+        )
     report = {
         "bench": args.name,
         "version": __version__,
@@ -113,6 +121,16 @@ def _modules(name: str) -> tuple[str, ...]:
     if name not in BENCHES:
         raise BadInput(f"no bench {name!r}", why=f"known: all, {', '.join(BENCHES)}")
     return BENCHES[name]
+
+
+def _section(module: ModuleType, only: str) -> Callable[[bool], list[Row]]:
+    """The ``rows`` of one section. Raises: BadInput."""
+    sections: dict[str, str] = getattr(module, "SECTIONS", {})
+    if only not in sections:
+        known = ", ".join(sections) or "none"
+        raise BadInput(f"no section {only!r}", why=f"sections of this bench: {known}")
+    rows: Callable[[bool], list[Row]] = import_module(sections[only]).rows
+    return rows
 
 
 def _row(row: Row) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The supply chain: what a run is made of, and whether that can be trusted.
 
+seal supply scan models/               model files: clean, dangerous or not understood, and why
 seal supply bom model:fraud@1 --out bom.json
 seal supply audit                      packages here against the offline index of advisories
 seal supply advisories update --from DIR|ZIP|URL
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from sealwright.app.cli.out import Out
 
 VERBS: dict[str, tuple[str, str]] = {
+    "scan": ("supply_scan", "judge model files, archives and notebooks without opening them"),
     "audit": ("supply_audit", "known vulnerabilities of an environment or a run"),
     "bom": ("supply_bom", "a bill of materials of a run or a model, as CycloneDX 1.6"),
     "advisories": ("supply_advisories", "the offline index: update it, say how old it is"),

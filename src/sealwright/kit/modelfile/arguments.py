@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 ENCODE = ("_codecs", "encode")
 RECONSTRUCT = ("copyreg", "_reconstructor")
+BYTES = ("builtins", "bytes")
 BYTEARRAY = ("builtins", "bytearray")
 FROM_TYPE = ("torch._utils", "_rebuild_from_type_v2")
 
 OBJECT_CLASS = ("builtins", "object")
 
-Kind = tuple[str, object]
+Kind = tuple[str, Any]
 """``("text", str)``, ``("bytes", None)``, ``("name", (pair, uses))``, ``("other", None)``."""
 
 
@@ -24,8 +26,12 @@ def _reconstruct(given: Sequence[Kind]) -> bool:
     """``object.__new__`` of a class that may be made, and no other base."""
     if len(given) != 3 or given[0][0] != "name" or given[1][0] != "name":
         return False
-    (_, uses), (base, _) = given[0][1], given[1][1]  # type: ignore[misc]
-    return "n" in uses and base == OBJECT_CLASS
+    return "n" in given[0][1][1] and given[1][1][0] == OBJECT_CLASS
+
+
+def _bytes(given: Sequence[Kind]) -> bool:
+    """Nothing: no bytes, as old protocols write them."""
+    return not given
 
 
 def _bytearray(given: Sequence[Kind]) -> bool:
@@ -35,12 +41,13 @@ def _bytearray(given: Sequence[Kind]) -> bool:
 
 def _from_type(given: Sequence[Kind]) -> bool:
     """It calls its first argument."""
-    return bool(given) and given[0][0] == "name" and "c" in given[0][1][1]  # type: ignore[index]
+    return bool(given) and given[0][0] == "name" and "c" in given[0][1][1]
 
 
 RULES: dict[tuple[str, str], Callable[[Sequence[Kind]], bool]] = {
     ENCODE: _encode,
     RECONSTRUCT: _reconstruct,
+    BYTES: _bytes,
     BYTEARRAY: _bytearray,
     FROM_TYPE: _from_type,
 }

@@ -17,7 +17,7 @@ import msgspec
 
 from sealwright.kit.modelfile.child import Answer, Ask
 from sealwright.kit.modelfile.limits import LIMITS, Limits
-from sealwright.kit.modelfile.policy import Policy, Signed
+from sealwright.kit.modelfile.policy import Policy
 from sealwright.kit.modelfile.report import Unsound
 from sealwright.kit.modelfile.trace import Trace
 
@@ -27,15 +27,18 @@ _MOST_ANSWER = 512 << 20
 class Box:
     """A child that follows pickles over inert names. One at a time; close it when done."""
 
-    def __init__(self, policy: Policy, signed: tuple[Signed, ...] = (), limits: Limits = LIMITS):
-        self._policy, self._signed, self._limits = policy, signed, limits
+    def __init__(self, policy: Policy, limits: Limits = LIMITS) -> None:
+        self._policy, self._limits = policy, limits
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -62,6 +65,13 @@ class Box:
         """What it reaches if it is read as a pickle that it is not; None where the child died."""
         return self._ask("touch", data, False).trace
 
+    def cpu_s(self) -> float:
+        """CPU seconds the present child has used; 0 where there is none."""
+        if self._process is None or self._process.poll() is not None:
+            return 0.0
+        with open(f"/proc/{self._process.pid}/schedstat", encoding="ascii") as line:
+            return int(line.read().split()[0]) / 1e9
+
     def _trace(self, view: str, data: bytes, storages: bool) -> Trace:
         answer = self._ask(view, data, storages)
         if answer.trace is None:
@@ -69,7 +79,7 @@ class Box:
         return answer.trace
 
     def _ask(self, view: str, data: bytes, storages: bool) -> Answer:
-        ask = Ask(view, len(data), self._policy.level, self._signed, storages)
+        ask = Ask(view, len(data), self._policy.level, self._policy.signed, storages)
         head = msgspec.json.encode(ask)
         request = b"".join((len(head).to_bytes(8, "little"), head))
         try:
@@ -84,7 +94,8 @@ class Box:
 
     def _exchange(self, head: bytes, data: bytes) -> bytes:
         process = self._running()
-        assert process.stdin is not None and process.stdout is not None
+        if process.stdin is None or process.stdout is None:
+            raise EOFError("it has no pipes")
         until = time.monotonic() + self._limits.child_s
         _send(process.stdin.fileno(), head, until)
         _send(process.stdin.fileno(), data, until)

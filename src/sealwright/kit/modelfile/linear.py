@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import gc
 import re
+from typing import Any
 
 from sealwright.kit.modelfile.limits import LIMITS, Limits
 from sealwright.kit.modelfile.machine import Machine
@@ -22,7 +23,7 @@ from sealwright.kit.modelfile.trace import Trace
 _WIDTHS = {0x4B: 2, 0x4D: 3, 0x4A: 5, 0x47: 9, 0x4E: 1, 0x88: 1, 0x89: 1}
 PLAIN = bytes(_WIDTHS.get(op, 0) for op in range(256))
 """Bytes that an opcode for a plain value takes: BININT1, BININT2, BININT, BINFLOAT, NONE, truth."""
-_RUNS = {
+_RUNS: dict[int, Any] = {
     op: re.compile(b"(?:%s.{%d})*+" % (re.escape(bytes([op])), width - 1), re.DOTALL).match
     for op, width in _WIDTHS.items()
 }
@@ -55,15 +56,16 @@ def read(
     return machine.trace(end), tuple(machine.refused)
 
 
-def _run(m: Machine, data: bytes, pos: int, limits: Limits) -> int:  # noqa: C901, PLR0912, PLR0915
+def _run(m: Machine, data: bytes, pos: int, limits: Limits) -> int:  # noqa: C901, PLR0915
     # One loop, by frequency: a call for each opcode would quarter the speed.
-    stack, memo, marks, nodes = m.stack, m.memo, m.marks, m.nodes.items
+    stack, memo, marks = m.stack, m.memo, m.marks
+    nodes: list[Any] = m.nodes.items
     push, extend, keep, add = stack.append, stack.extend, memo.append, nodes.append
     plain, cold, runs = PLAIN, COLD, _RUNS
     limit = size = len(data)
     framed = False
     fence = ops = 0
-    for ops in range(1, limits.opcodes + 2):  # noqa: B007
+    for ops in range(1, limits.opcodes + 2):
         if pos >= limit:
             if pos > limit or not framed:
                 break

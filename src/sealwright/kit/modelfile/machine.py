@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickletools
 import re
 from typing import NoReturn
 
@@ -28,6 +29,7 @@ INLINE = "joblib's arrays lie between the opcodes"
 MOST_REFUSED = 40
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _LINE_BYTES = 4096
+_OPCODES = {op.code: op for op in pickletools.opcodes}
 _LETTERS = {CALLED: "c", MADE: "n", BUILT: "bn", FILLED: "f"}
 _WORDS = {CALLED: "called", MADE: "made", BUILT: "given a state", FILLED: "filled"}
 _TEXT = (0x8C, 0x58, 0x8D, 0x56)
@@ -65,9 +67,7 @@ class Machine:
     def trace(self, end: int) -> Trace:
         """What was seen."""
         spans = tuple(Span(at, 0) for at in self._wrapped)
-        return Trace(
-            tuple(self._pairs), tuple(self._events), end, tuple(self._storages), spans
-        )
+        return Trace(tuple(self._pairs), tuple(self._events), end, tuple(self._storages), spans)
 
     def stop(self, rule: str, message: str) -> NoReturn:
         """Raises: Unsound at the present opcode."""
@@ -239,8 +239,5 @@ class Machine:
     def _opcode(self) -> str:
         if not 0 <= self.pos < len(self.data):
             return ""
-        from pickletools import code2op
-
-        op = code2op.get(chr(self.data[self.pos]))
+        op = _OPCODES.get(chr(self.data[self.pos]))
         return op.name if op else f"0x{self.data[self.pos]:02x}"
-

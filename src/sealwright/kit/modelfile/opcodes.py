@@ -7,7 +7,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from sealwright.kit.modelfile.machine import Machine
-from sealwright.kit.modelfile.stack import DICT, FETCHED, KIND, LIST, OBJECT, PAIR, SET, TUPLE, Node, node_of
+from sealwright.kit.modelfile.stack import (
+    DICT,
+    FETCHED,
+    KIND,
+    LIST,
+    OBJECT,
+    PAIR,
+    SET,
+    TUPLE,
+    Node,
+    node_of,
+)
 from sealwright.kit.modelfile.trace import CALLED, FILLED, MADE
 
 Handler = Callable[[Machine, int], int]

@@ -54,6 +54,7 @@ class Policy(msgspec.Struct, frozen=True):
     real: Mapping[Pair, Pair]
     libraries: frozenset[str]
     digest: Digest
+    signed: tuple[Signed, ...] = ()
 
     def uses_of(self, module: str, name: str) -> str:
         """The letters allowed for a pair; none where it is not listed."""
@@ -69,7 +70,7 @@ class Policy(msgspec.Struct, frozen=True):
         return top in self.libraries or top in sys.stdlib_module_names or top in _OLD_NAMES
 
 
-_OLD_NAMES = frozenset({"__builtin__", "copy_reg", "posix", "nt", "commands", "__main__"})
+_OLD_NAMES = frozenset({"__builtin__", "copy_reg", "posix", "nt", "commands"})
 
 
 @cache
@@ -102,7 +103,7 @@ def _policy(level: Level, signed: tuple[Signed, ...]) -> Policy:
         [level, sorted((*pair, letters) for pair, letters in uses.items()), signed]
     )
     tops = {module.partition(".")[0] for one in tables() for module in one.pairs}
-    return Policy(level, uses, real, frozenset(tops), of_bytes(text))
+    return Policy(level, uses, real, frozenset(tops), of_bytes(text), signed)
 
 
 def _add(

@@ -7,6 +7,8 @@ or, for a tuple of nothing but plain values, the bare tuple.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sealwright.kit.modelfile.limits import Limits
 from sealwright.kit.modelfile.report import Unsound
 
@@ -16,7 +18,7 @@ TUPLE, LIST, DICT, SET, NAME, OBJECT = range(6)
 KIND, WEIGHT, DEPTH, FETCHED, PAIR, PARTS = range(6)
 """Fields: what it unfolds to, how deep, whether something else points at it, which name."""
 
-Node = list  # type: ignore[type-arg]
+Node = list[Any]
 
 
 def node_of(kind: int, pair: int = -1, parts: tuple[int, ...] = ()) -> Node:

@@ -43,7 +43,7 @@ class Log:
         self.index: dict[tuple[str, str], int] = {}
         self.storages: list[Storage] = []
 
-    def name(self, module: str, name: str) -> type:
+    def name(self, module: str, name: str) -> Any:
         """The inert class for a name."""
         pair = (module, name)
         at = self.index.get(pair)
@@ -53,7 +53,7 @@ class Log:
         self.events.append(8 * at + NAMED)
         return stub(self, at, pair)
 
-    def fetch(self, pid: Any) -> Stub:
+    def fetch(self, pid: Any) -> Any:
         """A storage of torch."""
         self.events.append(FETCHED)
         if self.takes_storages and isinstance(pid, tuple) and len(pid) >= 5:
@@ -65,9 +65,7 @@ class Log:
 
     def trace(self, end: int, spans: tuple[Span, ...] = ()) -> Trace:
         """What was seen."""
-        return Trace(
-            tuple(self.pairs), tuple(self.events), end, tuple(self.storages), spans
-        )
+        return Trace(tuple(self.pairs), tuple(self.events), end, tuple(self.storages), spans)
 
 
 class Meta(type):
@@ -95,6 +93,8 @@ class Stub(metaclass=Meta):
     """An object that does nothing. Its methods are those an unpickler calls."""
 
     __slots__ = ("given", "state")
+    given: tuple[Any, ...]
+    state: Any
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Stub:
         """NEWOBJ."""
@@ -125,7 +125,7 @@ class Stub(metaclass=Meta):
         cls.log.events.append(8 * cls.at + FILLED)
 
 
-def stub(log: Log, at: int, pair: tuple[str, str]) -> type[Stub]:
+def stub(log: Log, at: int, pair: tuple[str, str]) -> Any:
     """The class that stands for ``pair`` in one trace."""
     return Meta("Stub", (Stub,), {"__slots__": (), "log": log, "at": at, "pair": pair})
 
@@ -179,10 +179,13 @@ def follow(data: bytes, policy: Policy, *, storages: bool = False) -> Trace:
     return log.trace(stream.tell())
 
 
-class PythonReader(pickle._Unpickler):  # type: ignore[name-defined,misc]
+_PYTHON: Any = vars(pickle)["_Unpickler"]
+
+
+class PythonReader(_PYTHON):  # type: ignore[misc]
     """CPython's unpickler in Python, which reads joblib's arrays where they lie."""
 
-    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
+    dispatch: ClassVar[dict[int, Any]] = dict(_PYTHON.dispatch)
 
     def __init__(self, stream: io.BytesIO, log: Log) -> None:
         super().__init__(stream)
