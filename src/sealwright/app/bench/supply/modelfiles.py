@@ -8,6 +8,7 @@ import pickletools
 import tarfile
 import tempfile
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from sealwright.app.bench import Row, cpu_s, measure
@@ -43,7 +44,7 @@ def rows(quick: bool) -> list[Row]:
 def corpus() -> Iterable[File]:
     """The malicious files of another scanner's tests, where they lie beside the project."""
     root = os.environ.get("SEAL_SHARED_DATA")
-    beside = Path(__file__).resolve().parents[5] / "shared" / "data"
+    beside = Path(__file__).resolve().parents[6] / "shared" / "data"
     path = (Path(root) if root else beside) / "modelfile_corpus.tar.gz"
     if not path.is_file():
         return
@@ -121,39 +122,33 @@ def _percent(values: Sequence[bool]) -> float:
 def _speed(quick: bool) -> list[Row]:
     count = 20_000 if quick else 400_000
     policy = policy_of("framework")
-    dense = pickle.dumps([[float(at), at, at % 7] for at in range(count)], 4)
-    mixed = pickle.dumps(
-        [{"id": at, "name": f"n{at}", "at": (at, at + 1)} for at in range(count // 4)], 4
-    )
-    numbers = pickle.dumps([at * 1.5 for at in range(count)], 4)
+    streams = {
+        "numbers": [at * 1.5 for at in range(count)],
+        "lists": [[float(at), at, at % 7] for at in range(count)],
+        "records": [{"id": at, "name": f"n{at}", "at": (at, at + 1)} for at in range(count // 4)],
+    }
     out = list[Row]()
     with Box(policy) as box:
         box.follow(b"N.")
-        for name, data, target in (
-            ("numbers", numbers, 4),
-            ("lists", dense, None),
-            ("records", mixed, None),
-        ):
+        for name, value in streams.items():
+            data = pickle.dumps(value, 4)
             ops = sum(1 for _ in pickletools.genops(data)) / 1e6
-            ours = ops / cpu_s(lambda data=data: linear.read(data, policy))
-            genops = ops / cpu_s(lambda data=data: sum(1 for _ in pickletools.genops(data)), 1)
-            yard = {"pickletools.genops": genops}
-            out.append(
-                measure(
-                    f"strict reader, {name}", ours, "M opcodes/s", target=target, yardsticks=yard
-                )
-            )
+            ours = ops / cpu_s(partial(linear.read, data, policy))
+            yard = {"pickletools.genops": ops / cpu_s(partial(_genops, data), 1)}
+            what = f"strict reader, {name}"
+            out.append(measure(what, ours, "M opcodes/s", target=4, yardsticks=yard))
             stub = ops / _child_cpu_s(box, data)
-            out.append(
-                measure(f"stub view, {name}", stub, "M opcodes/s", target=20 if target else None)
-            )
-    small = [
-        pickle.dumps({"weights": [0.5, 1.5], "name": str(at)}, 4)
-        for at in range(300 if quick else 2000)
-    ]
-    out.append(_small(small))
+            out.append(measure(f"stub view, {name}", stub, "M opcodes/s", target=20))
+    wanted = 300 if quick else 2000
+    small = [{"weights": [0.5, 1.5], "name": str(at)} for at in range(wanted)]
+    out.append(_small([pickle.dumps(value, 4) for value in small]))
     out.append(_large())
     return out
+
+
+def _genops(data: bytes) -> None:
+    for _ in pickletools.genops(data):
+        pass
 
 
 def _child_cpu_s(box: Box, data: bytes) -> float:
