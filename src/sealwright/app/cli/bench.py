@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-from collections.abc import Callable
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 from sealwright import __version__
@@ -41,7 +39,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
     parser.add_argument("name", metavar="NAME", help=f"one of: all, {', '.join(BENCHES)}")
     parser.add_argument("--quick", action="store_true", help="small sizes, for a smoke test")
-    parser.add_argument("--only", metavar="SECTION", help="one section of a bench that has several")
     parser.add_argument("--html", metavar="FILE", help="write the rows as a page with plots too")
     parser.add_argument(
         "--only", metavar="SECTION", action="append", default=[], help="of a bench with sections"
@@ -62,10 +59,6 @@ def run(args: argparse.Namespace, out: Out) -> int:
         answer = _answer(name, ask)
         rows += answer.rows
         plates += answer.plates
-        module = import_module(f"sealwright.app.bench.{name}")
-        rows.extend(
-            _section(module, args.only)(args.quick) if args.only else module.rows(args.quick)
-        )
     report = {
         "bench": args.name,
         "version": __version__,
@@ -121,16 +114,6 @@ def _modules(name: str) -> tuple[str, ...]:
     if name not in BENCHES:
         raise BadInput(f"no bench {name!r}", why=f"known: all, {', '.join(BENCHES)}")
     return BENCHES[name]
-
-
-def _section(module: ModuleType, only: str) -> Callable[[bool], list[Row]]:
-    """The ``rows`` of one section. Raises: BadInput."""
-    sections: dict[str, str] = getattr(module, "SECTIONS", {})
-    if only not in sections:
-        known = ", ".join(sections) or "none"
-        raise BadInput(f"no section {only!r}", why=f"sections of this bench: {known}")
-    rows: Callable[[bool], list[Row]] = import_module(sections[only]).rows
-    return rows
 
 
 def _row(row: Row) -> dict[str, Any]:

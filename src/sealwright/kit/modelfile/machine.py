@@ -163,10 +163,10 @@ class Machine:
         self.stack.append(self.nodes.add(NAME, at))
 
     def event(self, verb: int, pair: int) -> None:
-        """Add to the trace; refuse a use the pair is not listed for."""
+        """Add to the trace; refuse a use a listed pair is not listed for."""
         self._events.append(8 * pair + verb)
         letters = _LETTERS.get(verb)
-        if letters and not set(letters) & set(self._uses[pair]):
+        if letters and self._uses[pair] and not set(letters) & set(self._uses[pair]):
             self.refuse("pickle.call", f"{'.'.join(self._pairs[pair])} is {_WORDS[verb]}")
 
     def made(self, verb: int) -> None:

@@ -117,10 +117,13 @@ def _add(
         raise ValueError(f"{pair}: {letters!r} is no use")
     uses[pair] = "".join(sorted(set(uses.get(pair, "")) | set(letters)))
     module, name = pair
+    if pair == _RANGE:
+        uses[_XRANGE], real[_XRANGE] = uses[pair], pair
     for old, new in (*aliases.items(), *_ALWAYS.items()):
         if module == new or module.startswith(new + "."):
             spelt = (old + module[len(new) :], name)
             uses[spelt], real[spelt] = uses[pair], pair
 
 
+_RANGE, _XRANGE = ("builtins", "range"), ("__builtin__", "xrange")
 _ALWAYS = {"__builtin__": "builtins", "copy_reg": "copyreg"}

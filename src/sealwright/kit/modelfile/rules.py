@@ -8,8 +8,10 @@ import msgspec
 
 SAFE = "save weights: torch.save(model.state_dict(), …) or safetensors; then scan again"
 AGAIN = "get the file again from where it was made, and compare its SHA-256"
-ALLOW = "seal supply allow MODULE.CLASS --source FILE --reason '…', then --level project"
-CONVERT = "seal supply convert MODEL --to safetensors, where the file can be trusted"
+ALLOW = (
+    "ask who made it for weights (state_dict, safetensors); a class of nobody's table is refused"
+)
+CONVERT = "save it in parts, or as safetensors, which is read by its header alone"
 PLAIN = "unpack it, and scan what is inside file by file"
 
 
@@ -33,7 +35,7 @@ RULES: dict[str, Rule] = {
     # pickles
     "pickle.name": _bad("names something that the policy leaves out on purpose", SAFE),
     "pickle.class": _unknown("names a class that no table and no signature covers", ALLOW),
-    "pickle.call": _bad("calls something that may only be named", SAFE),
+    "pickle.call": _bad("does with a name what it is not listed for", SAFE),
     "pickle.argument": _bad("hands an allowed function something it must not get", SAFE),
     "pickle.computed-name": _bad("works out a name instead of spelling it"),
     "pickle.extension": _bad("uses the extension registry, whose names are elsewhere"),

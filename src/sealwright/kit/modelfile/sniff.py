@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import pickletools
+import warnings
+
 from sealwright.core.ports import Readable
 from sealwright.kit.modelfile import arrays, boosters, gguf, graphs, hdf5, torchfile, unpack
 from sealwright.kit.modelfile.report import Unsound
@@ -75,18 +79,15 @@ _OPENERS = frozenset(
 
 def _is_pickle(head: bytes, source: Readable) -> bool:
     """A pickle of protocol 0 or 1, which has no magic: it ends in STOP, or names something."""
-    import pickletools
-
     if not could_be_pickle(head) or head[:1] in (b"\x95", b"\x8c", b"\x93"):
         return head[:1] in (b"\x95", b"\x8c") and source.pread(source.size - 1, 1) == b"."
     opcodes = 0
-    try:
+    with warnings.catch_warnings(), contextlib.suppress(ValueError):
+        warnings.simplefilter("ignore")
         for op, _, _ in pickletools.genops(head):
             opcodes += 1
             if op.name in ("GLOBAL", "INST", "REDUCE", "STOP", "PERSID") or opcodes > 64:
                 return True
-    except ValueError:
-        pass
     # cut off by the head, or opcodes as far as it goes
     return opcodes > 16 and source.pread(source.size - 1, 1) == b"."
 

@@ -77,7 +77,6 @@ def _end(source: Readable) -> tuple[int, int, int]:
     if at < 0 or source.pread(at, 4) != _END:
         raise Unsound(rule, "it does not end with its own directory's end, without a comment")
     _, disk, first, here, count, size, start, comment = unpacked("<4s4H2LH", source, at, rule)
-    tail = source.pread(max(0, at - 0xFFFF), min(at, 0xFFFF))
     if disk or first or here != count or comment:
         raise Unsound(rule, "several disks, or a comment")
     directory_end = at
@@ -93,8 +92,8 @@ def _end(source: Readable) -> tuple[int, int, int]:
             if short not in (full, fields[long]):
                 raise Unsound(rule, "its two ends say different things")
         count, size, start, directory_end = fields[7], fields[8], fields[9], at64
-    elif _END in tail or count == 0xFFFF or start == _FULL:
-        raise Unsound(rule, "two directory ends")
+    elif count == 0xFFFF or start == _FULL:
+        raise Unsound(rule, "its 64-bit end is missing")
     if start + size != directory_end:
         raise Unsound(rule, "its directory does not lie just before its end")
     return count, size, start

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from sealwright.app.bench import Row
+from sealwright.app.bench import Answer, Ask, Row
+from sealwright.core.errors import BadInput
 
 SECTIONS: dict[str, str] = {
     "modelfiles": "sealwright.app.bench.supply.modelfiles",
@@ -12,9 +13,14 @@ SECTIONS: dict[str, str] = {
 """Section → the module whose ``rows(quick)`` it is."""
 
 
-def rows(quick: bool) -> list[Row]:
-    """Every section, in order."""
+def answer(ask: Ask) -> Answer:
+    """The sections asked for, all where none is. Raises: BadInput (no such section)."""
+    unknown = sorted(set(ask.only) - set(SECTIONS))
+    if unknown:
+        raise BadInput(f"no section {unknown[0]!r}", why=f"sections: {', '.join(SECTIONS)}")
     out = list[Row]()
-    for module in SECTIONS.values():
-        out.extend(import_module(module).rows(quick))
-    return out
+    for name, module in SECTIONS.items():
+        if not ask.only or name in ask.only:
+            ask.note(f"bench supply, {name} ...")
+            out.extend(import_module(module).rows(ask.quick))
+    return Answer(out, [])
