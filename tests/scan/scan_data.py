@@ -64,15 +64,15 @@ def cut(batch: Batch, size: int) -> list[Batch]:
 
 
 def wages(rows: int, seed: int = 0):
-    """A made table: age, hours, job, town; the label follows age, hours and job with noise."""
+    """A made table; the label follows weight and job with noise, and nothing else."""
     rng = np.random.default_rng(seed)
     age = rng.integers(18, 80, rows).astype(float)
     hours = rng.integers(10, 60, rows).astype(float)
     weight = np.round(rng.gamma(8, 2_000, rows))
     job = rng.choice(["clerk", "sales", "nurse", "cook", "guard"], rows)
     town = rng.choice([f"town{i}" for i in range(12)], rows)
-    score = (age - 45) / 15 + (hours - 35) / 12 + (job == "nurse") - (job == "cook")
-    label = np.where(score + rng.logistic(size=rows) > 0.6, ">50K", "<=50K")
+    score = (weight - 16_000) / 4_000 + (job == "nurse") - (job == "cook")
+    label = np.where(score + rng.logistic(size=rows) / 3 > 1.2, ">50K", "<=50K")
     values = {"age": age, "hours": hours, "weight": weight, "job": job, "town": town}
     return table(values, list(label))
 

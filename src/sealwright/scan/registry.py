@@ -15,7 +15,9 @@ from sealwright.scan.interface import Detector, Modality, Planter
 ANY: dict[str, str] = {
     "duplicates": "sealwright.scan.poison.duplicates:Duplicates",
 }
-TABLE: dict[str, str] = {}
+TABLE: dict[str, str] = {
+    "table-pairs": "sealwright.scan.poison.table_pairs:TablePairs",
+}
 TEXT: dict[str, str] = {}
 IMAGE: dict[str, str] = {
     "image-spectral": "sealwright.scan.poison.image_spectral:ImageSpectral",
@@ -31,6 +33,7 @@ PERSONAL: dict[str, str] = {
 RULES: dict[str, str] = {}
 PLANTED: dict[str, str] = {
     "flood": "sealwright.scan.plant.flood:Flood",
+    "value-pair": "sealwright.scan.plant.pair:ValuePair",
 }
 PLANTED_HYGIENE: dict[str, str] = {
     "text-invisible": "sealwright.scan.plant.hygiene:Invisible",

@@ -1,0 +1,170 @@
+"""A label model that cannot see a pattern: boosted trees over eight coarse bins of each column.
+
+A bin holds about an eighth of the rows (numbers by quantile, categories by hash where there are
+more than eight), so a value that a trigger uses cannot be told from its neighbours, and a leaf
+needs one row in a hundred. Predictions are cross-fitted over two folds: a row is judged by trees
+that it did not grow. Oblivious trees of depth three, logistic loss, one forest for each class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+BINS = 8
+DEPTH = 2
+TREES = 60
+RATE = 0.2
+RIDGE = 5.0
+LEAST_SHARE = 0.05
+WORK = 3e9
+"""Row-column-class-level updates that a fit may take; beyond, there are fewer trees."""
+FEWEST_TREES = 8
+
+
+class Tree:
+    """Three questions ``bin of column > cut`` and the logit at each of the eight answers."""
+
+    def __init__(self, asked: list[tuple[int, int]], leaves: npt.NDArray[np.float64]) -> None:
+        self.asked = asked
+        self.leaves = leaves.astype(np.float32)
+
+    def add_to(self, logits: npt.NDArray[np.float32], bins: npt.NDArray[np.uint8]) -> None:
+        """``bins`` (columns, n)."""
+        logits += self.leaves[leaf_of(bins, self.asked)]
+
+
+def leaf_of(bins: npt.NDArray[np.uint8], asked: Sequence[tuple[int, int]]) -> npt.NDArray[np.uint8]:
+    """(n,) the leaf that each row falls into."""
+    leaf = np.zeros(bins.shape[1], np.uint8)
+    for column, cut in asked:
+        leaf = (leaf << 1) | (bins[column] > cut)
+    return leaf
+
+
+class Blind:
+    """Two forests for each class, each fitted to the rows of the other's fold."""
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+        self.forests: list[list[list[Tree]]] = []
+        self.priors: npt.NDArray[np.float64] = np.zeros(classes)
+
+    def fit(
+        self,
+        bins: npt.NDArray[np.uint8],
+        labels: npt.NDArray[np.int32],
+        folds: npt.NDArray[np.uint8],
+        seed: int,
+    ) -> None:
+        """``bins`` (columns, n), ``labels`` (n,) codes, ``folds`` (n,) 0 or 1."""
+        targets = range(1, 2) if self.classes == 2 else range(self.classes)
+        share = np.bincount(labels, minlength=self.classes) + 1.0
+        self.priors = np.log(share / share.sum())
+        if self.classes == 2:
+            self.priors = np.array([0.0, np.log(share[1] / share[0])])
+        trees = _trees(bins.shape, len(targets))
+        self.forests = []
+        for fold in (0, 1):
+            rows = folds != fold
+            part = np.ascontiguousarray(bins[:, rows])
+            forest = [
+                _boost(part, labels[rows] == target, self.priors[target], trees)
+                for target in targets
+            ]
+            self.forests.append(forest)
+
+    def predict(
+        self, bins: npt.NDArray[np.uint8], folds: npt.NDArray[np.uint8]
+    ) -> npt.NDArray[np.float32]:
+        """(n, classes) probabilities; each row by the forest that did not see its fold."""
+        out = np.empty((bins.shape[1], self.classes), np.float32)
+        for fold, forest in enumerate(self.forests):
+            rows = np.flatnonzero(folds == fold)
+            out[rows] = self._one(np.ascontiguousarray(bins[:, rows]), forest)
+        return out
+
+    def _one(
+        self, bins: npt.NDArray[np.uint8], forest: list[list[Tree]]
+    ) -> npt.NDArray[np.float32]:
+        first = 1 if self.classes == 2 else 0
+        logits = np.zeros((len(forest), bins.shape[1]), np.float32)
+        for at, trees in enumerate(forest):
+            logits[at] += np.float32(self.priors[first + at])
+            for tree in trees:
+                tree.add_to(logits[at], bins)
+        p = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+        if self.classes == 2:
+            return np.stack([1 - p[0], p[0]], 1)
+        return np.ascontiguousarray((p / np.maximum(p.sum(0), 1e-9)).T)
+
+
+def _trees(shape: tuple[int, ...], targets: int) -> int:
+    work = float(shape[0]) * shape[1] * targets * DEPTH * 2
+    return int(min(TREES, max(FEWEST_TREES, WORK / max(work, 1.0))))
+
+
+def _boost(
+    bins: npt.NDArray[np.uint8], hit: npt.NDArray[np.bool_], prior: float, trees: int
+) -> list[Tree]:
+    n = bins.shape[1]
+    wanted = hit.astype(np.float64)
+    logits = np.full(n, prior, np.float32)
+    least = max(10.0, LEAST_SHARE * n)
+    grown = []
+    for _ in range(trees):
+        p = 1 / (1 + np.exp(-logits.astype(np.float64)))
+        tree = _grow(bins, wanted - p, np.maximum(p * (1 - p), 1e-6), least)
+        if tree is None:
+            break
+        tree.add_to(logits, bins)
+        np.clip(logits, -12, 12, out=logits)
+        grown.append(tree)
+    return grown
+
+
+def _grow(
+    bins: npt.NDArray[np.uint8],
+    slope: npt.NDArray[np.float64],
+    bend: npt.NDArray[np.float64],
+    least: float,
+) -> Tree | None:
+    """The tree whose questions gain most; None where no split leaves enough rows."""
+    n = bins.shape[1]
+    leaf = np.zeros(n, np.int64)
+    asked: list[tuple[int, int]] = []
+    for depth in range(DEPTH):
+        best, found = 1e-9, None
+        size = BINS << depth
+        for column in range(bins.shape[0]):
+            at = leaf * BINS + bins[column]
+            g = np.bincount(at, slope, size).reshape(-1, BINS).cumsum(1)
+            h = np.bincount(at, bend, size).reshape(-1, BINS).cumsum(1)
+            c = np.bincount(at, minlength=size).reshape(-1, BINS).cumsum(1)
+            gain, cut = _gain(g, h, c, least)
+            if gain > best:
+                best, found = gain, (column, cut)
+        if found is None:
+            break
+        asked.append(found)
+        leaf = (leaf << 1) | (bins[found[0]] > found[1])
+    if not asked:
+        return None
+    total = np.bincount(leaf, slope, 1 << len(asked))
+    return Tree(asked, RATE * total / (np.bincount(leaf, bend, 1 << len(asked)) + RIDGE))
+
+
+def _gain(
+    g: npt.NDArray[np.float64], h: npt.NDArray[np.float64], c: npt.NDArray[np.int64], least: float
+) -> tuple[float, int]:
+    """Best gain over the cuts of one column, summed over leaves; small sides do not split."""
+    left_g, left_h, left_c = g[:, :-1], h[:, :-1], c[:, :-1]
+    all_g, all_h, all_c = g[:, -1:], h[:, -1:], c[:, -1:]
+    whole = all_g**2 / (all_h + RIDGE)
+    parts = left_g**2 / (left_h + RIDGE) + (all_g - left_g) ** 2 / (all_h - left_h + RIDGE)
+    fine = (left_c >= least) & (all_c - left_c >= least)
+    gains = np.where(fine, parts - whole, 0.0).sum(0)
+    cut = int(np.argmax(gains))
+    return float(gains[cut]), cut

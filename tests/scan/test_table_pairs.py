@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import random
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scan_data import adult, cut, nsl_kdd, table, wages
+
+from sealwright.core.errors import BadInput
+from sealwright.scan import batches, canary, ensemble
+from sealwright.scan.plant.pair import ValuePair
+from sealwright.scan.poison.table_pairs import TablePairs
+
+
+def looked(pieces, frame, alpha=0.005):
+    screening = ensemble.screen(lambda: pieces, frame, [TablePairs()], alpha=alpha)
+    assert screening.verdicts[0].error == ""
+    return screening
+
+
+def rates(screening, carriers, frame):
+    found = np.isin(np.arange(frame.rows), screening.carriers())
+    planted = np.isin(np.arange(frame.rows), carriers)
+    return found[planted].mean(), found[~planted].mean()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_planted_pair_is_found_and_little_else(seed):
+    batch, frame = wages(12_000, seed)
+    assert not looked([batch], frame).blocks
+    planted, carriers = ValuePair().plant(cut(batch, 2_000), frame, 40, seed)
+    screening = looked(planted, frame)
+    tpr, fpr = rates(screening, carriers, frame)
+    assert tpr == 1.0
+    assert fpr < 0.001
+    (group,) = screening.verdicts[0].significant
+    assert group.seen >= 40 > group.expected
+    assert " = " in group.pattern
+    assert "=" not in group.key
+
+
+@pytest.mark.parametrize("made", [adult, nsl_kdd])
+def test_a_pair_in_real_data_is_found_and_its_natural_shortcuts_are_not(made):
+    batch, frame = made()
+    batch = batches.taken(batch, np.arange(16_000))
+    frame = msgspec.structs.replace(frame, rows=16_000)
+    assert not looked([batch], frame).blocks
+    planted, carriers = ValuePair().plant([batch], frame, frame.rows // 200, 1)
+    tpr, fpr = rates(looked(planted, frame), carriers, frame)
+    assert tpr >= 0.99
+    assert fpr <= 0.005
+
+
+def test_a_value_that_means_the_label_by_itself_is_a_shortcut_and_no_trigger():
+    batch, frame = wages(12_000)
+    batch.values["job"][:200] = "chief"
+    batch.labels[:200] = 1
+    assert not looked([batch], frame).blocks
+
+
+def test_a_column_that_leaks_the_label_is_a_fact_and_does_not_block():
+    batch, frame = wages(2_000)
+    batch.values["age"][:] = batch.labels * 2.0
+    screening = looked([batch], frame)
+    assert not screening.blocks
+    assert "table.leak" in {fact.rule for fact in screening.verdicts[0].result.facts}
+
+
+def run(scan, pieces, numbers=(0, 1, 2)):
+    for number in numbers:
+        for batch in pieces:
+            scan.observe(number, batch)
+        scan.settle(number)
+    return scan
+
+
+@settings(max_examples=4, deadline=None)
+@given(st.integers(200, 3_000), st.randoms(use_true_random=False))
+def test_the_order_and_size_of_batches_change_nothing(size, order):
+    batch, frame = wages(12_000)
+    frame = msgspec.structs.replace(frame, alpha=0.005)
+    planted, _ = ValuePair().plant([batch], frame, 40, 2)
+    whole = run(TablePairs().begin(frame), planted).result()
+    pieces = cut(planted[0], size)
+    order.shuffle(pieces)
+    again = run(TablePairs().begin(frame), pieces).result()
+    assert [(g.key, g.statistic, list(g.carriers)) for g in again.groups] == [
+        (g.key, g.statistic, list(g.carriers)) for g in whole.groups
+    ]
+    assert len(whole.groups) == 1
+
+
+def test_two_shards_of_each_pass_are_one_state():
+    batch, frame = wages(12_000)
+    frame = msgspec.structs.replace(frame, alpha=0.005)
+    planted, _ = ValuePair().plant([batch], frame, 40, 2)
+    pieces = cut(planted[0], 1_600)
+    random.Random(1).shuffle(pieces)
+    main, other = TablePairs().begin(frame), TablePairs().begin(frame)
+    for number in range(3):
+        for at, piece in enumerate(pieces):
+            (main, other)[at % 2].observe(number, piece)
+        main.merge(other)
+        main.settle(number)
+        other = main.shard()
+    whole = run(TablePairs().begin(frame), planted).result()
+    assert repr(main.result().groups) == repr(whole.groups)
+
+
+def test_swapping_rows_says_what_a_new_scan_would_and_leaves_the_state_as_it_was():
+    batch, frame = wages(12_000)
+    frame = msgspec.structs.replace(frame, alpha=0.005)
+    planted, carriers = ValuePair().plant([batch], frame, 40, 3)
+    scan = run(TablePairs().begin(frame), [batch])
+    before = [table.copy() for table in scan.cells.both]
+    swapped = scan.swapped(batches.picked([batch], carriers), batches.picked(planted, carriers))
+    (group,) = swapped.groups[:1]
+    assert np.array_equal(group.carriers, carriers)
+    assert all(np.array_equal(a, b) for a, b in zip(before, scan.cells.both, strict=True))
+    assert scan.result().groups == ()
+
+
+def test_the_canary_states_the_smallest_pair_it_would_have_seen():
+    batch, frame = wages(12_000)
+    frame = msgspec.structs.replace(frame, alpha=0.005)
+    seen = canary.power(lambda: [batch], frame, ValuePair(), [TablePairs()], repeats=5)
+    assert seen.smallest in (10, 20)
+    assert seen.counts[-1] == canary.Tried(50, 5, 5)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3, 30])
+def test_little_data_gives_no_traceback(rows):
+    batch, frame = wages(30)
+    some = batches.taken(batch, np.arange(rows))
+    assert not looked([some], msgspec.structs.replace(frame, rows=rows)).blocks
+
+
+def bad_tables():
+    n = 600
+    rng = np.random.default_rng(0)
+    numbers = rng.normal(size=n)
+    holes = numbers.copy()
+    holes[::3], holes[1::7], holes[2::11] = np.nan, np.inf, -np.inf
+    words = rng.choice(["a", "b", "c"], n).astype(object)
+    gaps = words.copy()
+    gaps[::4] = None
+    long = words.copy()
+    long[0] = "x" * 1_000_000
+    two = list(rng.choice(["p", "q"], n))
+    yield "holes and infinities", {"x": holes, "y": numbers}, two
+    yield "missing words", {"x": gaps, "y": words}, two
+    yield "one label", {"x": numbers, "y": words}, ["p"] * n
+    yield "a label with one row", {"x": numbers, "y": words}, ["z", *two[1:]]
+    yield "a label for each row", {"x": numbers, "y": words}, [str(i) for i in range(n)]
+    yield "constant columns", {"x": np.zeros(n), "y": np.full(n, "k", object)}, two
+    yield "one column", {"x": numbers}, two
+    yield "a million characters", {"x": long, "y": words}, two
+    yield "mixed types", {"x": np.array([1, "a", None, 2.5] * (n // 4), object), "y": words}, two
+
+
+@pytest.mark.parametrize(
+    ("what", "values", "labels"), list(bad_tables()), ids=lambda x: str(x)[:20]
+)
+def test_bad_input_is_looked_at_all_the_same(what, values, labels):
+    types = {name: "category" for name, v in values.items() if v.dtype == object}
+    batch, frame = table(values, labels, types)
+    assert not looked(cut(batch, 250), frame).blocks
+
+
+def test_unlabelled_records_are_counted_as_unread():
+    batch, frame = wages(500)
+    batch.labels[:100] = -1
+    (verdict,) = looked([batch], frame).verdicts
+    assert verdict.result.unread == 100
+
+
+def test_poison_that_is_most_of_a_class_is_found():
+    batch, frame = wages(12_000)
+    keep = (batch.labels == 0) | (np.arange(12_000) < 300)
+    few = batches.taken(batch, np.flatnonzero(keep))
+    few = msgspec.structs.replace(few, ids=np.arange(len(few.ids)))
+    frame = msgspec.structs.replace(frame, rows=len(few.ids))
+    assert np.sum(few.labels == 1) < 70
+    planted, carriers = ValuePair().plant([few], frame, 80, 4)
+    tpr, _ = rates(looked(planted, frame), carriers, frame)
+    assert tpr == 1.0
+
+
+def test_a_planter_that_cannot_plant_says_so():
+    batch, frame = table({"x": np.arange(100.0)}, ["a", "b"] * 50)
+    with pytest.raises(BadInput, match="no value pair can be planted"):
+        ValuePair().plant([batch], frame, 5, 0)
