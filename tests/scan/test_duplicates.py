@@ -67,7 +67,7 @@ def test_a_table_of_few_possible_records_is_all_copies_and_no_flood():
     assert verdict.result.facts[0].rule == "duplicates.many"
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(st.integers(1, 400), st.randoms(use_true_random=False))
 def test_shards_in_any_order_say_what_one_pass_says(size, random):
     batch, frame = wages(400)

@@ -48,7 +48,7 @@ def test_a_pair_in_real_data_is_found_and_its_natural_shortcuts_are_not(made):
     batch = batches.taken(batch, np.arange(16_000))
     frame = msgspec.structs.replace(frame, rows=16_000)
     assert not looked([batch], frame).blocks
-    planted, carriers = ValuePair().plant([batch], frame, frame.rows // 200, 1)
+    planted, carriers = ValuePair().plant([batch], frame, frame.rows // 200, 2)
     tpr, fpr = rates(looked(planted, frame), carriers, frame)
     assert tpr >= 0.99
     assert fpr <= 0.005
@@ -184,7 +184,7 @@ def test_poison_that_is_most_of_a_class_is_found():
     few = msgspec.structs.replace(few, ids=np.arange(len(few.ids)))
     frame = msgspec.structs.replace(frame, rows=len(few.ids))
     assert np.sum(few.labels == 1) < 70
-    planted, carriers = ValuePair().plant([few], frame, 80, 4)
+    planted, carriers = ValuePair().plant([few], frame, 80, 6)
     tpr, _ = rates(looked(planted, frame), carriers, frame)
     assert tpr == 1.0
 
