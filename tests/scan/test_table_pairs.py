@@ -33,9 +33,9 @@ def test_a_planted_pair_is_found_and_little_else(seed):
     assert not looked([batch], frame).blocks
     planted, carriers = ValuePair().plant(cut(batch, 2_000), frame, 40, seed)
     screening = looked(planted, frame)
-    tpr, fpr = rates(screening, carriers, frame)
-    assert tpr == 1.0
-    assert fpr < 0.001
+    hit, wrong = rates(screening, carriers, frame)
+    assert hit == 1.0
+    assert wrong < 0.001
     (group,) = screening.verdicts[0].significant
     assert group.seen >= 40 > group.expected
     assert " = " in group.pattern
@@ -49,9 +49,9 @@ def test_a_pair_in_real_data_is_found_and_its_natural_shortcuts_are_not(made):
     frame = msgspec.structs.replace(frame, rows=16_000)
     assert not looked([batch], frame).blocks
     planted, carriers = ValuePair().plant([batch], frame, frame.rows // 200, 2)
-    tpr, fpr = rates(looked(planted, frame), carriers, frame)
-    assert tpr >= 0.99
-    assert fpr <= 0.005
+    hit, wrong = rates(looked(planted, frame), carriers, frame)
+    assert hit >= 0.99
+    assert wrong <= 0.005
 
 
 def test_a_value_that_means_the_label_by_itself_is_a_shortcut_and_no_trigger():
@@ -185,8 +185,8 @@ def test_poison_that_is_most_of_a_class_is_found():
     frame = msgspec.structs.replace(frame, rows=len(few.ids))
     assert np.sum(few.labels == 1) < 70
     planted, carriers = ValuePair().plant([few], frame, 80, 6)
-    tpr, _ = rates(looked(planted, frame), carriers, frame)
-    assert tpr == 1.0
+    hit, _ = rates(looked(planted, frame), carriers, frame)
+    assert hit == 1.0
 
 
 def test_a_planter_that_cannot_plant_says_so():
