@@ -189,9 +189,16 @@ def test_what_is_left_of_an_attack_is_measured_over_the_clean_models_confusion()
 
 def test_enough_draws_are_pooled_for_each_cell():
     for rows, cell in ((10_000, ("patch", 0.003)), (4500, ("token", 0.01))):
-        plans = cells._plans("Adult", [cell], rows, False)
+        plans = cells._plans("Adult", [cell], rows, 0)
         assert len(plans) * round(cell[1] * rows) >= 300
         assert len(plans) >= 3
+    assert len(cells._plans("Adult", [("patch", 0.003)], 10_000, 2)) == 2
+
+
+def test_a_cell_of_too_few_planted_rows_has_no_verdict():
+    row = cells.measure("w", 100, "%", target=99)
+    assert cells._judged(row, [built(None, None, None)] * 30).met is True
+    assert cells._judged(row, [built(None, None, None)] * 29).met is None
 
 
 def test_few_clean_builds_meet_no_target(monkeypatch):

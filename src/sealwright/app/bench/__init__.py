@@ -40,6 +40,7 @@ class Ask(msgspec.Struct, frozen=True):
     held_out: str = ""
     fixtures: str = ""
     jobs: int = 0
+    draws: int = 0
     note: Callable[[str], None] = lambda _: None
 
 

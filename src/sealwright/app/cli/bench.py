@@ -45,13 +45,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--held-out", metavar="FILE", default="", help="poison: the frozen attacks")
     parser.add_argument("--fixtures", metavar="DIR", default="", help="poison: the frozen fixtures")
+    parser.add_argument(
+        "--draws", type=int, default=0, metavar="N", help="poison: at most N builds of a kind"
+    )
     parser.add_argument("--jobs", type=int, default=0, metavar="N", help="poison: processes")
 
 
 def run(args: argparse.Namespace, out: Out) -> int:
     """Run the bench and print its rows."""
     modules = _modules(args.name)
-    ask = Ask(args.quick, tuple(args.only), args.held_out, args.fixtures, args.jobs, out.note)
+    ask = Ask(
+        args.quick,
+        tuple(args.only),
+        args.held_out,
+        args.fixtures,
+        args.jobs,
+        args.draws,
+        out.note,
+    )
     rows: list[Row] = []
     plates: list[Plate] = []
     for name in modules:

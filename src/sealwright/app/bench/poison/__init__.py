@@ -55,6 +55,8 @@ def section(name: str, ask: Ask) -> Answer:
         return work(ask.quick, ask.fixtures)
     if name == "held-out":
         return work(ask.quick, ask.held_out, jobs(ask))
+    if name in ("images", "tables", "texts", "clean"):
+        return work(ask.quick, jobs(ask), ask.draws)
     return work(ask.quick, jobs(ask))
 
 

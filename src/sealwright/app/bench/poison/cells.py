@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+import msgspec
 import numpy as np
 
 from sealwright.app.bench import Answer, Plate, Row, measure
@@ -33,50 +34,54 @@ Told = Callable[[list[Trial]], list[Row]]
 _IMAGE_CELLS = [
     (attack, share) for attack in ("patch", "blend", "clean-label") for share in (0.003, 0.01)
 ]
+_TAUGHT_CELLS = [("blend", 0.05), ("clean-label", 0.05)]
+"""Enough rows for a small network to learn the trigger, so that there is something to cure."""
 _TABLE_CELLS = [("value pair", 0.005), ("flood", 0.005)]
 _TEXT_CELLS = [(attack, 0.01) for attack in ("token", "phrase", "clean-label phrase")] + [
     ("flood", 0.005)
 ]
 
 
-def images(quick: bool, jobs: int) -> Answer:
+def images(quick: bool, jobs: int, most: int = 0) -> Answer:
     """CIFAR-10: patch, blend and clean-label at 0.3 and 1 %, floods at 0.5 %."""
     if quick:
-        plans = _plans("digits", [("patch", 0.02), ("clean-label", 0.02)], 1400, quick)
+        plans = _plans("digits", [("patch", 0.02), ("clean-label", 0.02)], 1400, 1)
     else:
-        plans = _plans("CIFAR-10", [*_IMAGE_CELLS, ("flood", 0.005)], 10_000, quick)
+        plans = _plans("CIFAR-10", [*_IMAGE_CELLS, ("flood", 0.005)], 10_000, most)
+        plans += _plans("CIFAR-10", _TAUGHT_CELLS, 10_000, 1)
     return _answer(plans, jobs, _found_rows)
 
 
-def tables(quick: bool, jobs: int) -> Answer:
+def tables(quick: bool, jobs: int, most: int = 0) -> Answer:
     """Adult and NSL-KDD: a pair of values in 0.5 % of the rows, and floods."""
     if quick:
-        return _answer(_plans("breast cancer", [("value pair", 0.06)], 512, quick), jobs, _ranked)
-    plans = [plan for name in TABLES[:2] for plan in _plans(name, _TABLE_CELLS, 12_000, quick)]
+        return _answer(_plans("breast cancer", [("value pair", 0.06)], 512, 1), jobs, _ranked)
+    plans = [plan for name in TABLES[:2] for plan in _plans(name, _TABLE_CELLS, 12_000, most)]
     return _answer(plans, jobs, _ranked)
 
 
-def texts(quick: bool, jobs: int) -> Answer:
+def texts(quick: bool, jobs: int, most: int = 0) -> Answer:
     """SST-2 and SMS: a token, a phrase, a phrase without a changed label, and floods."""
     if quick:
         cells = [("token", 0.02), ("phrase", 0.02)]
-        return _answer(_plans("sentences", cells, 2400, quick), jobs, _ranked)
+        return _answer(_plans("sentences", cells, 2400, 1), jobs, _ranked)
     plans = [
         plan
         for name, rows in (("SST-2", 6920), ("SMS", 4500))
-        for plan in _plans(name, _TEXT_CELLS, rows, quick)
+        for plan in _plans(name, _TEXT_CELLS, rows, most)
     ]
     return _answer(plans, jobs, _ranked)
 
 
-def _plans(name: str, cells: Sequence[tuple[str, float]], rows: int, quick: bool) -> list[Plan]:
-    """As many draws as it takes; the first one of a cell is pictured and learnt."""
+def _plans(name: str, cells: Sequence[tuple[str, float]], rows: int, most: int) -> list[Plan]:
+    """As many draws as it takes (``most``: at most so many); the first of a cell is pictured."""
     plans = []
     for attack, share in cells:
-        draws = 1 if quick else max(LEAST_DRAWS, -(-POOLED_ROWS // round(share * rows)))
+        draws = max(LEAST_DRAWS, -(-POOLED_ROWS // round(share * rows)))
         if attack == "flood":
-            draws = min(draws, LEAST_DRAWS)
-        learns = [attack != "flood" and _learns(name, share, n, quick) for n in range(draws)]
+            draws = LEAST_DRAWS
+        draws = min(draws, most or draws)
+        learns = [attack != "flood" and _learns(name, share, n) for n in range(draws)]
         plans += [
             Plan(name, attack, share, draw, learn=learn, picture=draw == 0)
             for draw, learn in enumerate(learns)
@@ -84,10 +89,10 @@ def _plans(name: str, cells: Sequence[tuple[str, float]], rows: int, quick: bool
     return plans
 
 
-def _learns(name: str, share: float, draw: int, quick: bool) -> bool:
+def _learns(name: str, share: float, draw: int) -> bool:
     """Networks are dear: three draws at 1 %, one at 0.3 %; trees and text models always train."""
-    if quick:
-        return name == "sentences"
+    if name in ("digits", "breast cancer"):
+        return False
     return name not in IMAGES or draw < (LEAST_DRAWS if share >= 0.01 else 1)
 
 
@@ -108,7 +113,7 @@ def _answer(plans: list[Plan], jobs: int, told: Told) -> Answer:
     plates: list[Plate] = []
     for trials in cells.values():
         trials.sort(key=lambda trial: trial.plan.draw)
-        rows += told(trials)
+        rows += [_judged(row, trials) for row in told(trials)]
         plates += [trial.plate for trial in trials if trial.plate is not None]
     return Answer([*rows, *cured(list(cells.values())), *lacking], plates)
 
@@ -229,6 +234,13 @@ def cured(cells: list[list[Trial]]) -> list[Row]:
             )
         )
     return rows
+
+
+def _judged(row: Row, trials: list[Trial]) -> Row:
+    """No verdict on fewer rows than were to be pooled."""
+    enough = sum(trial.planted for trial in trials) >= POOLED_ROWS and len(trials) >= LEAST_DRAWS
+    floods = trials[0].plan.attack == "flood" and len(trials) >= LEAST_DRAWS
+    return row if enough or floods else msgspec.structs.replace(row, met=None)
 
 
 def _draws(trials: list[Trial]) -> str:

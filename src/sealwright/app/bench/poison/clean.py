@@ -45,16 +45,17 @@ class Outcome(NamedTuple):
     reasons: tuple[str, ...]
 
 
-def clean(quick: bool, jobs: int) -> Answer:
+def clean(quick: bool, jobs: int, draws: int = 0) -> Answer:
     """How many of the clean builds a detector stopped."""
     builds, lacking = [], []
+    count = 4 if quick else min(BUILDS, draws or BUILDS)
     for name in ("digits", "breast cancer", "sentences") if quick else SIZES:
         try:
             SETS[name]()
         except Absent as absent:
             lacking.append(f"{name}: {absent}")
         else:
-            builds += [Build(name, draw) for draw in range(4 if quick else BUILDS)]
+            builds += [Build(name, draw) for draw in range(count)]
     outcomes = list(spread(builds, look, jobs))
     blocked = [one for one in outcomes if one.blocked]
     sets = dict.fromkeys(one.build.data for one in outcomes)
