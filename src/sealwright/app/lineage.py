@@ -15,6 +15,7 @@ from sealwright.core.predicates import (
     DECISION,
     REQUEST,
     REVOCATION,
+    SCREENING,
     SLSA_PROVENANCE,
 )
 from sealwright.core.records import Artifact, Recorded
@@ -189,6 +190,7 @@ class Lineage:
         keys = ("rows", "root", "external", "actor", "reason", "time")
         notes = {key: told.get(key) for key in keys}
         notes["source"] = self._source_of(subject.name)
+        notes["screening"] = verdict_of(self._history, subject.digest)
         return Node(
             subject.name,
             "data",
@@ -197,6 +199,12 @@ class Lineage:
             entry.index,
             notes,
         )
+
+
+def verdict_of(history: History, version: Digest) -> str:
+    """What the newest screening of a version says; ``unscreened`` where nobody looked."""
+    found = [e for e in history.about(version) if e.statement.predicate_type == SCREENING]
+    return str(found[-1].statement.predicate.get("verdict")) if found else "unscreened"
 
 
 def walk(node: Node) -> Iterator[Node]:

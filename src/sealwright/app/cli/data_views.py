@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sealwright.app import accessing
+from sealwright.app import accessing, lineage
 from sealwright.app import datasets as shared
 from sealwright.app.cli.out import Out
 from sealwright.app.pinning import pin
@@ -111,7 +111,8 @@ def show(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
 
 def verify(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
     """``seal data verify``."""
-    datasets = Datasets(workspace.history(), workspace.store)
+    history = workspace.history()
+    datasets = Datasets(history, workspace.store)
     if args.ref:
         wanted = [datasets.resolve(ref) for ref in args.ref]
     else:
@@ -134,6 +135,7 @@ def verify(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
                 "file_count": dataset.files,
                 "external": dataset.external,
                 "rewritten": list(found.rewritten),
+                "screening": lineage.verdict_of(history, dataset.digest),
                 "entry": dataset.index,
             }
         )
@@ -322,6 +324,7 @@ def _verified_text(shape: Mapping[str, Any]) -> str:
         f"{shape['ref']} is what was signed: {count(shape['rows'], 'record')} in "
         f"{count(shape['file_count'], 'file')} read again, root {shape['root']}"
     )
+    text += f"\n  screening: {shape['screening'].replace('-', ' ')}"
     for path in shape["rewritten"]:
         text += f"\n  {path}: same records, new encoding (seal data add --reference records it)"
     return text

@@ -194,6 +194,7 @@ def _line(node: Mapping[str, Any]) -> str:
     status = "" if node["status"] in ("active", "ok") else f"  {node['status'].upper()}"
     if name.startswith("data:"):
         tail = f"{notes['rows']:,} records from {notes['source']}, by {notes['actor']}"
+        tail += f", {notes['screening'].replace('-', ' ')}"
     elif name.startswith("run:") and notes:
         tail = f"{' '.join(notes['command'])[:60]}  (isolation {notes['isolation']})"
     elif name.startswith("model:") and notes:

@@ -60,7 +60,8 @@ def run(args: argparse.Namespace, out: Out) -> int:
         from sealwright.app.cli import data_views
 
         return data_views.verify(workspace, argparse.Namespace(ref=[str(ref)]), out)
-    from sealwright.app import verifying
+    from sealwright.app import lineage, verifying
+    from sealwright.evidence.lineage import inputs_of
     from sealwright.registry.aliases import refuse_unusable
     from sealwright.registry.versions import Models
 
@@ -90,6 +91,11 @@ def run(args: argparse.Namespace, out: Out) -> int:
         "run": wanted.run,
         "entry": wanted.index,
         "log_size": history.size,
+        "screening": [
+            {"ref": used.name, "verdict": lineage.verdict_of(history, used.digest)}
+            for used in (inputs_of(found.run) if found.run else ())
+            if used.name.startswith("data:")
+        ],
     }
     refuse_unusable(wanted)
     out.emit(shape, lambda: _model_text(shape))
@@ -182,10 +188,14 @@ def _own_json(judged: Judgement) -> dict[str, Any]:
 
 def _model_text(shape: Mapping[str, Any]) -> str:
     count = len(shape["files"])
+    screened = "".join(
+        f"\n  data    {one['ref']}: {one['verdict'].replace('-', ' ')}"
+        for one in shape["screening"]
+    )
     return (
         f"{shape['ref']} is what was signed: {count} file{'s' if count != 1 else ''}\n"
         f"  digest  {shape['digest']}\n"
-        f"  status  {shape['status']}, as of log entry {shape['log_size'] - 1}"
+        f"  status  {shape['status']}, as of log entry {shape['log_size'] - 1}{screened}"
     )
 
 
