@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scan_data import cut, sms, sst2, table
 
-from sealwright.scan import ensemble, registry
+from sealwright.scan import canary, ensemble, registry
 from sealwright.scan.hygiene import binomial_tail, poisson_tail
 from sealwright.scan.poison import hygiene_homoglyph, hygiene_injection, hygiene_invisible
 
@@ -114,6 +114,25 @@ def test_two_shards_are_one_scan():
     (one,), (two,) = whole.result().groups, left.result().groups
     assert np.array_equal(one.carriers, two.carriers)
     assert (one.p_value, one.preview) == (two.p_value, two.preview)
+
+
+def test_a_canary_is_answered_from_the_settled_state_as_a_new_scan_would():
+    batch, frame = reviews(600)
+    pieces = cut(batch, 100)
+    planter, detector = registry.planter("text-invisible"), registry.detector(NAMES[0])
+    settled = detector.begin(frame)
+    settled.observe(0, batch)
+    planted, carriers = planter.plant(pieces, frame, 20, 2)
+    again = detector.begin(frame)
+    for piece in planted:
+        again.observe(0, piece)
+    answer = settled.swapped(canary.picked(pieces, carriers), canary.picked(planted, carriers))
+    (one,), (two,) = answer.groups, again.result().groups
+    assert np.array_equal(one.carriers, two.carriers)
+    assert (one.p_value, one.seen, one.expected) == (two.p_value, two.seen, two.expected)
+    assert settled.result().groups == ()
+    seen = canary.power(lambda: pieces, frame, planter, [detector], counts=(5, 10), repeats=5)
+    assert seen.smallest == 5
 
 
 def test_one_odd_record_is_a_fact_and_no_group():

@@ -66,6 +66,17 @@ class Marks:
     def settle(self, number: int) -> None:
         """Nothing is left to do after the one pass."""
 
+    def swapped(self, before: Batch, after: Batch) -> Result:
+        """The result had ``before``'s records been ``after``'s; this state stays as it is."""
+        gone = set(before.ids.tolist())
+        other = Marks(self.frame, self.family, self.rules)
+        other.totals = self.totals - np.bincount(before.labels + 1, minlength=len(self.totals))
+        for key in self.found:
+            other.found[key] = {r: label for r, label in self.found[key].items() if r not in gone}
+            other.lines[key] = {r: line for r, line in self.lines[key].items() if r not in gone}
+        other.observe(0, after)
+        return other.result()
+
     def result(self) -> Result:
         """A group for each rule that has carriers; its p-value says whether it stands."""
         groups, facts = [], []
