@@ -41,6 +41,7 @@ CONTRACT_CHECK = _OWN + "contract-check/v1"
 SPLITS = _OWN + "splits/v1"
 VERIFICATION = _OWN + "verification/v1"
 BOM = _OWN + "bom/v1"
+IMAGE = _OWN + "image-score/v1"
 TEAM = _OWN + "team/v1"
 SCREENING = _OWN + "screening/v1"
 QUARANTINE = _OWN + "quarantine/v1"
@@ -85,6 +86,7 @@ ALL = frozenset(
         SPLITS,
         VERIFICATION,
         BOM,
+        IMAGE,
         TEAM,
         SCREENING,
         QUARANTINE,
