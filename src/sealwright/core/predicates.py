@@ -45,6 +45,7 @@ IMAGE = _OWN + "image-score/v1"
 TEAM = _OWN + "team/v1"
 SCREENING = _OWN + "screening/v1"
 QUARANTINE = _OWN + "quarantine/v1"
+DRIFT = _OWN + "drift/v1"
 
 ALL = frozenset(
     {
@@ -90,5 +91,6 @@ ALL = frozenset(
         TEAM,
         SCREENING,
         QUARANTINE,
+        DRIFT,
     }
 )

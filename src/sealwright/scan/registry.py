@@ -30,7 +30,10 @@ PERSONAL: dict[str, str] = {
     "personal-data": "sealwright.scan.pii:PersonalData",
     "credentials": "sealwright.scan.pii:Credentials",
 }
-RULES: dict[str, str] = {}
+RULES: dict[str, str] = {
+    "drift": "sealwright.scan.drift:Drift",
+    "novelty": "sealwright.scan.novelty:Novelty",
+}
 PLANTED: dict[str, str] = {
     "flood": "sealwright.scan.plant.flood:Flood",
     "value-pair": "sealwright.scan.plant.pair:ValuePair",

@@ -26,6 +26,7 @@ BENCHES: dict[str, tuple[str, ...]] = {
     "policy": ("policy",),
     "access": ("access",),
     "vault": ("store", "vault"),
+    "drift": ("drift",),
     "personal": ("personal",),
     "poison": ("poison",),
     "supply": ("supply",),

@@ -24,6 +24,8 @@ from sealwright.app.cli import (
     data_splits,
     revoking,
 )
+from sealwright.app.cli import data_contract, data_screen, data_shred, data_splits, revoking
+from sealwright.app.cli import data_contract, data_drift, data_shred, data_splits, revoking
 from sealwright.app.cli.out import Out
 from sealwright.core.sensitivity import NAMED
 
@@ -55,6 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         verbs.add_parser("contract", help="what every later version must look like")
     )
     data_splits.arguments(verbs.add_parser("splits", help="whether training and test are apart"))
+    data_drift.arguments(verbs.add_parser("drift", help="what moved between two versions"))
     data_splits.arguments_vouch(verbs.add_parser("vouch", help="sign that you looked a set over"))
     _configure_add(verbs.add_parser("refresh", help="a newer held-out set, shown to be apart"))
     shown = verbs.add_parser("check", help="look for poisoned records; show what was found")
@@ -93,6 +96,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
         "minimize": data_derive.minimize,
         "contract": data_contract.run,
         "splits": data_splits.run,
+        "drift": data_drift.run,
         "vouch": data_splits.vouch,
         "refresh": _add,
         "check": data_screen.check,
