@@ -19,13 +19,12 @@ from sealwright.app.cli import (
     data_classify,
     data_contract,
     data_derive,
+    data_drift,
     data_screen,
     data_shred,
     data_splits,
     revoking,
 )
-from sealwright.app.cli import data_contract, data_screen, data_shred, data_splits, revoking
-from sealwright.app.cli import data_contract, data_drift, data_shred, data_splits, revoking
 from sealwright.app.cli.out import Out
 from sealwright.core.sensitivity import NAMED
 
