@@ -149,7 +149,7 @@ def test_a_brokered_secret_works_and_never_enters_the_room(project, names, tmp_p
     server, names.trust = contexts(tmp_path)
     host = FakeHost(server)
     monkeypatch.setattr("sys.stdin", io.StringIO("t0ken-of-the-team-42\n"))
-    project.ok("secret", "set", "API_TOKEN")
+    project.ok("secret", "set", "API_TOKEN", "--reason", "the store")
     assert "t0ken" not in "".join(
         path.read_text("latin-1") for path in tmp_path.rglob("*.json") if path.is_file()
     )

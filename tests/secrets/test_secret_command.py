@@ -1,6 +1,7 @@
 """`seal secret`, and what a run does with a secret it was given or came by."""
 
 import base64
+import hashlib
 import io
 import json
 
@@ -8,8 +9,10 @@ import pytest
 from app_house import TRAIN, Project, needs_room
 from egress_house import provenance, write_settings
 
+from sealwright.app import wiring
 from sealwright.core import settings
 from sealwright.core.errors import BadSettings
+from sealwright.core.predicates import SECRET
 
 VALUE = "v3ry-s3cret-value-of-ada"
 
@@ -40,7 +43,7 @@ def project(tmp_path, monkeypatch, capsys) -> Project:
 def keep(project, monkeypatch):
     def put(name="API_TOKEN", value=VALUE):
         monkeypatch.setattr("sys.stdin", io.StringIO(value + "\n"))
-        return project.seal("secret", "set", name)
+        return project.seal("secret", "set", name, "--reason", "for the store")
 
     return put
 
@@ -54,12 +57,56 @@ def test_a_secret_is_kept_encrypted_listed_by_name_and_removed(project, keep, tm
     (one,) = project.ok("secret", "list")["secrets"]
     assert (one["name"], one["actor"]) == ("API_TOKEN", "ada")
     assert VALUE.encode() not in everything(tmp_path)
-    project.ok("secret", "remove", "API_TOKEN")
+    project.ok("secret", "remove", "API_TOKEN", "--reason", "rotated")
     assert project.ok("secret", "list")["secrets"] == []
 
 
+def test_setting_and_removing_leave_statements_that_tell_nothing_of_the_value(project, keep):
+    keep()
+    keep(value="another-value-of-it")
+    keep()
+    project.ok("secret", "remove", "API_TOKEN", "--reason", "rotated")
+    told = [e.statement for e in project_history().of_type(SECRET)]
+    said = [(t.predicate["change"], t.predicate["actor"], t.predicate["reason"]) for t in told]
+    assert said == [("set", "ada", "for the store")] * 3 + [("removed", "ada", "rotated")]
+    prints = [t.predicate["fingerprint"] for t in told]
+    assert prints[0] == prints[2] == prints[3] != prints[1]
+    assert prints[0] not in {
+        hashlib.sha256(VALUE.encode()).hexdigest(),
+        hashlib.sha256(b"API_TOKEN\0" + VALUE.encode()).hexdigest(),
+    }
+    for entry in project_history().entries:
+        assert VALUE not in repr(entry.statement)
+
+
+def test_equal_values_under_two_names_have_unlike_fingerprints(project, keep):
+    keep("ONE")
+    keep("TWO")
+    one, two = (e.statement.predicate["fingerprint"] for e in project_history().of_type(SECRET))
+    assert one != two
+
+
+def test_a_secret_that_cannot_be_kept_leaves_no_statement(project, keep):
+    assert keep(value="short")[0] == 2
+    assert project.seal("secret", "remove", "NONE", "--reason", "r")[0] == 2
+    assert project.seal("secret", "remove", "NONE")[0] == 2
+    assert project_history().of_type(SECRET) == ()
+
+
+def test_a_damaged_secret_can_still_be_removed_and_the_log_says_so(project, keep):
+    keep()
+    (path,) = project.state.rglob("API_TOKEN.json")
+    path.write_bytes(path.read_bytes().replace(b"ada", b"eve", 1)[:-2] + b"!}")
+    project.ok("secret", "remove", "API_TOKEN", "--reason", "damaged")
+    assert project_history().of_type(SECRET)[-1].statement.predicate["fingerprint"] == ""
+
+
+def project_history():
+    return wiring.open_workspace().history()
+
+
 def test_a_value_is_never_taken_from_the_command_line(project):
-    code, _, err = project.seal("secret", "set", "API_TOKEN", VALUE)
+    code, _, err = project.seal("secret", "set", "API_TOKEN", VALUE, "--reason", "r")
     assert code == 2 and "unrecognized arguments" in err
 
 

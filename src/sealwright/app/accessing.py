@@ -22,6 +22,7 @@ from sealwright.policy import (
     accessfacts,
     approvals,
     grants,
+    settlements,
     teams,
 )
 from sealwright.policy.access import Judgement
@@ -32,6 +33,7 @@ from sealwright.policy.principals import Account
 from sealwright.policy.roles import Members
 from sealwright.policy.views import View, view_of
 from sealwright.vault import acting
+from sealwright.watch import contain
 
 
 def require(
@@ -89,6 +91,8 @@ def judged(
             params=dict(params or {}),
         )
         active = gating.policies_of(workspace)
+        passed = watching.would_pass(workspace, action, artifacts, size_bytes)
+        ask = msgspec.structs.replace(ask, over=tuple(contain.reason(b) for b in passed))
         judgement = access.decide(ask, found, active)
         if judgement.facts is None and action != "view":
             return judgement
@@ -99,8 +103,23 @@ def judged(
                 )
             )
             judgement = access.decide(ask, ledger(workspace), active)
-        workspace.recorder.record(access.statement_of(judgement, active.artifact))
-    return access.enforce(judgement)
+        receipt = workspace.recorder.record(access.statement_of(judgement, active.artifact))
+        if passed:
+            from sealwright.app import containing
+
+            containing.contain_all(workspace, passed)
+    return access.enforce(msgspec.structs.replace(judgement, index=receipt.index))
+
+
+def settle(workspace: Workspace, judgement: Judgement, size_bytes: int, why: str) -> None:
+    """Give back what an allowed access reserved and did not take; nothing where it took all."""
+    if judgement.index < 0 or size_bytes >= judgement.ask.size_bytes:
+        return
+    with workspace.lock():
+        read = workspace.history().entries[judgement.index]
+        workspace.recorder.record(
+            settlements.statement_of(read, size_bytes, why, workspace.clock())
+        )
 
 
 def ledger(workspace: Workspace) -> Ledger:

@@ -8,6 +8,7 @@ from pathlib import Path
 from sealwright.app import accessing
 from sealwright.app.gating import WorkspaceGate
 from sealwright.app.wiring import Workspace, trust_chain
+from sealwright.core.errors import GateDenied
 from sealwright.core.ports import Progress
 from sealwright.core.reading import small_file
 from sealwright.core.records import Artifact
@@ -59,10 +60,14 @@ def export_model(
     Raises: GateDenied, Refused (revoked, blocked), BadInput (``out`` exists), VerifyError.
     """
     aliases.refuse_unusable(model)
-    accessing.require(
+    asked = accessing.judged(
         workspace, "export", [artifact_of(model)], purpose=purpose, size_bytes=model.size_bytes
     )
-    decision = gate("export", (artifact_of(model),), {})
+    try:
+        decision = gate("export", (artifact_of(model),), {})
+    except GateDenied:
+        accessing.settle(workspace, asked, 0, "the gate refused it")
+        raise
 
     def settle() -> None:
         for note in workspace.settle():

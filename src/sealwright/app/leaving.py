@@ -134,7 +134,7 @@ def _secrets(workspace: Workspace, spec: StageSpec) -> Secrets:
     if missing := sorted(set(spec.secrets) - known):
         raise BadInput(
             f"stage {spec.name} uses the secret {missing[0]}, and there is none",
-            hint=f"seal secret set {missing[0]}",
+            hint=f"seal secret set {missing[0]} --reason '...'",
         )
     env = tuple(name for name, how in spec.secrets.items() if how == "env")
     values = workspace.secrets.values() if held else {}

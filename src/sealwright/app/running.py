@@ -33,6 +33,7 @@ from sealwright.pipeline.engine import Done, Job
 from sealwright.pipeline.spec import StageSpec
 from sealwright.pipeline.training import Around, Made, Prepared, RoomStage
 from sealwright.policy import runs
+from sealwright.policy.access import Judgement
 from sealwright.policy.context import RoomFacts
 from sealwright.train import environment, measured, primitives, snapshot
 from sealwright.train.spec import Limits, Listener
@@ -142,7 +143,7 @@ def execute(
     told: Callable[[Looked], None] = lambda looked: None,
 ) -> Ran:
     """Walk one stage; its outputs are still in the room. Raises: GateDenied, StageFailed, …"""
-    refuse_without_access(workspace, prepared, reason, purpose)
+    asked = refuse_without_access(workspace, prepared, reason, purpose)
     looked = _screened(workspace, prepared, watcher, told)
     gate = WorkspaceGate(workspace, reason, room_facts(prepared.around))
     data = datarules.before_run(workspace, prepared.datasets)
@@ -167,6 +168,7 @@ def execute(
         try:
             done = engine.execute(job, msgspec.structs.replace(ports(workspace, gate), store=store))
         except GateDenied as denied:
+            accessing.settle(workspace, asked, 0, "the gate refused the run")
             raise screening.explained(workspace, data.explain(denied), looked) from None
     if stage.made is None:
         raise Refused("the stage says it succeeded and made nothing", rule="run.failed")
@@ -190,10 +192,10 @@ def _screened(
 
 def refuse_without_access(
     workspace: Workspace, prepared: Prepared, reason: str, purpose: str
-) -> None:
+) -> Judgement:
     """Whether this principal may train on these data now. Raises: GateDenied."""
     data = [one.artifact for one in prepared.datasets]
-    accessing.require(
+    return accessing.judged(
         workspace,
         "train",
         data or [Artifact("code", prepared.pins.code)],

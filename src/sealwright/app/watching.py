@@ -8,6 +8,7 @@ file read and written; everything that holds somebody back is in ``app.containin
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -15,16 +16,18 @@ import msgspec
 
 from sealwright.core import amounts
 from sealwright.core.predicates import RELEASE
+from sealwright.core.records import Artifact
 from sealwright.core.watchsettings import WatchSettings
 from sealwright.evidence.history import History
+from sealwright.policy import accessfacts
 from sealwright.vault import private
-from sealwright.watch import events, rules
-from sealwright.watch.rules import Limits, State
+from sealwright.watch import events, reserved
+from sealwright.watch.rules import Breach, Limits, State
 
 if TYPE_CHECKING:
     from sealwright.app.wiring import Workspace
 
-FORMAT = 1
+FORMAT = 2
 STATE = "watch.bin"
 
 
@@ -70,7 +73,7 @@ def evaluate(workspace: Workspace, history: History) -> list[str]:
     breaches = [
         breach
         for access in events.drawn(history, kept.size)
-        for breach in rules.feed(kept.state, access, limits)
+        for breach in reserved.feed(kept.state, access, limits)
     ]
     said: list[str] = []
     if breaches and workspace.settings.watch.automatic:
@@ -94,6 +97,35 @@ def admit(workspace: Workspace) -> None:
     if evaluate(workspace, history):
         history = workspace.history()
     containing.hold_back(workspace, history)
+
+
+def would_pass(
+    workspace: Workspace, action: str, artifacts: Sequence[Artifact], size_bytes: int
+) -> tuple[Breach, ...]:
+    """The limits that an access would pass, by the log as it is; for before it is recorded.
+
+    Ask under the workspace's lock: what is recorded next is what this was asked about.
+    """
+    watch = workspace.settings.watch
+    if action not in accessfacts.READS or not watch.automatic:
+        return ()
+    history, limits = workspace.history(), limits_of(watch)
+    kept = load(workspace, history)
+    _pardon(workspace, kept, history)
+    for access in events.drawn(history, kept.size):
+        for _ in reserved.feed(kept.state, access, limits):
+            pass
+    asked = [
+        events.Access(
+            workspace.principal.name,
+            "export" if action == "export" else "read",
+            artifact.digest,
+            size_bytes if number == 0 else 0,
+            int(workspace.clock().timestamp()),
+        )
+        for number, artifact in enumerate(artifacts)
+    ]
+    return reserved.would_pass(kept.state, asked, limits)
 
 
 def load(workspace: Workspace, history: History) -> Kept:

@@ -26,9 +26,12 @@ KEY = _OWN + "key/v1"
 IDENTITY = _OWN + "identity/v1"
 LOGIN = _OWN + "login/v1"
 MEMBER = _OWN + "member/v1"
+TEAM = _OWN + "team/v1"
 GRANT = _OWN + "grant/v1"
 GRANT_END = _OWN + "grant-end/v1"
 READ = _OWN + "read/v1"
+READ_SETTLED = _OWN + "read-settled/v1"
+SECRET = _OWN + "secret/v1"
 ACCESS = _OWN + "access/v1"
 REVIEW = _OWN + "review/v1"
 DERIVATION = _OWN + "derivation/v1"
@@ -42,7 +45,6 @@ SPLITS = _OWN + "splits/v1"
 VERIFICATION = _OWN + "verification/v1"
 BOM = _OWN + "bom/v1"
 IMAGE = _OWN + "image-score/v1"
-TEAM = _OWN + "team/v1"
 SCREENING = _OWN + "screening/v1"
 QUARANTINE = _OWN + "quarantine/v1"
 DRIFT = _OWN + "drift/v1"
@@ -72,9 +74,12 @@ ALL = frozenset(
         IDENTITY,
         LOGIN,
         MEMBER,
+        TEAM,
         GRANT,
         GRANT_END,
         READ,
+        READ_SETTLED,
+        SECRET,
         ACCESS,
         REVIEW,
         DERIVATION,
@@ -88,7 +93,6 @@ ALL = frozenset(
         VERIFICATION,
         BOM,
         IMAGE,
-        TEAM,
         SCREENING,
         QUARANTINE,
         DRIFT,

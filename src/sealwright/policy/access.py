@@ -32,7 +32,10 @@ NO_RULE = "access.no-rule"
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """A decision with what it was made from. ``facts`` is None where the owner is alone."""
+    """A decision with what it was made from. ``facts`` is None where the owner is alone.
+
+    ``index`` is the log entry it was recorded as.
+    """
 
     decision: Decision
     ask: Ask
@@ -42,6 +45,7 @@ class Judgement(msgspec.Struct, frozen=True):
     request: Request | None
     policy: Digest
     log_size: int
+    index: int = -1
 
 
 def decide(ask: Ask, ledger: Ledger, active: PolicySet) -> Judgement:
@@ -62,7 +66,8 @@ def alone(ask: Ask, ledger: Ledger, active: PolicySet) -> bool:
     newest = ledger.timeline.newest
     rank = max(newest.rank if newest else 0, active.rank)
     held = ledger.holds.active(ask.now) or ledger.holds.unreadable
-    return rank == 0 and ask.profile == "solo" and ledger.members.alone and not held
+    free = rank == 0 and ask.profile == "solo" and ledger.members.alone
+    return free and not held and not ask.over
 
 
 def enforce(judgement: Judgement) -> Judgement:
@@ -206,7 +211,8 @@ def _denials(
         return
     forbids = [rule for rule in verdict.decided if rule.effect == "forbid"]
     for rule in forbids:
-        yield rule.id, rule.reason, rule.mend
+        told = f" ({'; '.join(ask.over)})" if "budgets_passed" in rule.reads else ""
+        yield rule.id, rule.reason + told, rule.mend
     if not forbids:
         yield _default(ask, drawn)
 

@@ -28,7 +28,10 @@ from sealwright.policy.roles import members_of
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody wants to do. ``now`` is ours, ``profile`` what seal.toml says."""
+    """What somebody wants to do. ``now`` is ours, ``profile`` what seal.toml says.
+
+    ``over`` are the limits of ``[watch]`` it would pass, each with its figures.
+    """
 
     action: str
     subjects: tuple[Artifact, ...]
@@ -42,6 +45,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     run: str = ""
     reason: str = ""
     params: Mapping[str, Json] = msgspec.field(default_factory=dict)
+    over: tuple[str, ...] = ()
 
     @property
     def account(self) -> Account:
@@ -61,6 +65,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
             "run": self.run,
             "reason": self.reason,
             "params": dict(self.params),
+            "over": list(self.over),
         }
 
 
@@ -165,6 +170,7 @@ def draw(ask: Ask, ledger: Ledger, active: PolicySet) -> Drawn:
     budgets = [g.bytes_left for g in used.values() if g.bytes_left is not None]
     values: dict[str, Value] = {
         "approvals": len(people),
+        "budgets_passed": ask.over,
         "clock_back": back,
         "established": ask.principal.established,
         "frozen": ledger.holds.frozen([s.digest for s in ask.subjects], now),

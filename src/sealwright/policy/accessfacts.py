@@ -48,6 +48,7 @@ class Row(msgspec.Struct, frozen=True):
 
 ROWS: tuple[Row, ...] = (
     Row("approvals", "Long", "people who approved exactly this request, not the asker", 0),
+    Row("budgets_passed", "Set<String>", "limits of `[watch]` that this would pass", ("unknown",)),
     Row("clock_back", "Bool", "this machine's clock is behind the newest entry of the log", True),
     Row("established", "String", "how we know who asks: `self-asserted`, `key`, `oidc`", "unknown"),
     Row("frozen", "Bool", "an artifact is frozen by a containment", True),

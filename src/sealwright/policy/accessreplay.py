@@ -13,7 +13,15 @@ import msgspec
 
 from sealwright.core import clock
 from sealwright.core.errors import BadInput, Unavailable, VerifyError
-from sealwright.core.predicates import ACCESS, GRANT_END, MEMBER, POLICY_ACTIVATION, READ, TEAM
+from sealwright.core.predicates import (
+    ACCESS,
+    GRANT_END,
+    MEMBER,
+    POLICY_ACTIVATION,
+    READ,
+    READ_SETTLED,
+    TEAM,
+)
 from sealwright.core.records import Principal, Recorded
 from sealwright.evidence.history import History
 from sealwright.evidence.trust import Trust
@@ -23,7 +31,7 @@ from sealwright.policy.accessdraw import Ask, Ledger
 from sealwright.policy.principals import Account
 from sealwright.policy.replay import policy_of, until
 
-_DECIDES = (MEMBER, TEAM, GRANT_END, POLICY_ACTIVATION, READ)
+_DECIDES = (MEMBER, TEAM, GRANT_END, POLICY_ACTIVATION, READ, READ_SETTLED)
 
 
 def replay(entry: Recorded, history: History, trust: Trust | None) -> Judgement:
@@ -98,6 +106,7 @@ def _ask(entry: Recorded, trust: Trust | None) -> Ask:
         run=str(given["run"]),
         reason=str(given["reason"]),
         params=dict(given["params"]),
+        over=msgspec.convert(given["over"], tuple[str, ...]),
     )
 
 

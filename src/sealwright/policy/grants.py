@@ -23,6 +23,7 @@ from sealwright.evidence.history import History
 from sealwright.policy.approvals import Book, Request
 from sealwright.policy.principals import Account
 from sealwright.policy.roles import Members
+from sealwright.policy.settlements import settled
 from sealwright.policy.teams import check_principal
 
 ACTION = "access.grant"
@@ -131,7 +132,7 @@ class Grants:
             for e in history.of_type(GRANT_END)
         }
         self.closed: frozenset[str] = frozenset({*ends, *self.all})
-        used = _used(history.of_type(READ))
+        used = _used(history.of_type(READ), settled(history))
         for grant_id, grant in self.all.items():
             total, uses, last = used.get(grant_id, (0, 0, ""))
             self.all[grant_id] = msgspec.structs.replace(
@@ -283,12 +284,13 @@ def _end(terms: Terms, granted: datetime) -> datetime:
     return granted + timedelta(seconds=terms.duration_s)
 
 
-def _used(reads: Iterable[Recorded]) -> dict[str, tuple[int, int, str]]:
+def _used(reads: Iterable[Recorded], less: Mapping[int, int]) -> dict[str, tuple[int, int, str]]:
     """Bytes, uses and the last use of every grant. A read through two grants charges both."""
     out: dict[str, tuple[int, int, str]] = {}
     for entry in reads:
         predicate: Mapping[str, Any] = entry.statement.predicate
-        size, listed = predicate.get("size_bytes"), predicate.get("grants")
+        size = less.get(entry.index, predicate.get("size_bytes"))
+        listed = predicate.get("grants")
         if not isinstance(listed, list):
             continue
         # a read that does not say how much it took has taken everything

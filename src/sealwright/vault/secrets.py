@@ -6,16 +6,20 @@ they go to the proxy that uses them, or into one run's environment where a setti
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
 from pathlib import Path
 
 import msgspec
 
+from sealwright.core.digest import Digest
 from sealwright.core.errors import BadInput, VerifyError
 from sealwright.core.ports import KeyService, Kms
 from sealwright.vault import private, wrapping
 
 KEY = "secrets"
+_FINGERPRINT = b"sealwright secret fingerprint v1"
 FORMAT = 1
 SHORTEST = 8
 LONGEST = 64 << 10
@@ -42,14 +46,7 @@ class Secrets:
 
     def put(self, name: str, value: str, actor: str, time: str) -> None:
         """Keep a value, in place of what had the name. Raises: BadInput, Unavailable."""
-        check_name(name)
-        raw = value.encode()
-        if not SHORTEST <= len(raw) <= LONGEST or value != value.strip() or "\0" in value:
-            raise BadInput(
-                f"the value of {name} cannot be kept",
-                why=f"{SHORTEST} to {LONGEST} bytes of text without blanks around it; one that is"
-                " shorter could not be told from ordinary output",
-            )
+        raw = checked(name, value)
         private.make_dir(self._dir)
         self._kms.create(KEY)
         key = wrapping.new_key()
@@ -62,6 +59,29 @@ class Secrets:
             time,
         )
         private.replace(self._dir / f"{name}.json", msgspec.json.encode(record))
+
+    def fingerprint(self, name: str, value: str) -> Digest:
+        """Tells whether two values are equal, to who holds our key; reveals nothing else.
+
+        HMAC-SHA-256 under a key derived from the one that wraps secrets. Raises: BadInput.
+        """
+        raw = checked(name, value)
+        self._kms.create(KEY)
+        secret = self._kms.derive(KEY, _FINGERPRINT)
+        return hmac.new(secret, name.encode() + b"\0" + raw, hashlib.sha256).hexdigest()
+
+    def fingerprint_of(self, name: str) -> Digest:
+        """The fingerprint of what is kept; empty where it can no longer be opened.
+
+        Raises: BadInput (no such).
+        """
+        path = self._dir / f"{check_name(name)}.json"
+        if not path.exists():
+            raise BadInput(f"there is no secret {name}", hint="seal secret list")
+        try:
+            return self.fingerprint(name, self._open(self._read(path)))
+        except VerifyError:
+            return ""
 
     def records(self) -> tuple[SecretRecord, ...]:
         """Every secret, without its value. Raises: VerifyError."""
@@ -107,6 +127,19 @@ class Secrets:
         return wrapping.unwrap(key, record.value, _context(record.name)).decode()
 
 
+def checked(name: str, value: str) -> bytes:
+    """A value that can be kept under that name, as bytes. Raises: BadInput."""
+    check_name(name)
+    raw = value.encode()
+    if not SHORTEST <= len(raw) <= LONGEST or value != value.strip() or "\0" in value:
+        raise BadInput(
+            f"the value of {name} cannot be kept",
+            why=f"{SHORTEST} to {LONGEST} bytes of text without blanks around it; one that is"
+            " shorter could not be told from ordinary output",
+        )
+    return raw
+
+
 def check_name(name: str) -> str:
     """Named like an environment variable. Raises: BadInput."""
     if not _NAME.fullmatch(name):
@@ -122,6 +155,6 @@ def _changed(path: Path) -> VerifyError:
     return VerifyError(
         f"the secret {path.stem} was changed on the disk",
         where=str(path),
-        hint=f"seal secret set {path.stem}",
+        hint=f"seal secret set {path.stem} --reason '...'",
         rule="secret.changed",
     )

@@ -15,8 +15,11 @@ from sealwright.core import predicates as p
 from sealwright.core.errors import BadInput
 from sealwright.core.records import Json, Recorded
 from sealwright.evidence.history import History
+from sealwright.policy import settlements
 
-Action = Literal["read", "export", "denied", "run"]
+Action = Literal["read", "export", "denied", "run", "unread", "unexport"]
+"""``unread`` and ``unexport`` give back what was reserved and not taken."""
+
 HOUR_S = 3600
 DAY_S = 86_400
 
@@ -77,15 +80,35 @@ class _Times:
 
 
 def _read(entry: Recorded, time: int, history: History, runs: set[Json]) -> Iterator[Access]:
-    """Bytes handed out. An export has a statement of its own."""
+    """Bytes that may go out from here on: counted before they do."""
     predicate = entry.statement.predicate
-    if predicate.get("action") == "export":
-        return
+    action: Action = "export" if predicate.get("action") == "export" else "read"
     size = predicate.get("size_bytes")
     subjects = entry.statement.subjects
     for number, subject in enumerate(subjects):
         taken = size if isinstance(size, int) and number == 0 else 0
-        yield Access(_actor(entry), "read", subject.digest, taken, time)
+        yield Access(_actor(entry), action, subject.digest, taken, time)
+
+
+def _settled(entry: Recorded, time: int, history: History, runs: set[Json]) -> Iterator[Access]:
+    """What a read did not take, in the hour it was reserved in. Only the first counts."""
+    read = settlements.read_of(entry, history)
+    earlier = [e for e in history.of_type(p.READ_SETTLED) if e.index < entry.index]
+    if read is None or any(settlements.read_of(e, history) is read for e in earlier):
+        return
+    reserved, taken = (e.statement.predicate.get("size_bytes") for e in (read, entry))
+    if not isinstance(reserved, int) or not isinstance(taken, int):
+        return
+    said = clock.parse(str(read.statement.predicate["time"]))
+    export = read.statement.predicate.get("action") == "export"
+    yield Access(
+        _actor(read),
+        "unexport" if export else "unread",
+        read.statement.subjects[0].digest,
+        reserved - taken,
+        min(time, int(said.timestamp())),
+        count=int(taken == 0),
+    )
 
 
 def _begun(entry: Recorded, time: int, history: History, runs: set[Json]) -> Iterator[Access]:
@@ -99,9 +122,29 @@ def _begun(entry: Recorded, time: int, history: History, runs: set[Json]) -> Ite
 
 
 def _exported(entry: Recorded, time: int, history: History, runs: set[Json]) -> Iterator[Access]:
+    """An export that nobody was asked about: else it was counted when it was allowed."""
+    if _was_reserved(entry, history):
+        return
     for subject in entry.statement.subjects:
         size = _size(history, subject.digest, p.MODEL_VERSION)
         yield Access(_actor(entry), "export", subject.digest, size, time)
+
+
+def _was_reserved(entry: Recorded, history: History) -> bool:
+    """Whether more exports of it were allowed to its actor, and not given back, than were made."""
+    balance = 0
+    for other in history.about(entry.statement.subjects[0].digest):
+        predicate, kind = other.statement.predicate, other.statement.predicate_type
+        if other.index >= entry.index or predicate.get("actor") != _actor(entry):
+            continue
+        if kind == p.READ and predicate.get("action") == "export":
+            balance += 1
+        elif kind == p.EXPORT:
+            balance -= 1
+        elif kind == p.READ_SETTLED and predicate.get("size_bytes") == 0:
+            read = settlements.read_of(other, history)
+            balance -= read is not None and read.statement.predicate.get("action") == "export"
+    return balance > 0
 
 
 def _decided(entry: Recorded, time: int, history: History, runs: set[Json]) -> Iterator[Access]:
@@ -124,6 +167,7 @@ def _made(entry: Recorded, time: int, history: History, runs: set[Json]) -> Iter
 
 _DRAWS: dict[str, Callable[[Recorded, int, History, set[Json]], Iterator[Access]]] = {
     p.READ: _read,
+    p.READ_SETTLED: _settled,
     p.INTENT: _begun,
     p.EXPORT: _exported,
     p.DECISION: _decided,

@@ -11,17 +11,29 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from sealwright.app import accessing
 from sealwright.app.cli.out import Out
 from sealwright.app.datasets import memory_of
+from sealwright.app.metering import Meter, MeteredStore
 from sealwright.app.wiring import Workspace
-from sealwright.core.errors import BadInput
+from sealwright.core.errors import BadInput, SealError
 from sealwright.intake import readout
 from sealwright.intake.readout import Form, Shown
 from sealwright.intake.versions import Dataset, Datasets
+from sealwright.policy.access import Judgement
 from sealwright.policy.views import View
 
 _MASK_LABEL = b"sealwright column mask v1"
+
+
+class Allowed(msgspec.Struct, frozen=True):
+    """A read that was allowed, and what counts its bytes."""
+
+    dataset: Dataset
+    judgement: Judgement
+    meter: Meter
 
 
 def read(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
@@ -38,9 +50,24 @@ def read(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
     )
     for note in workspace.settle():
         out.note(note)
+    meter = Meter(dataset.size_bytes)
+    try:
+        return _hand_out(workspace, args, form, Allowed(dataset, judgement, meter), out)
+    except SealError:
+        if not dataset.external:
+            accessing.settle(workspace, judgement, meter.taken, "the read was cut short")
+        raise
+
+
+def _hand_out(
+    workspace: Workspace, args: argparse.Namespace, form: Form, allowed: Allowed, out: Out
+) -> int:
+    dataset, judgement = allowed.dataset, allowed.judgement
     view = accessing.view_for(workspace, judgement, dataset.name)
     shown = _shown(workspace, dataset, view)
-    rows = readout.batches(memory_of(workspace, dataset), workspace.root, shown)
+    memory = memory_of(workspace, dataset)
+    memory = msgspec.structs.replace(memory, store=MeteredStore(memory.store, allowed.meter))
+    rows = readout.batches(memory, workspace.root, shown)
     held_back = {"rows": len(view.rows), "columns": dict(view.columns)}
     shape: dict[str, Any] = {
         "ref": dataset.ref,
