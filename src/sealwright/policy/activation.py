@@ -92,8 +92,9 @@ def activate(
     actor: Account,
     reason: str,
     now: datetime,
+    tests: Mapping[str, Json] | None = None,
 ) -> Statement:
-    """The statement that puts ``policy`` in force.
+    """The statement that puts ``policy`` in force; ``tests`` is what its cases said.
 
     Raises: BadInput (no reason), GateDenied with rule ``policy.second-person`` when nobody
     else has approved; the caller then records :func:`approvals.ask` for ``policy.activate``.
@@ -124,6 +125,7 @@ def activate(
         "facts_version": facts.VERSION,
         "request": request.digest if request and not alone else "",
         "self_approved": alone,
+        "tests": dict(tests or {}),
         "actor": actor.name,
         "key_id": actor.key_id,
         "uid": actor.uid,

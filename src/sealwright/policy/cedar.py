@@ -64,6 +64,7 @@ class Engine(msgspec.Struct, frozen=True):
     warnings: cedarpy.PolicySet
     schema: cedarpy.Schema
     entities: cedarpy.Entities
+    bodies: Mapping[str, Any]
     judged: dict[tuple[str, str, str, bytes], Verdict] = msgspec.field(default_factory=dict)
 
     def judge(
@@ -138,8 +139,22 @@ def load(files: tuple[tuple[str, str], ...], schema: str, words: Words | None = 
             rules[rule.id], static[rule.id] = rule, body
     warns = {name for name, rule in rules.items() if _speaks_of(rule, warn=True)}
     gates = {name for name, rule in rules.items() if _speaks_of(rule, warn=False)}
+    entities = _entities(parsed, words)
+    return Engine(rules, _set_of(static, gates), _set_of(static, warns), parsed, entities, static)
+
+
+def without(engine: Engine, rule: str) -> Engine:
+    """The same rules but one: what a test of rules asks about."""
+    rules = {name: one for name, one in engine.rules.items() if name != rule}
+    gates = {name for name, one in rules.items() if _speaks_of(one, warn=False)}
+    warns = {name for name, one in rules.items() if _speaks_of(one, warn=True)}
     return Engine(
-        rules, _set_of(static, gates), _set_of(static, warns), parsed, _entities(parsed, words)
+        rules,
+        _set_of(engine.bodies, gates),
+        _set_of(engine.bodies, warns),
+        engine.schema,
+        engine.entities,
+        engine.bodies,
     )
 
 

@@ -74,10 +74,12 @@ def run(args: argparse.Namespace, out: Out) -> int:
 def _activate(workspace: Workspace, profile: Profile) -> None:
     """Write the shipped policies and put them in force: the first activation needs nobody else."""
     from sealwright.app.gating import context_of, policies_of
-    from sealwright.policy import activation, policyset
+    from sealwright.policy import activation, policyset, policytests
     from sealwright.policy.approvals import Book
 
-    policyset.write(workspace.root / "policies", profile)
+    policies = workspace.root / "policies"
+    policyset.write(policies, profile)
+    policytests.write_starter(policies)
     history = workspace.history()
     context = context_of(workspace)
     statement = activation.activate(
@@ -87,6 +89,7 @@ def _activate(workspace: Workspace, profile: Profile) -> None:
         context.account,
         f"the policies that come with the {profile} profile",
         context.now,
+        policytests.run(policies, policies_of(workspace)).jsonable(),
     )
     workspace.recorder.record(statement)
 

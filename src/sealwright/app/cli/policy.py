@@ -5,6 +5,7 @@ seal policy show               the rules in force, and what policies/ says
 seal policy activate           put policies/ in force, by a statement in the log
 seal policy explain ID         why a gate decided as it did, judged again from the log
 seal policy write              put the shipped rules of the profile into policies/
+seal policy test               the cases in policies/tests, against the rules in policies/
 seal policy network            which stage reads what and reaches whom (--kubernetes: as YAML)
 """
 
@@ -39,6 +40,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     activate.add_argument("--reason", required=True, help="why; goes into the log")
     explain = words.add_parser("explain", help="why a gate decided as it did")
     explain.add_argument("id", metavar="ID", help="a decision's id, a log index, or latest")
+    test = words.add_parser("test", help="judge the cases in policies/tests")
+    test.add_argument(
+        "--strict", action="store_true", help="fail, too, where no case would miss a rule"
+    )
     network = words.add_parser("network", help="which stage reads what and reaches whom")
     network.add_argument(
         "--kubernetes", action="store_true", help="as NetworkPolicy objects, in YAML"
@@ -59,6 +64,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
         "explain": _explain,
         "write": _write,
         "network": _network,
+        "test": _test,
     }
     return words[args.word](workspace, args, out)
 
@@ -166,9 +172,10 @@ def _rule(rule: Any) -> dict[str, str]:
 def _activate(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
     from sealwright.app.gating import context_of, policies_of
     from sealwright.core.errors import GateDenied
-    from sealwright.policy import activation, approvals
+    from sealwright.policy import activation, approvals, policytests
 
     present = policies_of(workspace)
+    tested = policytests.run(workspace.root / "policies", present)
     with workspace.lock():
         history, now = workspace.history(), workspace.clock()
         book = approvals.Book(history, workspace.trust)
@@ -180,8 +187,14 @@ def _activate(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
                 f"already in force: {present.profile} {present.digest[:16]}",
             )
             return 0
+        if max(present.rank, newest.rank if newest else 0) > 0:
+            policytests.refuse_failing(tested)
+        elif tested.failed:
+            out.note(f"{len(tested.failed)} of its cases fail: seal policy test")
         try:
-            statement = activation.activate(present, history, book, account, args.reason, now)
+            statement = activation.activate(
+                present, history, book, account, args.reason, now, tested.jsonable()
+            )
         except GateDenied as denied:
             if book.matching(activation.ACTION, [present.digest], {}) is not None:
                 raise
@@ -262,9 +275,12 @@ def _explained(
 
 
 def _write(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
-    from sealwright.policy import policyset
+    from sealwright.policy import policyset, policytests
 
-    written = policyset.write(workspace.root / "policies", workspace.profile, args.only)
+    policies = workspace.root / "policies"
+    written = policyset.write(policies, workspace.profile, args.only)
+    starter = None if args.only else policytests.write_starter(policies)
+    written += [starter] if starter else []
     names = [path.name for path in written]
     out.emit(
         {"written": names},
@@ -273,6 +289,12 @@ def _write(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
         else "every shipped file is there",
     )
     return 0
+
+
+def _test(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
+    from sealwright.app.cli import policy_test
+
+    return policy_test.run(workspace, args, out)
 
 
 def _network(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
