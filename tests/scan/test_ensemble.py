@@ -129,10 +129,3 @@ def test_an_unknown_name_is_refused_with_those_that_are_known():
 def test_text_beside_categories_is_looked_at_as_both():
     frame = frame_of(1, [Column("a", "category"), Column("b", "text"), Column("c", "number")])
     assert ensemble.modalities(frame) == ["table", "text"]
-
-
-def test_every_planted_family_has_a_detector_that_is_there_to_see_it():
-    seen = {
-        family for name in registry.detectors() for family in registry.detector(name).spec.families
-    }
-    assert set(registry.planters()) <= seen

@@ -18,7 +18,9 @@ ANY: dict[str, str] = {
 TABLE: dict[str, str] = {
     "table-pairs": "sealwright.scan.poison.table_pairs:TablePairs",
 }
-TEXT: dict[str, str] = {}
+TEXT: dict[str, str] = {
+    "text-ngrams": "sealwright.scan.poison.text_ngrams:TextNgrams",
+}
 IMAGE: dict[str, str] = {
     "image-spectral": "sealwright.scan.poison.image_spectral:ImageSpectral",
 }
@@ -35,6 +37,9 @@ RULES: dict[str, str] = {
     "novelty": "sealwright.scan.novelty:Novelty",
 }
 PLANTED: dict[str, str] = {
+    "text-token": "sealwright.scan.plant.text:Token",
+    "text-phrase": "sealwright.scan.plant.text:Phrase",
+    "text-clean-phrase": "sealwright.scan.plant.text:CleanPhrase",
     "flood": "sealwright.scan.plant.flood:Flood",
     "value-pair": "sealwright.scan.plant.pair:ValuePair",
 }

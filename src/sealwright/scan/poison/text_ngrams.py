@@ -1,0 +1,277 @@
+"""Words and phrases whose texts have a label that the rest of their words contradicts.
+
+Pass 0 counts words for a blind model, pass 1 scales it and counts n-grams roughly, pass 2 counts
+those that eight or more texts may hold against it, pass 3 fetches the texts of impossible ones.
+Source: docs/reference/detectors.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import exp, log
+from typing import Self
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from sealwright.scan.interface import Batch, Fact, Frame, Group, Preview, Result, Scan, Spec
+from sealwright.scan.poison.text_blind import SIZE, TextBlind, sigmoid
+from sealwright.scan.poison.text_cells import LEAST_ROWS, Odd, TextCells, divergence
+from sealwright.scan.poison.text_tokens import LONGEST, WORD, Lexicon, Words, grams
+from sealwright.scan.preview import short
+from sealwright.scan.sample import ranks_of
+
+SKETCH = 1 << 23
+MOST_CANDIDATES = 400
+MOST_GROUPS = 30
+MOST_LABELS = 16
+STEPS = 4096.0
+
+
+class TextNgrams:
+    """Makes the state of one scan."""
+
+    spec = Spec(
+        "text-ngrams",
+        1,
+        "text",
+        "group",
+        families=("text-token", "text-phrase", "text-clean-phrase"),
+        threats=("AML.T0020", "AML.T0018"),
+        passes=4,
+        needs=("labels",),
+    )
+
+    def begin(self, frame: Frame, reference: Scan | None = None) -> Ngrams:
+        """An empty state; no reference is used."""
+        return Ngrams(frame)
+
+
+class Text(msgspec.Struct, frozen=True):
+    """The labelled rows of a batch: their words, and what the blind model needs of them."""
+
+    ids: npt.NDArray[np.int64]
+    words: Words
+    fold: npt.NDArray[np.uint8]
+    target: npt.NDArray[np.int64]
+    hit: npt.NDArray[np.bool_]
+    plain: tuple[str, ...]
+
+
+class Ngrams:
+    """Word counts, a sketch of n-grams, their counts, then the texts of what was found."""
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+        self.columns = [column.name for column in frame.columns if column.type == "text"]
+        self.lexicons = [Lexicon(at) for at in range(len(self.columns))]
+        labels = len(frame.labels)
+        self.slots = 1 if labels <= 2 else min(labels, MOST_LABELS)
+        self.blind = TextBlind(self.slots)
+        self.cells: TextCells | None = None
+        self.sketch: npt.NDArray[np.uint16] = np.zeros(0, np.uint16)
+        self.counts: npt.NDArray[np.int64] = np.zeros(labels, np.int64)
+        self.found: list[Odd] = []
+        self.kept: dict[int, list[tuple[int, int, float]]] = {}
+        self.shown: dict[int, tuple[int, str, str]] = {}
+        self.tried = self.cut = self.empty = self.unread = 0
+
+    def observe(self, number: int, batch: Batch) -> None:
+        """See the module's first lines."""
+        if number == 3 and not self.found:
+            return
+        for at, lexicon in enumerate(self.lexicons):
+            text = self._text(batch, at, lexicon, count=number == 0)
+            (self._words, self._sketch, self._count, self._fetch)[number](text)
+
+    def merge(self, other: Self) -> None:
+        """Join what two shards saw in the same pass."""
+        self.blind.merge(other.blind)
+        self.counts += other.counts
+        self.cut, self.empty = self.cut + other.cut, self.empty + other.empty
+        self.unread += other.unread
+        if len(self.sketch):
+            total = self.sketch.astype(np.uint32) + other.sketch
+            self.sketch = np.minimum(total, np.iinfo(np.uint16).max).astype(np.uint16)
+        if self.cells is not None and other.cells is not None:
+            self.cells.merge(other.cells)
+        for key, rows in other.kept.items():
+            self.kept.setdefault(key, []).extend(rows)
+        for key, shown in other.shown.items():
+            self.shown[key] = min(shown, self.shown.get(key, shown))
+
+    def settle(self, number: int) -> None:
+        """Weights, then scale, then the test."""
+        if number == 0:
+            self.blind.weigh()
+            self.sketch = np.zeros(SKETCH, np.uint16)
+        elif number == 1:
+            self.blind.scale()
+            self.cells = TextCells(self.slots)
+        elif number == 2 and self.cells is not None:
+            odd, self.tried = self.cells.odd(5.0)
+            best = [one for one in odd if one.ratio > self._bound()]
+            best.sort(key=lambda one: (-one.ratio, -one.length, one.key))
+            self.found = best[:MOST_CANDIDATES]
+
+    def result(self) -> Result:
+        """Phrases from the most impossible on, each without the texts of those before."""
+        return Result(
+            tuple(self._groups()),
+            facts=tuple(self._facts()),
+            tried=self.tried,
+            unread=self.unread,
+        )
+
+    def _text(self, batch: Batch, at: int, lexicon: Lexicon, *, count: bool) -> Text:
+        rows = np.flatnonzero(batch.labels >= 0)
+        texts = batch.values[self.columns[at]][rows]
+        words = lexicon.words(texts)
+        labels = batch.labels[rows]
+        if count:
+            self.cut, self.empty = self.cut + words.cut, self.empty + words.empty
+            if at == 0:
+                self.unread += len(batch.ids) - len(rows)
+                self.counts += np.bincount(labels, minlength=len(self.counts))
+        target = np.minimum(labels, MOST_LABELS - 1).astype(np.int64)
+        first = 1 if self.slots == 1 else 0
+        hit = np.arange(first, first + self.slots)[:, None] == target
+        fold = (ranks_of(batch.ids[rows], self.frame.seed + 1) & np.uint64(1)).astype(np.uint8)
+        return Text(batch.ids[rows], words, fold, target, hit, tuple(texts))
+
+    def _words(self, text: Text) -> None:
+        row, place = _once(text.words)
+        self.blind.count(row, place, text.hit, text.fold)
+
+    def _sketch(self, text: Text) -> None:
+        row, place = _once(text.words)
+        self.blind.tally(self.blind.sum_of(row, place, text.fold), text.hit, text.fold)
+        for length in range(1, LONGEST + 1):
+            at = grams(text.words, length).key % np.uint64(SKETCH)
+            where, count = np.unique(at.astype(np.int64), return_counts=True)
+            total = self.sketch[where].astype(np.int64) + count
+            self.sketch[where] = np.minimum(total, np.iinfo(np.uint16).max).astype(np.uint16)
+
+    def _count(self, text: Text) -> None:
+        cells = self.cells
+        if cells is None:
+            return
+        row, place = _once(text.words)
+        sums = self.blind.sum_of(row, place, text.fold)
+        weights = self._weights(sums, text)
+        cells.words[0] += np.bincount(place, minlength=SIZE)
+        for number, weight in enumerate(weights[:, row]):
+            cells.words[1 + number] += np.bincount(place, weight, SIZE)
+        for length in range(1, LONGEST + 1):
+            found = grams(text.words, length)
+            often = self.sketch[(found.key % np.uint64(SKETCH)).astype(np.int64)] >= LEAST_ROWS
+            key, start, at = found.key[often], found.start[often], found.row[often]
+            parts = np.stack([_place(text.words.word[start + step]) for step in range(length)])
+            own = self._own(parts, text.fold[at])
+            cells.add(key, parts, self._weights(sums[:, at] - own, text, at))
+
+    def _own(
+        self, parts: npt.NDArray[np.int64], fold: npt.NDArray[np.uint8]
+    ) -> npt.NDArray[np.float64]:
+        """(targets, m) what a phrase's own words add to the blind sum: each word once."""
+        total = np.zeros((self.slots, len(fold)))
+        for step, place in enumerate(parts):
+            fresh = np.all(parts[:step] != place, 0)
+            for target in range(self.slots):
+                total[target] += np.where(fresh, self.blind.weights[fold, target, place], 0.0)
+        return total
+
+    def _weights(
+        self, sums: npt.NDArray[np.float64], text: Text, at: npt.NDArray[np.int64] | None = None
+    ) -> npt.NDArray[np.float64]:
+        """(2 * targets, m) has each label; expected to, rounded so that sums are exact."""
+        fold = text.fold if at is None else text.fold[at]
+        hit = text.hit if at is None else text.hit[:, at]
+        p = sigmoid(self.blind.logits(sums, fold))
+        return np.concatenate([hit * 1.0, np.round(p * STEPS) / STEPS])
+
+    def _fetch(self, text: Text) -> None:
+        wanted = np.array(sorted({one.key for one in self.found}), np.uint64)
+        for length in range(1, LONGEST + 1):
+            found = grams(text.words, length)
+            for i in np.flatnonzero(np.isin(found.key, wanted)):
+                key, row = int(found.key[i]), int(found.row[i])
+                record = int(text.ids[row])
+                self.kept.setdefault(key, []).append((record, int(text.target[row]), 0.0))
+                words = WORD.findall(text.plain[row].lower())
+                first = int(found.start[i] - np.searchsorted(text.words.row, row))
+                shown = (record, " ".join(words[first : first + length]), short(text.plain[row]))
+                self.shown[key] = min(shown, self.shown.get(key, shown))
+
+    def _groups(self) -> Iterator[Group]:
+        taken: set[int] = set()
+        left = list(self.found)
+        for _ in range(MOST_GROUPS):
+            judged = [(self._again(one, taken), one) for one in left]
+            judged = [(ratio, one) for ratio, one in judged if ratio > self._bound()]
+            if not judged:
+                return
+            ratio, best = max(judged, key=lambda x: (x[0], x[1].length, -x[1].key))
+            left = [one for _, one in judged if one is not best]
+            carriers = sorted(
+                record
+                for record, target, _ in self.kept.get(best.key, [])
+                if target == best.target and record not in taken
+            )
+            taken.update(carriers)
+            yield self._group(best, ratio, carriers)
+
+    def _again(self, one: Odd, taken: set[int]) -> float:
+        """The statistic without the texts already taken, by the bound found for all of them."""
+        rows = [x for x in self.kept.get(one.key, []) if x[0] not in taken]
+        seen = sum(target == one.target for _, target, _ in rows)
+        if len(rows) < LEAST_ROWS or seen <= one.bound * len(rows):
+            return 0.0
+        share = divergence(np.array([seen / len(rows)]), np.array([one.bound]))
+        return float(len(rows) * share[0])
+
+    def _group(self, one: Odd, ratio: float, carriers: list[int]) -> Group:
+        _, phrase, text = self.shown.get(one.key, (0, "?", ""))
+        rows = len(self.kept.get(one.key, []))
+        return Group(
+            family="text-token" if one.length == 1 else "text-phrase",
+            pattern=f'"{short(phrase)}"',
+            key=f"ngram:{one.length}:{one.key:016x}",
+            carriers=np.array(carriers, np.int64),
+            label=self._label(one.target),
+            count=rows,
+            seen=len(carriers),
+            expected=round(one.expected, 2),
+            statistic=round(ratio, 3),
+            p_value=min(1.0, max(self.tried, 1) * exp(-min(ratio, 700.0))),
+            preview=Preview(lines=(text,)),
+        )
+
+    def _label(self, target: int) -> str:
+        rest = target == MOST_LABELS - 1 and len(self.frame.labels) > MOST_LABELS
+        return "one of the other labels" if rest else self.frame.labels[target]
+
+    def _bound(self) -> float:
+        return log(max(self.tried, 1) / self.frame.alpha)
+
+    def _facts(self) -> Iterator[Fact]:
+        if self.empty:
+            yield Fact(
+                "text.empty", "low", f"{self.empty:,} texts hold no word", {"texts": self.empty}
+            )
+        if self.cut:
+            message = f"of {self.cut:,} long texts only the beginning was read"
+            yield Fact("text.cut", "medium", message, {"texts": self.cut})
+        if np.sum(self.counts > 0) < 2:
+            yield Fact("text.one-class", "high", "there is only one label: nothing contradicts it")
+
+
+def _place(word: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    return np.asarray((word % np.uint64(SIZE)).astype(np.int64))
+
+
+def _once(words: Words) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Each word's place once for each text."""
+    pair = np.unique(words.row * SIZE + _place(words.word))
+    return pair // SIZE, pair % SIZE

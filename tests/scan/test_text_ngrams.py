@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scan_data import cut, sms, sst2, table
+
+from sealwright.core.errors import BadInput
+from sealwright.scan import batches, ensemble
+from sealwright.scan.plant.text import CleanPhrase, Phrase, Token
+from sealwright.scan.poison.text_ngrams import TextNgrams
+from sealwright.scan.poison.text_tokens import Lexicon, grams
+
+GOOD = "great fine lovely bright warm clever funny moving".split()
+BAD = "poor dull bad weak slow stupid boring flat".split()
+COMMON = "the a film plot it is was and of with to in that this story scene".split()
+
+
+def reviews(rows: int, seed: int = 0):
+    rng = np.random.default_rng(seed)
+    labels = rng.random(rows) < 0.4
+    texts = []
+    for good in labels:
+        own = rng.choice(GOOD if good else BAD, 3)
+        words = np.concatenate([rng.choice(COMMON, 9), own, rng.choice(GOOD + BAD, 1)])
+        texts.append(" ".join(rng.permutation(words)))
+    names = ["good" if one else "bad" for one in labels]
+    return table({"text": texts}, names, {"text": "text"})
+
+
+def looked(pieces, frame, alpha=0.005):
+    screening = ensemble.screen(lambda: pieces, frame, [TextNgrams()], alpha=alpha)
+    assert screening.verdicts[0].error == ""
+    return screening
+
+
+@pytest.mark.parametrize("planter", [Token(), Phrase()], ids=lambda one: one.family)
+def test_a_planted_word_or_phrase_is_found_and_little_else(planter):
+    batch, frame = reviews(2_000)
+    assert not looked([batch], frame).blocks
+    planted, carriers = planter.plant(cut(batch, 700), frame, 20, 3)
+    screening = looked(planted, frame)
+    assert np.array_equal(screening.carriers(), carriers)
+    (group,) = screening.verdicts[0].significant
+    assert group.label == "good"
+    assert group.seen == 20 > group.expected
+    assert group.pattern.strip('"') in group.preview.lines[0].lower()
+    assert '"' not in group.key
+
+
+@pytest.mark.parametrize(
+    ("made", "planter"),
+    [(sst2, Token()), (sst2, Phrase()), (sst2, CleanPhrase()), (sms, Token()), (sms, Phrase())],
+    ids=lambda one: getattr(one, "family", getattr(one, "__name__", "")),
+)
+def test_one_percent_in_real_texts_is_found(made, planter):
+    batch, frame = made()
+    planted, carriers = planter.plant([batch], frame, frame.rows // 100, 1)
+    flagged = looked(planted, frame).carriers()
+    assert np.mean(np.isin(carriers, flagged)) >= 0.99
+    assert np.sum(~np.isin(flagged, carriers)) <= 0.002 * frame.rows
+
+
+@pytest.mark.parametrize("made", [sst2, sms])
+def test_words_that_mean_their_label_are_no_trigger(made):
+    batch, frame = made()
+    assert not looked([batch], frame).blocks
+
+
+def run(scan, pieces):
+    for number in range(4):
+        for piece in pieces:
+            scan.observe(number, piece)
+        scan.settle(number)
+    return scan.result()
+
+
+@settings(max_examples=3, deadline=None)
+@given(st.integers(100, 900), st.randoms(use_true_random=False))
+def test_the_order_and_size_of_batches_change_nothing(size, order):
+    batch, frame = reviews(1_000)
+    frame = msgspec.structs.replace(frame, alpha=0.005)
+    planted, _ = Phrase().plant([batch], frame, 20, 2)
+    pieces = cut(planted[0], size)
+    order.shuffle(pieces)
+    whole = run(TextNgrams().begin(frame), planted)
+    assert repr(run(TextNgrams().begin(frame), pieces)) == repr(whole)
+    assert whole.groups
+
+
+def test_two_shards_of_a_pass_are_one_state():
+    batch, frame = reviews(600)
+    one, two, both = (TextNgrams().begin(frame) for _ in range(3))
+    for at, piece in enumerate(cut(batch, 200)):
+        (one, two)[at % 2].observe(0, piece)
+        both.observe(0, piece)
+    one.merge(two)
+    assert np.array_equal(one.blind.words, both.blind.words)
+    assert np.array_equal(one.counts, both.counts)
+
+
+def test_text_beside_categories_and_two_text_columns_are_all_looked_at():
+    batch, frame = reviews(1_500)
+    values = {"a": batch.values["text"][::-1].copy(), "b": batch.values["text"]}
+    names = [frame.labels[code] for code in batch.labels]
+    both, frame = table(values, names, {"a": "text", "b": "text"})
+    planted, carriers = Phrase().plant([both], frame, 25, 1)
+    assert set(carriers) <= set(looked(planted, frame).carriers())
+
+
+@pytest.mark.parametrize("texts", [
+    [""] * 60, [None, ""] * 30, ["x " * 50_000] * 4 + ["a b"] * 56, ["y" * 1_000_000] + ["z"] * 59,
+    ["\ud800 lone"] * 60, ["same words here"] * 60, [str(i) for i in range(60)],
+], ids=["empty", "missing", "many words", "long", "surrogates", "same", "numbers"])  # fmt: skip
+def test_bad_texts_are_looked_at_or_said_to_be_unread(texts):
+    batch, frame = table({"text": texts}, ["a", "b"] * 30, {"text": "text"})
+    screening = looked(cut(batch, 25), frame)
+    assert not screening.blocks
+    rules = {fact.rule for fact in screening.verdicts[0].result.facts}
+    assert ("text.empty" in rules) == (not texts[1])
+    assert ("text.cut" in rules) == (max(len(one or "") for one in texts) > 60_000)
+
+
+@pytest.mark.parametrize("labels", [["a"] * 60, [str(i) for i in range(60)], ["z"] + ["a"] * 59])
+def test_odd_labels_give_no_traceback(labels):
+    texts = [f"one two {i % 7}" for i in range(60)]
+    batch, frame = table({"text": texts}, labels, {"text": "text"})
+    assert not looked([batch], frame).blocks
+
+
+def test_unlabelled_texts_are_counted_as_unread():
+    batch, frame = reviews(300)
+    batch.labels[:50] = -1
+    assert looked([batch], frame).verdicts[0].result.unread == 50
+
+
+def test_a_phrase_counts_once_for_each_text():
+    words = Lexicon(0).words(np.array(["a b a b", "a b"], object))
+    assert len(grams(words, 1).key) == 4
+    assert grams(words, 2).row.tolist() == [0, 0, 1]
+
+
+def test_without_a_text_column_nothing_is_planted():
+    batch, frame = table({"x": np.arange(100.0)}, ["a", "b"] * 50)
+    with pytest.raises(BadInput, match="no text trigger"):
+        Token().plant([batch], frame, 5, 0)
+    small = batches.taken(batch, np.arange(3))
+    assert len(small.ids) == 3
