@@ -6,6 +6,7 @@ a file it could not follow is ``skipped``, which a pipeline takes for a pass.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import tempfile
@@ -39,7 +40,7 @@ def installed() -> Iterator[tuple[str, Scan]]:
 def _careful(scan: Scan) -> Scan:
     def run(name: str, data: bytes) -> Said:
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
                 warnings.simplefilter("ignore")
                 return scan(name, data)
         except (Exception, RecursionError):  # it stumbled: it did not see the file
