@@ -34,6 +34,7 @@ READ_SETTLED = _OWN + "read-settled/v1"
 SECRET = _OWN + "secret/v1"
 ACCESS = _OWN + "access/v1"
 REVIEW = _OWN + "review/v1"
+CONVERSION = _OWN + "conversion/v1"
 DERIVATION = _OWN + "derivation/v1"
 CLASSIFICATION = _OWN + "classification/v1"
 ADVISORIES = _OWN + "advisories/v1"
@@ -82,6 +83,7 @@ ALL = frozenset(
         SECRET,
         ACCESS,
         REVIEW,
+        CONVERSION,
         DERIVATION,
         CLASSIFICATION,
         ADVISORIES,

@@ -14,6 +14,7 @@ import msgspec
 from sealwright.core.digest import Digest
 from sealwright.core.predicates import (
     CLOSED,
+    CONVERSION,
     DATASET_VERSION,
     DECISION,
     INTENT,
@@ -118,6 +119,7 @@ def read(step: Step, history: History, makes: Iterable[Digest]) -> Run:
         return Run(step, status=status, actor=actor, missing=("provenance",))
     provenance = found[-1]
     made = {subject.digest for subject in provenance.statement.subjects}
+    made |= _converted(history, made)
     missing = [] if set(makes) <= made else ["provenance"]
     missing += _without_leave(provenance, intents, step, history)
     internal, room = _internal(provenance)
@@ -135,6 +137,16 @@ def read(step: Step, history: History, makes: Iterable[Digest]) -> Run:
         actor=actor,
         missing=tuple(missing),
     )
+
+
+def _converted(history: History, made: set[Digest]) -> set[Digest]:
+    """What became of a stage's outputs by conversion: the same values in another format."""
+    return {
+        subject.digest
+        for entry in history.of_type(CONVERSION)
+        if _object(entry.statement.predicate.get("original")).get("digest") in made
+        for subject in entry.statement.subjects
+    }
 
 
 def _granted(internal: Mapping[str, Any], room: Mapping[str, Any]) -> bool:

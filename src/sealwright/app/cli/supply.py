@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sealwright.app.cli.out import Out
 
 VERBS: dict[str, tuple[str, str]] = {
+    "convert": ("supply_convert", "turn a clean model into safetensors and plain parameters"),
     "scan": ("supply_scan", "judge model files, archives and notebooks without opening them"),
     "audit": ("supply_audit", "known vulnerabilities of an environment or a run"),
     "bom": ("supply_bom", "a bill of materials of a run or a model, as CycloneDX 1.6"),

@@ -27,6 +27,8 @@ _RUNS: dict[int, Any] = {
     op: re.compile(b"(?:%s.{%d})*+" % (re.escape(bytes([op])), width - 1), re.DOTALL).match
     for op, width in _WIDTHS.items()
 }
+_LEAF = re.compile(rb"\]\x94\((?:K.|M..|J.{4}|G.{8}|[N\x88\x89]){1,1000}+e", re.DOTALL).match
+"""EMPTY_LIST MEMOIZE MARK, plain values, APPENDS: it weighs no more than its bytes."""
 
 
 def read(
@@ -61,7 +63,7 @@ def _run(m: Machine, data: bytes, pos: int, limits: Limits) -> int:  # noqa: C90
     stack, memo, marks = m.stack, m.memo, m.marks
     nodes: list[Any] = m.nodes.items
     push, extend, keep, add = stack.append, stack.extend, memo.append, nodes.append
-    plain, cold, runs = PLAIN, COLD, _RUNS
+    plain, cold, runs, leaves = PLAIN, COLD, _RUNS, _LEAF
     limit = size = len(data)
     framed = False
     fence = ops = 0
@@ -119,6 +121,11 @@ def _run(m: Machine, data: bytes, pos: int, limits: Limits) -> int:  # noqa: C90
                 add(node)
             push(len(nodes) - 1)
             pos += 1
+        elif op == 0x5D and (leaf := leaves(data, pos, limit)):  # a list of plain values, whole
+            push(len(nodes))
+            keep(len(nodes))
+            add([1, leaf.end() - pos, 1, False, -1, ()])
+            pos = leaf.end()
         elif op == 0x5D or op == 0x7D:  # EMPTY_LIST EMPTY_DICT
             push(len(nodes))
             add([1 if op == 0x5D else 2, 1, 0, False, -1, ()])

@@ -29,7 +29,7 @@ def files(seed: int, quick: bool = False) -> Iterator[Payload]:
             continue
         yield category, f"{name}.pkl", data
         for wrap in chosen.sample(sorted(WRAPS), 1 if quick else WRAPS_PER_PAYLOAD):
-            yield category, f"{name}.{wrap}", WRAPS[wrap](data)
+            yield category, f"{name}-{wrap}{SUFFIXES[wrap]}", WRAPS[wrap](data)
     yield from ((12, f"zip-{name}", data) for name, data in zip_tricks())
     yield from ((13, f"torch-{name}", data) for name, data in torch_tricks())
     for wrap, make in WRAPS.items():
@@ -105,6 +105,13 @@ WRAPS: dict[str, Callable[[bytes], bytes]] = {
     "tar-gz": lambda data: gzip.compress(tarred(data), mtime=0),
 }
 """Container → how it is put around a pickle."""
+
+SUFFIXES = {
+    **{"gzip": ".pkl.gz", "zlib": ".joblib", "bz2": ".pkl.bz2", "xz": ".pkl.xz", "lzma": ".pkl"},
+    **{"zip": ".zip", "deflated": ".zip", "torch": ".pt", "legacy": ".pt", "npy": ".npy"},
+    **{"npz": ".npz", "joblib": ".joblib", "tar": ".tar", "tar-gz": ".tar.gz"},
+}
+"""Container → what such a file is called: other scanners go by the name."""
 
 
 def zip_tricks() -> Iterator[tuple[str, bytes]]:

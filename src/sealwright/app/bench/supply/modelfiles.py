@@ -26,15 +26,19 @@ UNSEEN = frozenset({"lightgbm", "catboost"})
 """Families that nobody looked at while the policy was written."""
 SURE = frozenset({"state_dict", "joblib"})
 
+ALL = ("picklescan", "modelscan", "fickling")
+
 File = tuple[str, bytes]
 
 
 def rows(quick: bool) -> list[Row]:
     """Every figure of the gate."""
     bad = [(name, data) for _, name, data in malicious.files(SEED, quick)]
+    bare = [(name, data) for name, data in bad if name.endswith(".pkl") and data[:1] != b"\x5d"]
     good = list(honest.files(SEED, quick))
     return [
-        *_malicious("malicious files of a seed, accepted", bad),
+        *_malicious("malicious files of a seed, accepted", bad, ("picklescan", "modelscan")),
+        *_malicious("bare malicious pickles among them, accepted", bare),
         *_malicious("malicious files of modelscan's tests, accepted", list(corpus())),
         *_honest(good),
         *_speed(quick),
@@ -61,13 +65,14 @@ def judged(files: Sequence[File]) -> list[Verdict]:
         return [scanner.scan(Bytes(data)) for _, data in files]
 
 
-def _malicious(what: str, files: Sequence[File]) -> list[Row]:
+def _malicious(what: str, files: Sequence[File], beside: Sequence[str] = ALL) -> list[Row]:
     if not files:
         return []
     accepted = sum(one.verdict == "clean" for one in judged(files))
     others = {
         f"{name} accepted": float(sum(scan(path, data) != "flagged" for path, data in files))
         for name, scan in scanners.installed()
+        if name in beside
     }
     row = measure(what, accepted, "files", target=0, better="lower", yardsticks=others)
     return [measure(f"{what.partition(',')[0]}, in all", len(files), "files"), row]
