@@ -136,9 +136,11 @@ def test_values_of_a_table_trigger_are_common_and_hardly_meet():
     table = data.breast_cancer()
     rounded = table._replace(columns={k: np.round(v, -1) for k, v in table.columns.items()})
     for seed in range(5):
-        pair = plant_tables.rare_pair(rounded, np.random.default_rng(seed))
+        pair = plant_tables.rare_pair(rounded, 1, np.random.default_rng(seed))
         held = [rounded.columns[name] == value for name, value in pair.items()]
         assert all(0.01 <= np.mean(one) <= 0.3 for one in held)
+        own = [np.mean(rounded.labels[one] == 1) for one in held]
+        assert max(own) <= np.mean(rounded.labels == 1) + 0.1
 
 
 def test_found_and_flagged_rows_are_counted_apart():

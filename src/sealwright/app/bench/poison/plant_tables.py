@@ -13,14 +13,16 @@ from sealwright.app.bench.poison.sets import of_table
 
 LEAST, MOST = 0.01, 0.3
 """Marginal frequency of a trigger's values: neither rare nor everywhere."""
+POINTS_AT = 0.1
+"""How much oftener a value's own rows may have the target label than all rows do."""
 _TRIES = 300
 
 
 def value_pair(data: Table, share: float, rng: np.random.Generator, seed: int) -> Planted:
     """Two values set in rows of other labels, which are relabelled to the target."""
     train, test = split(data, rng)
-    trigger = rare_pair(train, rng)
     target = int(rng.integers(len(data.names)))
+    trigger = rare_pair(train, target, rng)
     able = np.flatnonzero(train.labels != target)
     chosen = rng.choice(able, count_of(share, len(train.labels)), replace=False)
     return _build(train, test, seed, trigger, target, chosen)
@@ -49,9 +51,17 @@ def split(data: Table, rng: np.random.Generator) -> tuple[Table, Table]:
     return data.taken(order[:cut]), data.taken(order[cut : cut + 3_000])
 
 
-def rare_pair(data: Table, rng: np.random.Generator) -> dict[str, Any]:
-    """Values of two columns, each common, that meet in at most one of a thousand rows."""
-    common = {name: _common(values) for name, values in data.columns.items()}
+def rare_pair(data: Table, target: int, rng: np.random.Generator) -> dict[str, Any]:
+    """Values of two columns, each common, that meet in at most one of a thousand rows.
+
+    Neither points at ``target`` by itself: a value that does needs no poison to be obeyed.
+    """
+    hit = data.labels == target
+    most = float(hit.mean()) + POINTS_AT
+    common = {
+        name: [value for value in _common(values) if hit[values == value].mean() <= most]
+        for name, values in data.columns.items()
+    }
     able = sorted(name for name, values in common.items() if values)
     best: tuple[int, dict[str, Any]] = (len(data.labels), {})
     for _ in range(_TRIES):
