@@ -35,6 +35,7 @@ PERSONAL: dict[str, str] = {
 RULES: dict[str, str] = {
     "drift": "sealwright.scan.drift:Drift",
     "novelty": "sealwright.scan.novelty:Novelty",
+    "label-errors": "sealwright.scan.labels:LabelErrors",
 }
 PLANTED: dict[str, str] = {
     "text-token": "sealwright.scan.plant.text:Token",

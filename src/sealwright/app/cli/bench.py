@@ -27,6 +27,7 @@ BENCHES: dict[str, tuple[str, ...]] = {
     "access": ("access",),
     "vault": ("store", "vault"),
     "drift": ("drift",),
+    "labels": ("labels",),
     "personal": ("personal",),
     "poison": ("poison",),
     "supply": ("supply",),

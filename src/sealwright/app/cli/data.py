@@ -23,6 +23,7 @@ from sealwright.app.cli import (
     data_screen,
     data_shred,
     data_splits,
+    data_survival,
     revoking,
 )
 from sealwright.app.cli.out import Out
@@ -57,6 +58,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     data_splits.arguments(verbs.add_parser("splits", help="whether training and test are apart"))
     data_drift.arguments(verbs.add_parser("drift", help="what moved between two versions"))
+    data_survival.arguments(
+        verbs.add_parser("survival", help="how many poisoned rows predictions survive")
+    )
     data_splits.arguments_vouch(verbs.add_parser("vouch", help="sign that you looked a set over"))
     _configure_add(verbs.add_parser("refresh", help="a newer held-out set, shown to be apart"))
     shown = verbs.add_parser("check", help="look for poisoned records; show what was found")
@@ -96,6 +100,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
         "contract": data_contract.run,
         "splits": data_splits.run,
         "drift": data_drift.run,
+        "survival": data_survival.run,
         "vouch": data_splits.vouch,
         "refresh": _add,
         "check": data_screen.check,
