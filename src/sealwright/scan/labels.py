@@ -228,17 +228,37 @@ class Trees:
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """The classes known, and their probabilities for ``test``."""
         ensemble = sklearn_("sklearn.ensemble")
+        use = varying(self.matrix[train])
+        if not len(use):
+            return shares(codes, len(test))
+        categories = np.flatnonzero(np.isin(use, self.categories)).tolist()
         model = ensemble.HistGradientBoostingClassifier(
             max_iter=120,
             learning_rate=0.06,
             max_leaf_nodes=15,
             l2_regularization=1.0,
-            categorical_features=self.categories or None,
+            categorical_features=categories or None,
             early_stopping=False,
             random_state=seed,
         )
-        model.fit(self.matrix[train], codes)
-        return model.classes_, model.predict_proba(self.matrix[test])
+        model.fit(self.matrix[np.ix_(train, use)], codes)
+        return model.classes_, model.predict_proba(self.matrix[np.ix_(test, use)])
+
+
+def varying(matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """The columns that hold at least two values: the only ones a tree can be grown on."""
+    low = np.where(np.isnan(matrix), np.inf, matrix).min(axis=0, initial=np.inf)
+    high = np.where(np.isnan(matrix), -np.inf, matrix).max(axis=0, initial=-np.inf)
+    found: npt.NDArray[np.int64] = np.flatnonzero(high > low).astype(np.int64)
+    return found
+
+
+def shares(
+    codes: npt.NDArray[np.int64], count: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """What is believed where there is nothing to go by: how often each class is."""
+    known, counts = np.unique(codes, return_counts=True)
+    return known, np.tile(counts / counts.sum(), (count, 1))
 
 
 def _coded(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.float32]:

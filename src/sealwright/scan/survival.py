@@ -20,7 +20,7 @@ import numpy.typing as npt
 from sealwright.core.errors import BadInput
 from sealwright.scan import hashing
 from sealwright.scan.interface import Batch, Column
-from sealwright.scan.labels import narrowed, sklearn_
+from sealwright.scan.labels import narrowed, sklearn_, varying
 
 FEWEST_OF_PART = 40
 _NUMERIC = frozenset({"number", "time"})
@@ -121,13 +121,15 @@ def _vote(
 ) -> npt.NDArray[np.int64]:
     """One part's model over the test records; a part of one class or none says its own."""
     known = np.unique(labels)
-    if len(known) < 2:
-        return np.full(len(shown), known[0] if len(known) else 0, np.int64)
+    use = varying(matrix)
+    if len(known) < 2 or not len(use):
+        most = np.bincount(labels).argmax() if len(known) else 0
+        return np.full(len(shown), most, np.int64)
     model = sklearn_("sklearn.ensemble").HistGradientBoostingClassifier(
         max_iter=60, learning_rate=0.1, max_leaf_nodes=8, early_stopping=False, random_state=0
     )
-    model.fit(matrix, labels)
-    return np.asarray(model.predict(shown), np.int64)
+    model.fit(matrix[:, use], labels)
+    return np.asarray(model.predict(shown[:, use]), np.int64)
 
 
 class _Encoder:

@@ -17,11 +17,11 @@ from sealwright.scan import labels
 from sealwright.scan.interface import Frame
 
 _RECORDS = 12_000
-_FPR = 0.01
+_FALSE = 0.01
 
 
 def rows(quick: bool) -> list[Row]:
-    """A row of AUROC and one of TPR at 1 % FPR, for 5 % and 10 % flips."""
+    """A row of AUROC and one of true rate at a false rate of 1 %, for 5 % and 10 % flips."""
     table = adult()
     if table is None:
         return []
@@ -45,7 +45,7 @@ def _flips(table: Table, rate: float) -> list[Row]:
     said = f"labels: {rate:.0%} flips, Adult, {table.rows:,} records"
     return [
         measure(f"{said}, AUROC", ours[0], "", target=0.955, yardsticks=yardsticks[0]),
-        measure(f"{said}, TPR at 1 % FPR", ours[1], "", target=0.60, yardsticks=yardsticks[1]),
+        measure(f"{said}, found at 1 % false", ours[1], "", target=0.60, yardsticks=yardsticks[1]),
     ]
 
 
@@ -74,9 +74,9 @@ def _cleanlab(
 def _figures(
     scores: npt.NDArray[np.float64], flipped: npt.NDArray[np.bool_]
 ) -> tuple[float, float]:
-    """(AUROC, TPR at 1 % FPR)."""
+    """(AUROC, share found at 1 % false)."""
     order = np.argsort(np.argsort(scores, kind="stable"), kind="stable") + 1
     bad, good = int(flipped.sum()), int((~flipped).sum())
     area = (order[flipped].sum() - bad * (bad + 1) / 2) / (bad * good)
-    limit = np.quantile(scores[~flipped], 1 - _FPR)
+    limit = np.quantile(scores[~flipped], 1 - _FALSE)
     return float(area), float((scores[flipped] > limit).mean())
