@@ -207,7 +207,7 @@ PATTERNS = (
     Pattern(
         "ipv4", "ip-address", "network",
         regex=r"(?<![\w.-])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![\w]|\.[0-9])",
-        gates=("9.9",), reach=3, validator=ipv4, confidence=HIGH,
+        gates=("9.9.", "9.99.", "9.999."), reach=3, validator=ipv4, confidence=HIGH,
     ),
     Pattern(
         "ipv6", "ip-address", "network",
@@ -227,7 +227,7 @@ PATTERNS = (
     Pattern(
         "mac-dotted", "mac-address", "network",
         regex=r"(?<![\w.])[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}(?![\w.])",
-        anchors=("mac", "ethernet", "hardware address"), fold=True, reach=-1, validator=mac,
+        anchors=("mac address", "mac:", "mac=", "ethernet", "hardware address"), fold=True, reach=-1, validator=mac,
         confidence=MEDIUM + 10,
     ),
     Pattern(

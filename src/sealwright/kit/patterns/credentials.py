@@ -171,7 +171,7 @@ PATTERNS = (
             anchors=("discord.com/api/", "discordapp.com/api/"), confidence=SURE),
     Pattern("discord-token", "credential", "credential",
             regex=r"(?<![\w.-])[MNO][A-Za-z0-9]{23,27}\.[\w-]{6}\.[\w-]{27,38}(?![\w.-])",
-            anchors=("discord", "bot"), fold=True, reach=-1,
+            anchors=("discord",), fold=True, reach=-1,
             confidence=HIGH),
     _p("stripe-key", r"[0-9A-Za-z]{10,99}", "sk_live_", "rk_live_", "sk_test_", "rk_test_",
        "sk_prod_",

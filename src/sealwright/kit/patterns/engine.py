@@ -117,9 +117,9 @@ class _Plan:
         self.first: dict[str, set[int]] = {}
         self.lettered = []
         for said in self.shapes:
-            word = said[: _FIRST.match(said).end()]  # type: ignore[union-attr]
-            if "9" in word:
-                self.first.setdefault(word, set()).add(len(said))
+            word = _FIRST.match(said).end()  # type: ignore[union-attr]
+            if "9" in said[:word]:
+                self.first.setdefault(said[: word + 1], set()).add(len(said))
             else:
                 self.lettered.append(said)
 
@@ -172,6 +172,7 @@ class _Walk:
         self.context = context.lower()
         self.minimum = minimum
         self.place, self.near, self.said = (-1, -1), "", frozenset[str]()
+        self.every: frozenset[str] | None = None
         self.found: dict[tuple[int, int, str], Match] = {}
 
     def run(self, plan: _Plan) -> Iterable[Match]:
@@ -224,6 +225,9 @@ class _Walk:
                     self._try(pattern, start)
             if said in first:
                 self._spelled(plan, first[said], start)
+            said += layout[word.end() : word.end() + 1]
+            if said in first:
+                self._spelled(plan, first[said], start)
             if before == "(" and "(" + said in first:
                 self._spelled(plan, first["(" + said], start - 1)
         for lettered in plan.lettered if word else ():
@@ -240,7 +244,7 @@ class _Walk:
                 value = self.text[start:end]
                 for pattern in wanted.sure:
                     self._keep(pattern, start, end, value, plain=False)
-                if wanted.bare < self.minimum and wanted.words.isdisjoint(self._around(start, end)):
+                if wanted.bare < self.minimum and self._far(wanted.words, start, end):
                     continue
                 for pattern in wanted.plain:
                     self._keep(pattern, start, end, value, plain=True)
@@ -319,6 +323,12 @@ class _Walk:
                 pattern.kind, start, end, confidence, bool(holds), pattern.name, pattern.category
             )
 
+    def _far(self, words: frozenset[str], start: int, end: int) -> bool:
+        """Whether none of ``words`` is near; most are nowhere in the text."""
+        if self.every is None:
+            self.every = frozenset(_SAID.findall(self.low)).union(_SAID.findall(self.context))
+        return words.isdisjoint(self.every) or words.isdisjoint(self._around(start, end))
+
     def _around(self, start: int, end: int) -> frozenset[str]:
         """The words near a place, and those of the caller's context."""
         if self.place != (start, end):
@@ -329,7 +339,7 @@ class _Walk:
 
     def _near(self, pattern: Pattern, start: int, end: int) -> bool:
         firsts, phrases = _words(pattern)
-        if firsts.isdisjoint(self._around(start, end)):
+        if self._far(firsts, start, end):
             return False
         return phrases.search(self.near) is not None
 

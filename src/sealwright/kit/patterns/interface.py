@@ -54,7 +54,7 @@ class Pattern(msgspec.Struct, frozen=True):
     wants_context: bool = False
 
 
-class Match(msgspec.Struct, frozen=True):
+class Match(msgspec.Struct, frozen=True, gc=False):
     """``text[start:end]`` is of ``kind``. ``valid``: a checksum or a strict structure held.
 
     The value itself is not kept, so that printing a match shows nothing.
