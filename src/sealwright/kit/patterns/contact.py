@@ -227,7 +227,8 @@ PATTERNS = (
     Pattern(
         "mac-dotted", "mac-address", "network",
         regex=r"(?<![\w.])[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}(?![\w.])",
-        anchors=("mac address", "mac:", "mac=", "ethernet", "hardware address"), fold=True, reach=-1, validator=mac,
+        anchors=("mac address", "mac:", "mac=", "ethernet", "hardware address"),
+        fold=True, reach=-1, validator=mac,
         confidence=MEDIUM + 10,
     ),
     Pattern(
