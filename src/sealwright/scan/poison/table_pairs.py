@@ -130,7 +130,7 @@ class Pairs:
             self.found = self._test(self.cells)
 
     def result(self) -> Result:
-        """Pairs from the most impossible on, each without the rows that those before explain."""
+        """Pairs from the largest on, each without the rows that those before explain."""
         groups = tuple(self._groups()) if self.cells is not None else ()
         return Result(groups, facts=self.facts, tried=self.tried, unread=self.unread)
 
@@ -231,7 +231,7 @@ class Pairs:
             self.kept.append(rows)
 
     def _groups(self) -> Iterator[Group]:
-        """Greedy: the best pair's carriers are taken out before the others are judged again."""
+        """Greedy: the largest pair's carriers are taken out before the others are judged again."""
         cells = self.cells
         if cells is None or not self.kept:
             return
@@ -250,14 +250,18 @@ class Pairs:
         cells.add(rows.codes[:, taken], rows.weights[:, taken])
 
     def _best(self, cells: Cells) -> Pair | None:
-        """The most impossible of the pairs found, by the counts as they are now."""
+        """Of the pairs still impossible, the one that explains most rows.
+
+        Not the largest statistic: a pair of one trigger value with a value that many of its rows
+        share can be purer than the trigger itself, and would leave the rest unexplained.
+        """
         again: list[Pair] = []
         for pair in self.found:
             cell = pair.first * cells.sizes[cells.pairs[pair.at][1]] + pair.second
             one = cells.surprise(pair.at, np.array([cell]))
             if one.ratio.size and float(one.ratio[pair.target, 0]) > self._bound():
                 again.append(pair_of(cells, one, pair.target, 0))
-        return max(again, key=lambda pair: pair.ratio, default=None)
+        return max(again, key=lambda pair: pair.seen - pair.expected, default=None)
 
     def _group(self, pair: Pair, carriers: npt.NDArray[np.int64]) -> Group:
         cells = self.cells
