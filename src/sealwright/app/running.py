@@ -121,7 +121,8 @@ def prepare(
         model_name=spec.model_name or model_name(workspace.root),
     )
     variables = {name: os.environ[name] for name in spec.env}
-    where = msgspec.structs.replace(where, variables=variables)
+    limits = spec.compute.limits(where.limits)
+    where = msgspec.structs.replace(where, variables=variables, limits=limits)
     return Prepared(
         named,
         run,

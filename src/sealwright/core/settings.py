@@ -52,6 +52,20 @@ class SupplySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     advisories_days: int = 30
 
 
+class ComputeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``compute`` of a stage: what it plans to use at most. ``0`` is no plan for that.
+
+    ``cpu`` is CPU time of all its processes together; ``gpu`` devices, -1 for no plan.
+    ``enforce`` makes memory and wall time limits of the room, instead of findings only.
+    """
+
+    cpu: str = "0s"
+    memory: str = "0"
+    wall: str = "0s"
+    gpu: int = -1
+    enforce: bool = False
+
+
 class StageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[stage.NAME]``: one command. ``inputs`` are datasets; ``outputs`` become datasets.
 
@@ -67,6 +81,7 @@ class StageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     env: list[str] = msgspec.field(default_factory=list)
     network: list[str] = msgspec.field(default_factory=list)
     secrets: dict[str, str] = msgspec.field(default_factory=dict)
+    compute: ComputeSettings = ComputeSettings()
 
 
 class RoomSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -252,10 +267,20 @@ def _semantics(settings: Settings) -> Iterator[str]:
             yield f"$.identity.{name}.client_id: is empty"
 
 
+def _planned(path: str, compute: ComputeSettings) -> Iterator[str]:
+    planned = (("cpu", span_s), ("memory", size_bytes), ("wall", span_s))
+    for field, read in planned:
+        try:
+            read(getattr(compute, field))
+        except BadInput as error:
+            yield f"{path}.compute.{field}: {error.what} ({error.why})"
+
+
 def _stage(settings: Settings, name: str, stage: StageSettings) -> Iterator[str]:
     path = f"$.stage.{name}"
     if not stage.cmd:
         yield f"{path}.cmd: is empty"
+    yield from _planned(path, stage.compute)
     made = {output for other in settings.stage.values() for output in other.outputs}
     for number, text in enumerate(stage.inputs):
         try:

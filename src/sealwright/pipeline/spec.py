@@ -9,7 +9,14 @@ import msgspec
 from sealwright.core import refs
 from sealwright.core.errors import BadInput
 from sealwright.core.refs import Ref
-from sealwright.core.settings import Settings, StageSettings
+from sealwright.core.settings import (
+    ComputeSettings,
+    Settings,
+    StageSettings,
+    size_bytes,
+    span_s,
+)
+from sealwright.train.spec import Plan
 
 ADHOC = "run"
 """The stage name of a command that seal.toml does not know."""
@@ -35,6 +42,7 @@ class StageSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     env: tuple[str, ...] = ()
     network: tuple[str, ...] = ()
     secrets: Mapping[str, str] = msgspec.field(default_factory=dict)
+    compute: Plan = Plan()
 
 
 def of_settings(settings: Settings, only: Sequence[str] = ()) -> tuple[StageSpec, ...]:
@@ -106,6 +114,17 @@ def _stage(name: str, stage: StageSettings, alone: bool) -> StageSpec:
         env=tuple(stage.env),
         network=tuple(stage.network),
         secrets=dict(stage.secrets),
+        compute=_plan(stage.compute),
+    )
+
+
+def _plan(compute: ComputeSettings) -> Plan:
+    return Plan(
+        cpu_ms=1000 * span_s(compute.cpu),
+        memory_bytes=size_bytes(compute.memory),
+        wall_ms=1000 * span_s(compute.wall),
+        gpu=compute.gpu,
+        enforce=compute.enforce,
     )
 
 

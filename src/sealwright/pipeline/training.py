@@ -34,7 +34,16 @@ from sealwright.train.outcome import RoomResult
 from sealwright.train.redact import Redactor
 from sealwright.train.room import run_room
 from sealwright.train.snapshot import Snapshot
-from sealwright.train.spec import Channel, CodeFile, Limits, Listener, RoomInput, RoomSpec, Usage
+from sealwright.train.spec import (
+    Channel,
+    CodeFile,
+    Limits,
+    Listener,
+    Plan,
+    RoomInput,
+    RoomSpec,
+    Usage,
+)
 
 IMPORTS = "imports"
 """The byproduct that lists the files which the run's Pythons said they imported."""
@@ -168,6 +177,9 @@ class RoomStage:
         finished = self._clock()
         told = ears.end()
         told += compute_spikes(result, prepared.earlier)
+        told += compute.over_plan(
+            result.usage, prepared.spec.compute, prepared.around.gpu == "auto"
+        )
         result = msgspec.structs.replace(result, findings=(*result.findings, *told))
         result = leaks.examine(result, redactor, prepared.around.secrets)
         logs = ears.logs
@@ -249,6 +261,9 @@ class RoomStage:
         """What the provenance says of the network and the secrets, where there were any."""
         around = self._prepared.around
         out: dict[str, Json] = {}
+        plan = self._prepared.spec.compute
+        if plan != Plan():
+            out["compute_plan"] = msgspec.structs.asdict(plan)
         if around.network is not None:
             granted = around.network.granted
             out["egress"] = egress.record(around.network.rules, self._attempts, granted)

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Sequence
 
 from sealwright.core import digest
 from sealwright.core.records import Finding
-from sealwright.train.spec import GIB, Usage
+from sealwright.train.spec import GIB, Plan, Usage
 
 RULE = "room.compute-spike"
+OVER_PLAN = "room.compute-over-plan"
 _TIMES = 4
 _FLOORS = {"cpu_ms": 60_000, "wall_ms": 60_000, "peak_bytes": GIB, "processes": 32}
 _WORDS = {"cpu_ms": "ms of CPU", "wall_ms": "ms", "peak_bytes": "bytes", "processes": "processes"}
@@ -44,6 +45,31 @@ def findings(
             " came of it"
         )
     return tuple(_finding(message) for message in found)
+
+
+def over_plan(usage: Usage, plan: Plan, gpus: bool) -> tuple[Finding, ...]:
+    """What a run used beyond what its stage said it would; ``gpus``: whether any were bound."""
+    found = [
+        f"it used {used} {words}, and its stage plans for {planned}"
+        for used, planned, words in (
+            (usage.cpu_ms, plan.cpu_ms, "ms of CPU"),
+            (usage.wall_ms, plan.wall_ms, "ms"),
+            (usage.peak_bytes, plan.memory_bytes, "bytes"),
+        )
+        if planned and used > planned
+    ]
+    if gpus and plan.gpu == 0:
+        found.append("GPUs were bound, and its stage plans for none")
+    return tuple(
+        Finding(
+            OVER_PLAN,
+            "high",
+            digest.of_bytes(message.encode()),
+            message,
+            "change the stage's compute in seal.toml, or look at what the run did",
+        )
+        for message in found
+    )
 
 
 def _over_history(usage: Usage, earlier: Sequence[Usage]) -> Iterator[str]:

@@ -135,6 +135,26 @@ class Usage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     processes: int = 0
 
 
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a stage says it will use at most; 0 is no plan, and so is ``gpu`` -1."""
+
+    cpu_ms: int = 0
+    memory_bytes: int = 0
+    wall_ms: int = 0
+    gpu: int = -1
+    enforce: bool = False
+
+    def limits(self, limits: Limits) -> Limits:
+        """The room's limits, and where the plan is enforced its memory and time if smaller."""
+        if not self.enforce:
+            return limits
+        memory = [b for b in (limits.memory_bytes, self.memory_bytes) if b]
+        wall = [s for s in (limits.wall_s, -(-self.wall_ms // 1000)) if s]
+        return msgspec.structs.replace(
+            limits, memory_bytes=min(memory, default=0), wall_s=min(wall, default=0)
+        )
+
+
 class Exit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the script ended. ``signal`` is 0 when it exited; ``exit_code`` is then its own."""
 
