@@ -35,6 +35,7 @@ SECRET = _OWN + "secret/v1"
 ACCESS = _OWN + "access/v1"
 REVIEW = _OWN + "review/v1"
 CONVERSION = _OWN + "conversion/v1"
+MODEL_CLASS = _OWN + "model-class/v1"
 DERIVATION = _OWN + "derivation/v1"
 CLASSIFICATION = _OWN + "classification/v1"
 ADVISORIES = _OWN + "advisories/v1"
@@ -84,6 +85,7 @@ ALL = frozenset(
         ACCESS,
         REVIEW,
         CONVERSION,
+        MODEL_CLASS,
         DERIVATION,
         CLASSIFICATION,
         ADVISORIES,

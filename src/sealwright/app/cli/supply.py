@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sealwright.app.cli.out import Out
 
 VERBS: dict[str, tuple[str, str]] = {
+    "allow": ("supply_allow", "sign a class of your own that model files may hold"),
     "convert": ("supply_convert", "turn a clean model into safetensors and plain parameters"),
     "scan": ("supply_scan", "judge model files, archives and notebooks without opening them"),
     "audit": ("supply_audit", "known vulnerabilities of an environment or a run"),

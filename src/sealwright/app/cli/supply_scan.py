@@ -11,6 +11,7 @@ from sealwright.app.cli.out import Out
 
 if TYPE_CHECKING:
     from sealwright.app.scanning import Scanned
+    from sealwright.kit.modelfile.policy import Signed
 
 LEVELS = ("weights", "framework", "project")
 _COLOURS = {"clean": "green", "dangerous": "red", "not understood": "yellow"}
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
     from sealwright.app.scanning import scan_paths
 
     with out.progress("scanning") as progress:
-        files = scan_paths(args.paths, args.level, (), progress)
+        files = scan_paths(args.paths, args.level, _signed(args.level), progress)
     if args.sarif:
         _write_sarif(args.sarif, files)
         out.note(f"wrote {args.sarif}")
@@ -46,6 +47,16 @@ def run(args: argparse.Namespace, out: Out) -> int:
     }
     out.emit(shape, lambda: _text(files, counts, out))
     return 0 if counts["clean"] == len(files) else 1
+
+
+def _signed(level: str) -> tuple[Signed, ...]:
+    """The classes signed in the workspace here, which level project needs."""
+    if level != "project":
+        return ()
+    from sealwright.app import allowing, wiring
+
+    workspace = wiring.open_workspace()
+    return allowing.signed(workspace.history(), workspace.root)
 
 
 def _json(one: Scanned) -> dict[str, Any]:

@@ -11,6 +11,11 @@ BYTES = ("builtins", "bytes")
 BYTEARRAY = ("builtins", "bytearray")
 FROM_TYPE = ("torch._utils", "_rebuild_from_type_v2")
 
+RANDOM = tuple(
+    ("numpy.random._pickle", name)
+    for name in ("__bit_generator_ctor", "__generator_ctor", "__randomstate_ctor")
+)
+
 OBJECT_CLASS = ("builtins", "object")
 
 Kind = tuple[str, Any]
@@ -44,11 +49,18 @@ def _from_type(given: Sequence[Kind]) -> bool:
     return bool(given) and given[0][0] == "name" and "c" in given[0][1][1]
 
 
+def _random(given: Sequence[Kind]) -> bool:
+    """They call what they are given: only numpy's own generators."""
+    named = [value[0][0] for kind, value in given if kind == "name"]
+    return all(module.startswith("numpy.random.") for module in named)
+
+
 RULES: dict[tuple[str, str], Callable[[Sequence[Kind]], bool]] = {
     ENCODE: _encode,
     RECONSTRUCT: _reconstruct,
     BYTES: _bytes,
     BYTEARRAY: _bytearray,
     FROM_TYPE: _from_type,
+    **dict.fromkeys(RANDOM, _random),
 }
 """Canonical pair → may it be called with these?"""

@@ -8,9 +8,7 @@ import msgspec
 
 SAFE = "save weights: torch.save(model.state_dict(), …) or safetensors; then scan again"
 AGAIN = "get the file again from where it was made, and compare its SHA-256"
-ALLOW = (
-    "ask who made it for weights (state_dict, safetensors); a class of nobody's table is refused"
-)
+ALLOW = "seal supply allow MODULE.CLASS --source FILE --reason '…', then --level project"
 CONVERT = "save it in parts, or as safetensors, which is read by its header alone"
 PLAIN = "unpack it, and scan what is inside file by file"
 

@@ -143,6 +143,9 @@ def _indirect() -> Iterator[Payload]:
     rebuild = stacked("torch._utils", "_rebuild_from_type_v2")
     given = stacked("os", "system") + b"N(" + TRUE + b"tNtR."
     yield 2, "from-type", framed(rebuild + b"(" + given)
+    random = stacked("numpy.random._pickle", "__randomstate_ctor")
+    other = stacked("builtins", "bytearray")
+    yield 2, "random-of-other", framed(random + b"\x8a\x05\0\0\0\0\x10" + other + b"\x86R.")
     yield 2, "encode-other-codec", b"\x80\x02c_codecs\nencode\nX\x01\0\0\0xX\x05\0\0\0rot13\x86R."
     made = b"c__main__\nX\nc__builtin__\nobject\nNtR."
     yield 2, "reconstructor", b"\x80\x02ccopy_reg\n_reconstructor\n(" + made
