@@ -23,8 +23,11 @@ TEXT: dict[str, str] = {
 }
 IMAGE: dict[str, str] = {
     "image-spectral": "sealwright.scan.poison.image_spectral:ImageSpectral",
+    "image-duplicates": "sealwright.scan.poison.image_duplicates:ImageDuplicates",
 }
-EMBEDDING: dict[str, str] = {}
+EMBEDDING: dict[str, str] = {
+    "embedding-flood": "sealwright.scan.poison.embedding_flood:EmbeddingFlood",
+}
 PERSONAL: dict[str, str] = {
     "hygiene-invisible": "sealwright.scan.poison.hygiene_invisible:Invisible",
     "hygiene-homoglyph": "sealwright.scan.poison.hygiene_homoglyph:Homoglyph",

@@ -103,7 +103,7 @@ class CleanLabel(Blend):
 
 
 class Flood(_Images):
-    """One image over others, each a little brighter or darker and moved by up to a pixel."""
+    """One image over others, each a little brighter or darker and with noise of its own."""
 
     family = "image:flood"
 
@@ -113,7 +113,7 @@ class Flood(_Images):
         if held is None:
             return lambda pixels: pixels
         model = held[int(rng.integers(len(held)))].astype(np.float64)
-        return lambda pixels: np.roll(model, int(rng.integers(2)), 0) + rng.uniform(-6, 6)
+        return lambda pixels: model + rng.uniform(-12, 12) + rng.normal(0, 3, model.shape)
 
 
 class Warp(_Images):

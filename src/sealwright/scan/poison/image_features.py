@@ -27,7 +27,7 @@ def detail(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
     red, green, blue = (shrunk(images[..., at], SIDE) for at in range(3))
     light = 0.299 * red + 0.587 * green + 0.114 * blue
     half = max(1, light.shape[1] // 2), max(1, light.shape[2] // 2)
-    planes = (light, _resized(0.564 * (blue - light), half), _resized(0.713 * (red - light), half))
+    planes = (light, resized(0.564 * (blue - light), half), resized(0.713 * (red - light), half))
     flat = [_even(plane).reshape(len(images), -1) for plane in planes]
     return np.clip(np.rint(np.concatenate(flat, 1) * STEPS), -127, 127).astype(np.int8)
 
@@ -35,7 +35,7 @@ def detail(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.int8]:
 def shrunk(plane: npt.NDArray[np.uint8], side: int) -> Floats:
     """(n, h, w) → float32 of at most ``side`` each way, by area means."""
     height, width = plane.shape[1:]
-    return _resized(plane.astype(np.float32), (min(side, height), min(side, width)))
+    return resized(plane.astype(np.float32), (min(side, height), min(side, width)))
 
 
 def blurred(plane: Floats, sigma: float) -> Floats:
@@ -49,7 +49,8 @@ def _even(plane: Floats) -> Floats:
     return high / (np.sqrt(np.maximum(blurred(high * high, CONTRAST), 0.0)) + np.float32(FLOOR))
 
 
-def _resized(plane: Floats, size: tuple[int, int]) -> Floats:
+def resized(plane: Floats, size: tuple[int, int]) -> Floats:
+    """(n, h, w) → (n, *size) by area means; larger by repetition."""
     if plane.shape[1:] == size:
         return plane
     down, right = _area(plane.shape[1], size[0]), _area(plane.shape[2], size[1])

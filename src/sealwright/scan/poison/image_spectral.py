@@ -9,13 +9,13 @@ Pass 1 takes the pictures. Source: docs/reference/detectors.md.
 from __future__ import annotations
 
 from math import exp
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from sealwright.scan.interface import Batch, Fact, Frame, Group, Result, Scan, Spec
+from sealwright.scan.interface import Batch, Fact, Frame, Group, Preview, Result, Scan, Spec
 from sealwright.scan.poison import labelled, picture, shared
 from sealwright.scan.poison.image_features import detail
 from sealwright.scan.poison.store import Store
@@ -68,7 +68,11 @@ class ImageSpectral:
 
 
 class Spectral:
-    """Detail of every image, then one candidate a class."""
+    """Detail of every image, then the candidates of each class."""
+
+    name = "image-spectral"
+    thing = "images"
+    family = "image:blend"
 
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
@@ -83,18 +87,26 @@ class Spectral:
 
     def observe(self, number: int, batch: Batch) -> None:
         """Pass 0 keeps detail, pass 1 averages the carriers."""
-        if batch.images is None or not len(batch.ids):
-            self.unread += len(batch.ids) if number == 0 else 0
-            return
         if number == 1:
             self.pictures.observe(batch, [(at, hit.carriers) for at, hit in enumerate(self.hits)])
             return
-        rows = detail(batch.images)
+        rows = self.detail(batch) if len(batch.ids) else None
+        if rows is None:
+            self.unread += len(batch.ids)
+            return
         if self.moments is None:
             self.moments = Moments.empty(rows.shape[1])
         if self.moments.count < COVARIED:
             self.moments.add(rows.astype(np.float32))
         self.store.append(batch.ids, batch.labels, rows)
+
+    def detail(self, batch: Batch) -> npt.NDArray[Any] | None:
+        """(n, d) what is searched, or None where the batch has none."""
+        return None if batch.images is None else detail(batch.images)
+
+    def preview(self, at: int) -> Preview:
+        """Something to look at for group ``at``."""
+        return self.pictures.preview(at)
 
     def merge(self, other: Self) -> None:
         """Join what was kept."""
@@ -193,8 +205,8 @@ class Spectral:
     def _group(self, at: int, hit: Hit) -> Group:
         name = self.frame.labels[hit.label]
         return Group(
-            family="image:blend",
-            pattern=f"{len(hit.carriers):,} images of {name} share one fixed pattern",
+            family=self.family,
+            pattern=f"{len(hit.carriers):,} {self.thing} of {name} share one fixed pattern",
             key=f"spectral:{hit.label}:{at}",
             carriers=hit.carriers,
             label=name,
@@ -203,17 +215,17 @@ class Spectral:
             expected=hit.expected,
             statistic=hit.excess,
             p_value=hit.p_value,
-            preview=self.pictures.preview(at),
+            preview=self.preview(at),
         )
 
     def _facts(self) -> tuple[Fact, ...]:
         if not self.unread:
             return ()
         message = (
-            f"{self.unread:,} images have no label, or one that fewer than {FEWEST} images have: "
+            f"{self.unread:,} {self.thing} have no label, or one that fewer than {FEWEST} have: "
             "they were not searched for shared patterns"
         )
-        return (Fact("image-spectral.small-classes", "info", message, {"unread": self.unread}),)
+        return (Fact(f"{self.name}.small-classes", "info", message, {"unread": self.unread}),)
 
 
 def _distinct(hits: list[Hit]) -> list[Hit]:
