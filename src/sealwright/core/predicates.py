@@ -50,6 +50,7 @@ IMAGE = _OWN + "image-score/v1"
 SCREENING = _OWN + "screening/v1"
 QUARANTINE = _OWN + "quarantine/v1"
 DRIFT = _OWN + "drift/v1"
+URL_PINS = _OWN + "url-pins/v1"
 
 ALL = frozenset(
     {
@@ -100,5 +101,6 @@ ALL = frozenset(
         SCREENING,
         QUARANTINE,
         DRIFT,
+        URL_PINS,
     }
 )

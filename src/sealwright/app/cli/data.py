@@ -137,6 +137,12 @@ def _configure_add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from", dest="inputs", action="append", default=[], metavar="REF", help="made from this"
     )
+    parser.add_argument(
+        "--urls", default="", metavar="LIST", help="a CSV: where each file was fetched from"
+    )
+    parser.add_argument(
+        "--repin", action="store_true", help="take in changed content of URLs, with a reason"
+    )
     parser.add_argument("--reread", action="store_true", help="read unchanged-looking files too")
     parser.add_argument(
         "--force-version", action="store_true", help="make a version even of equal records"
@@ -168,7 +174,7 @@ def _read(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
 
 
 def _add(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
-    from sealwright.app import accessing
+    from sealwright.app import accessing, urlpins
     from sealwright.app.datasets import ports_of
     from sealwright.intake.add import add
 
@@ -177,8 +183,13 @@ def _add(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
     for request in _requests(workspace, args):
         named = accessing.whole_project(workspace, f"data:{request.name}")
         accessing.require(workspace, "modify", [named], reason=args.reason)
+        pinned = urlpins.check(
+            workspace, request.name, request.path, args.urls, repin=_repins(args)
+        )
         with out.progress(f"data:{request.name}") as progress:
             added = add(request, ports, progress)
+        if pinned is not None:
+            urlpins.record(workspace, added.dataset, pinned, args.reason)
         notes = (*added.notes, *_standing(workspace, added), *_against_contract(workspace, added))
         for note in notes:
             out.note(note)
@@ -192,6 +203,16 @@ def _add(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
         return _refreshed(workspace, [each.dataset.name for each in done], shape, text, out)
     out.emit(shape, text)
     return 0
+
+
+def _repins(args: argparse.Namespace) -> bool:
+    from sealwright.core.errors import BadInput
+
+    if args.urls and not args.path:
+        raise BadInput("--urls goes with one PATH", hint="seal data add DIR --urls LIST.csv")
+    if args.repin and not args.reason.strip():
+        raise BadInput("--repin says why", hint="repeat it with --reason '...'")
+    return bool(args.repin)
 
 
 def _refreshed(
