@@ -32,6 +32,7 @@ Heard = Callable[[str], None]
 
 MODULE = "sealwright.scan.worker"
 _CODE = ("scan", "kit")
+_IMAGE = "image:"
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -119,7 +120,8 @@ def ask(jail: Jail, version: Version, reference: Version | None, question: Quest
 
 
 def _plan(laid: _Laid, earlier: _Laid | None, question: Question) -> Plan:
-    planted = registry.PLANTED_IMAGE if laid.modality == "image" else registry.PLANTED
+    pictures = laid.modality == "image"
+    planted = [name for name in registry.planters() if name.startswith(_IMAGE) == pictures]
     return msgspec.convert(
         {
             "version": VERSION,

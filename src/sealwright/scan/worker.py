@@ -138,7 +138,12 @@ def _canaries(plan: Plan, opened: Opened, chosen: list[Detector]) -> Iterator[ca
     for family in plan.canaries:
         planter = registry.planter(family)
         able = [one for one in chosen if family in one.spec.families]
-        yield canary.power(opened.source, frame, planter, able, repeats=plan.repeats)
+        if not able:
+            continue
+        try:
+            yield canary.power(opened.source, frame, planter, able, repeats=plan.repeats)
+        except SealError:  # this version has nothing that the family could be planted in
+            continue
 
 
 class _Told:
