@@ -1,4 +1,4 @@
-"""Seal a real pipeline (scikit-learn's digits), verify it, then attack it seven ways.
+"""Seal a real pipeline (scikit-learn's digits), verify it, then attack it eight ways.
 
 Everything happens in a temporary folder with a home and keys of its own; nothing of yours is
 read or changed. Exits 1 if an attack succeeds that should not.

@@ -16,6 +16,7 @@ from typing import Literal
 
 import msgspec
 
+from sealwright.app.demo import planted
 from sealwright.app.demo.house import CANARY, House, Said, needed
 from sealwright.app.demo.rewrite import edit_row, rewrite_history
 
@@ -60,6 +61,21 @@ def data_between_stages(house: House) -> Attempt:
     said = house.seal("run", "--stage", "train")
     clean.write_text(kept)
     return _refused("40 labels are changed between the two stages", said)
+
+
+def planted_trigger(house: House) -> Attempt:
+    """A row with a trigger is sent in until it is 1 % of all; profile team, where that blocks."""
+    folder = planted.deliver(house)
+    with planted.inside(folder):
+        said = house.seal("run", "--model", "model.txt", "--", "python", "train.py")
+    attempt = _refused(
+        "a trigger is planted in 1 % of the training rows, one row sent in 18 times (team)", said
+    )
+    found = said.error.get("why", "").rpartition("quarantined: ")[2]
+    rule = "poison.open"
+    if attempt.fate == "stopped" and rule in attempt.rule.split(", "):
+        return msgspec.structs.replace(attempt, by=found, rule=rule)
+    return msgspec.structs.replace(attempt, fate="not caught")
 
 
 def thief(house: House) -> Attempt:

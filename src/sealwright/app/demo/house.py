@@ -35,6 +35,9 @@ cmd = ["python", "train.py"]
 inputs = ["clean"]
 model = "model.joblib"
 name = "digits"
+
+[screening]
+canary = false
 {log}"""
 
 CANARY = "a-private-key-that-must-not-leave"

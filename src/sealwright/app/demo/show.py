@@ -44,6 +44,7 @@ def play(house: House) -> Iterator[Attempt]:
     """Every attack in turn, each undone before the next."""
     yield attacks.label_in_the_store(house)
     yield attacks.data_between_stages(house)
+    yield attacks.planted_trigger(house)
     yield attacks.thief(house)
     yield attacks.model_after_signing(house)
     yield attacks.edited_row(house)
