@@ -123,6 +123,15 @@ def test_constant_and_missing_columns_and_odd_numbers_are_judged():
     assert scan(values, labels).tried == 200
 
 
+def test_without_scikit_learn_it_is_said_that_nobody_looked(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "sklearn.ensemble", None)
+    result = scan(*made(100))
+    assert [fact.rule for fact in result.facts] == ["labels.not-looked"]
+    assert result.unread == 100 and result.ranks == ()
+
+
 # -- survival ---------------------------------------------------------------------------------
 
 

@@ -96,7 +96,11 @@ class Features:
             return Result(facts=tuple(facts), unread=len(labels))
         order = np.flatnonzero(usable)[np.argsort(ids[usable], kind="stable")]
         classes, codes = np.unique(labels[order], return_inverse=True)
-        scores, better = judge(self.matrices(order), codes, self.frame.seed)
+        try:
+            scores, better = judge(self.matrices(order), codes, self.frame.seed)
+        except MissingExtra as error:  # an optional look that was not taken, and is said
+            said = Fact("labels.not-looked", "medium", f"{error.what}; {error.hint}")
+            return Result(facts=(*facts, said), unread=len(labels))
         worst = np.argsort(-scores, kind="stable")[: self.frame.review]
         ranks = tuple(
             Rank(
