@@ -119,7 +119,7 @@ def test_budgets_stop_a_reader():
 
 def test_a_child_that_takes_too_long_is_stopped_and_the_next_file_is_read():
     policy = policy_of("framework")
-    with Box(policy, Limits(child_s=1)) as box:
+    with Box(policy, Limits(child_s=6)) as box:
         # hashing nested tuples takes the square of two to their number
         tuples = b"N\x94" + b"".join(b"h%ch%c\x86\x94" % (i, i) for i in range(60))
         slow = b"\x80\x04" + tuples + b"0" * 60 + b"}h\x3cK\x01s."
