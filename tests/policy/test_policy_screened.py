@@ -48,6 +48,9 @@ def test_what_nobody_screened_blocks_until_others_approve_it(profile: str) -> No
     house = House(profile)
     data = house.data(screened=False)
     assert failed(house, data) == {"data.unscreened"}
+    house.member("ann", "owner")
+    house.member("bob", "reviewer")
+    house.member("cy", "reviewer")
     house.agree(house.ask("train", [data], house.ann))
     assert failed(house, data) == set()
 
