@@ -25,11 +25,13 @@ from sealwright.policy import (
     policyset,
     roles,
     screened,
+    supplied,
     teams,
 )
 from sealwright.policy.context import Context, RoomFacts, Witnessed
 from sealwright.policy.principals import Account
 from sealwright.policy.screened import GroupLine, Move, Screening
+from sealwright.policy.supplied import Advised, Check, ModelScan
 from sealwright.vault.signers import Ed25519Signer
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -243,8 +245,11 @@ class House:
         """A successful run, with the statements the engine leaves."""
         who = by or self.ann
         subjects = list(inputs) or [artifact("plan")]
+        self.supply(run)
         if decided:
-            judged = self.decide("train", subjects, room=SOUND_ROOM, principal=who.principal)
+            judged = self.decide(
+                "train", subjects, room=SOUND_ROOM, principal=who.principal, run=run
+            )
             self.add(gates.statement_of(judged))
         self.say(predicates.INTENT, subjects, run=run, stage="train", actor=who.account.name)
         made = artifact(f"{model}#{run}")
@@ -265,7 +270,51 @@ class House:
             },
             runDetails={"metadata": {"invocationId": run}},
         )
+        self.scan_model(made)
         return Artifact(model, made.digest)
+
+    def supply(self, run: str = "r1", **more: Any) -> int:
+        """A check of a stage's supply chain that found nothing."""
+        said = Check(
+            **{
+                "run": run,
+                "stage": "train",
+                "code": digest("code"),
+                "environment": digest("environment"),
+                "packages": 3,
+                "vulnerable": 0,
+                "vulnerabilities_unknown": 0,
+                "waived": 0,
+                "advisories": Advised(digest("index"), 1, ""),
+                "files": 2,
+                "secrets": 0,
+                "secrets_waived": 0,
+                "cut": 0,
+                "model_files": 0,
+                "model_files_refused": 0,
+                "rules": (),
+                "profile": self.profile,
+                "actor": "ann",
+                "time": clock.stamp(self.now),
+                **more,
+            }
+        )
+        return self.add(supplied.statement_of(said))
+
+    def scan_model(self, model: Artifact, verdict: Any = "clean") -> int:
+        """A scan of a model's files."""
+        counts = {word: int(word == verdict) for word in ("clean", "dangerous", "not understood")}
+        said = ModelScan(
+            verdict=verdict,
+            clean=counts["clean"],
+            dangerous=counts["dangerous"],
+            not_understood=counts["not understood"],
+            policy=digest("model-policy"),
+            rules=(),
+            actor="ann",
+            time=clock.stamp(self.now),
+        )
+        return self.add(supplied.scan_statement(model, said))
 
     def register(self, model: Artifact, run: str = "r1") -> Artifact:
         judged = self.decide("register", [model], run=run)
@@ -295,6 +344,9 @@ class House:
         )
 
     def decide(self, gate: Any, subjects: list[Artifact], **more: Any) -> gates.Judgement:
+        if gate == "train" and "run" not in more:
+            more["run"] = "r1"
+            self.supply("r1")
         return gates.decide(gate, subjects, self.history, self.context(**more), self.policy)
 
     def ask(self, action: str, subjects: list[Artifact], by: Person, **params: Any) -> Any:

@@ -184,8 +184,9 @@ def test_evidence_of_a_looser_profile_asks_to_be_readmitted() -> None:
     team = policyset.shipped("team")
     house.agree(house.ask("policy.activate", [team.artifact], house.ann))
     house.activate(team)
+    house.supply("r1")
     with pytest.raises(GateDenied) as denied:
-        require("train", [data], house.context(), desk(house))
+        require("train", [data], house.context(run="r1"), desk(house))
     request = list(house.book.requests.values())[-1]
     assert request.action == "readmit"
     assert request.digest[:16] in denied.value.hint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from sealwright.app import supplying
 from sealwright.app.datasets import ports_of
 from sealwright.app.gating import WorkspaceGate
 from sealwright.app.running import Ran
@@ -39,6 +40,8 @@ def release(workspace: Workspace, ran: Ran, reason: str = "") -> Released:
         return Released(None, datasets)
     gate = WorkspaceGate(workspace, reason)
     subject = Artifact(f"model:{spec.model_name}", made.model_digest)
+    left = [(one.relpath, one.sha256) for one in made.room.outputs]
+    _, scanned = supplying.scan_model(workspace, subject, workspace.root / made.model, left)
     decision = gate("register", (subject,), {"run": ran.prepared.run})
     model = registry.register(
         Registration(
@@ -61,7 +64,7 @@ def release(workspace: Workspace, ran: Ran, reason: str = "") -> Released:
             scratch=workspace.seal_dir / "tmp",
         ),
     )
-    return Released(model, datasets, tuple(gate.warnings))
+    return Released(model, datasets, (*gate.warnings, *supplying.words(scanned)))
 
 
 def _dataset(workspace: Workspace, ran: Ran, name: str, path: str, reason: str) -> Dataset:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from sealwright.app import accessing, datarules, leaving, screening
+from sealwright.app import accessing, datarules, leaving, screening, supplying
 from sealwright.app.datasets import memory_of
 from sealwright.app.gating import WorkspaceGate
 from sealwright.app.pastruns import earlier_outputs, usages
@@ -145,6 +145,7 @@ def execute(
 ) -> Ran:
     """Walk one stage; its outputs are still in the room. Raises: GateDenied, StageFailed, …"""
     asked = refuse_without_access(workspace, prepared, reason, purpose)
+    examined = supplying.examine(workspace, prepared)
     looked = _screened(workspace, prepared, watcher, told)
     gate = WorkspaceGate(workspace, reason, room_facts(prepared.around))
     data = datarules.before_run(workspace, prepared.datasets)
@@ -170,10 +171,12 @@ def execute(
             done = engine.execute(job, msgspec.structs.replace(ports(workspace, gate), store=store))
         except GateDenied as denied:
             accessing.settle(workspace, asked, 0, "the gate refused the run")
-            raise screening.explained(workspace, data.explain(denied), looked) from None
+            told_why = supplying.explained(data.explain(denied), examined)
+            raise screening.explained(workspace, told_why, looked) from None
     if stage.made is None:
         raise Refused("the stage says it succeeded and made nothing", rule="run.failed")
-    return Ran(prepared, done, stage.made, tuple(gate.warnings), looked)
+    notes = tuple(gate.warnings) + examined.lines
+    return Ran(prepared, done, stage.made, notes, looked)
 
 
 def _screened(

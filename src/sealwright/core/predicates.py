@@ -47,6 +47,9 @@ SPLITS = _OWN + "splits/v1"
 VERIFICATION = _OWN + "verification/v1"
 BOM = _OWN + "bom/v1"
 IMAGE = _OWN + "image-score/v1"
+SUPPLY = _OWN + "supply-check/v1"
+MODEL_SCAN = _OWN + "model-scan/v1"
+TEAM = _OWN + "team/v1"
 SCREENING = _OWN + "screening/v1"
 QUARANTINE = _OWN + "quarantine/v1"
 DRIFT = _OWN + "drift/v1"
@@ -98,6 +101,9 @@ ALL = frozenset(
         VERIFICATION,
         BOM,
         IMAGE,
+        SUPPLY,
+        MODEL_SCAN,
+        TEAM,
         SCREENING,
         QUARANTINE,
         DRIFT,

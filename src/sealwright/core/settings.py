@@ -47,9 +47,11 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SupplySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[supply]``: how old the index of advisories may be before it counts as none."""
+    """``[supply]``: how old the index of advisories may be before it counts as none, and what
+    a model file may name."""
 
     advisories_days: int = 30
+    level: Literal["weights", "framework", "project"] = "framework"
 
 
 class ComputeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -30,6 +30,7 @@ from sealwright.policy.principals import Account
 from sealwright.policy.roles import members_of
 from sealwright.policy.runs import Run, Step
 from sealwright.policy.screened import Screened
+from sealwright.policy.supplied import Supplied
 
 _NOT_DATA = frozenset({"plan", "code", "config", "environment", "interpreter", "packages"})
 
@@ -68,6 +69,7 @@ def draw(
         **_data_facts(data, digests, ledger),
         **_held_facts(context, digests, data, ledger),
         **ledger.screened.facts(ledger.read_by_runs(gate, subjects, data, made)),
+        **ledger.supplied.facts(_steps(gate, context, made), [] if gate == "train" else digests),
         **_run_facts(gate, context, made),
         **_approval_facts(tally),
         **ledger.about_data(gate, data, made),
@@ -93,6 +95,7 @@ class _Read:
         self.holds = Holds(history, self.book, self.timeline)
         self.standing = Standing(history, self.graph)
         self.screened = Screened(history, self.book, self.timeline)
+        self.supplied = Supplied(history)
         self.versions = {
             subject.digest: entry
             for entry in history.of_type(DATASET_VERSION)
@@ -139,6 +142,7 @@ class _Ledger:
         self.holds = read.holds
         self.standing = read.standing
         self.screened = read.screened
+        self.supplied = read.supplied
         self.revoked = self.standing.revoked.keys()
         self.versions = read.versions
         self.sensitivity = read.sensitivity
@@ -321,6 +325,13 @@ def _held_facts(
         "principal_quarantined": ledger.holds.quarantined(context.account, context.now),
         "artifact_frozen": ledger.holds.frozen(behind, context.now),
     }
+
+
+def _steps(gate: Gate, context: Context, made: Sequence[Run]) -> list[Step]:
+    """The stages whose supply chain a gate is about: at ``train`` the one that would run."""
+    if gate == "train":
+        return [Step(context.run, str(context.params.get("stage", "")))]
+    return [run.step for run in made]
 
 
 def _run_facts(gate: Gate, context: Context, made: Sequence[Run]) -> Mapping[str, Value]:

@@ -128,6 +128,28 @@ ROWS: tuple[Row, ...] = (
         "missing", "Set<String>", "ledger", "statements this gate needs and did not find", ("all",)
     ),
     Row("model_blocked", "Bool", "ledger", "a subject itself is revoked", True),
+    Row(
+        "model_files_refused",
+        "Long",
+        "ledger",
+        "model files among what the runs read or, at `train`, one will, that are "
+        "dangerous or not understood",
+        NEVER,
+    ),
+    Row(
+        "models_unsafe",
+        "Long",
+        "ledger",
+        "subjects with a model file that is dangerous or not understood",
+        NEVER,
+    ),
+    Row(
+        "models_unscanned",
+        "Long",
+        "ledger",
+        "subjects whose files nobody scanned; 0 at `train`",
+        NEVER,
+    ),
     Row("network_none", "Bool", _BOTH, "no run had a network beyond its own loopback", False),
     Row("plaintext_on_disk", "Bool", _BOTH, "a run's inputs were decrypted onto a disk", True),
     Row(
@@ -195,6 +217,14 @@ ROWS: tuple[Row, ...] = (
         "records of these versions that no detector could read",
         NEVER,
     ),
+    Row(
+        "secrets_in_code",
+        "Long",
+        "ledger",
+        "credentials in the code of the runs or, at `train`, of the one to come, that "
+        "nobody waived",
+        NEVER,
+    ),
     Row("self_approved", "Bool", "ledger", "who asks approved it too, with a reason", False),
     Row(
         "sensitivity",
@@ -220,6 +250,13 @@ ROWS: tuple[Row, ...] = (
         NEVER,
     ),
     Row("subjects", "Long", "request", "artifacts the decision is about", 0),
+    Row(
+        "supply_unchecked",
+        "Long",
+        "ledger",
+        "runs or, at `train`, the one to come, whose supply chain nobody checked",
+        NEVER,
+    ),
     Row("unisolated", "Bool", _BOTH, "a run had no room around it, or none that is known", True),
     Row(
         "unscreened", "Long", "ledger", "dataset versions that runs read and nobody screened", NEVER
@@ -243,6 +280,20 @@ ROWS: tuple[Row, ...] = (
         "Long",
         "ledger",
         "of those, verified by nobody who neither added them nor trains",
+        NEVER,
+    ),
+    Row(
+        "vulnerabilities_unknown",
+        "Long",
+        "ledger",
+        "packages of their environments of which no usable index says anything",
+        NEVER,
+    ),
+    Row(
+        "vulnerable",
+        "Long",
+        "ledger",
+        "packages of their environments with an advisory that nobody waived",
         NEVER,
     ),
     Row(

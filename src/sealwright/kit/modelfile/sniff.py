@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import pickletools
+import re
 import warnings
 
 from sealwright.core.ports import Readable
@@ -72,6 +73,9 @@ def could_be_pickle(head: bytes) -> bool:
     return head[:1] != b"" and head[0] in _OPENERS
 
 
+_NAMED = re.compile(r"[^\W\d][\w.]* [^\W\d][\w.]*")
+"""A module and a name in it, as ``pickletools`` joins them."""
+
 _OPENERS = frozenset(
     b"\x80(}])cNIJKMLFGVXBC\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f\x95\x96STUiP.0l]d\x82\x83\x84"
 )
@@ -84,8 +88,10 @@ def _is_pickle(head: bytes, source: Readable) -> bool:
     opcodes = 0
     with warnings.catch_warnings(), contextlib.suppress(ValueError):
         warnings.simplefilter("ignore")
-        for op, _, _ in pickletools.genops(head):
+        for op, argument, _ in pickletools.genops(head):
             opcodes += 1
+            if op.name in ("GLOBAL", "INST") and not _NAMED.fullmatch(str(argument)):
+                return False  # prose: no module is called that, so nothing runs before it fails
             if op.name in ("GLOBAL", "INST", "REDUCE", "STOP", "PERSID") or opcodes > 64:
                 return True
     # cut off by the head, or opcodes as far as it goes
