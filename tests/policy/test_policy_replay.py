@@ -191,7 +191,7 @@ def test_evidence_of_a_looser_profile_asks_to_be_readmitted() -> None:
     assert request.action == "readmit"
     assert request.digest[:16] in denied.value.hint
     house.approve(request, house.bob)
-    assert require("train", [data], house.context(), desk(house)).decision.allowed
+    assert require("train", [data], house.context(run="r1"), desk(house)).decision.allowed
 
 
 def test_solo_takes_an_unisolated_run_on_itself_with_a_reason_and_a_signature() -> None:

@@ -151,8 +151,8 @@ def _approved(
         workspace.recorder.record(asked)
         raise _needs_people(dataset, approvals.digest_of(asked.predicate), ())
     barred = (actor, *screening.standing(workspace).barred(dataset.digest))
-    size = workspace.history().size
-    people = screened.approvers(book, request, groups, barred, now, size)
+    history = workspace.history()
+    people = screened.approvers(history, book, request, groups, barred, now, history.size)
     if len(people) < screened.TWO_PEOPLE:
         raise _needs_people(dataset, request.digest, people)
     return request.digest

@@ -29,6 +29,7 @@ from sealwright.evidence.history import History
 from sealwright.policy.activation import Timeline
 from sealwright.policy.approvals import Book, Request
 from sealwright.policy.principals import Account
+from sealwright.policy.roles import members_of
 
 Verdict = Literal["nothing-found", "found", "failed", "unscreened"]
 State = Literal["quarantined", "released", "rejected"]
@@ -174,6 +175,7 @@ class Screened:
         self.groups: dict[Digest, Held] = {}
         self.unreadable: set[Digest] = set()
         self.refused: list[str] = []
+        self._history = history
         self._added_by = _adders(history)
         self._released: list[Held] = []
         for entry in history.of_type(SCREENING, QUARANTINE):
@@ -258,7 +260,7 @@ class Screened:
             actor = Account(move.actor, move.key_id, move.uid, move.host)
             request = book.requests.get(move.request)
             barred = (actor, *self.barred(version.digest))
-            people = approvers(book, request, move.groups, barred, when, entry.index)
+            people = approvers(self._history, book, request, move.groups, barred, when, entry.index)
             if len(people) < TWO_PEOPLE:
                 return "it needs two people who neither ask nor added the data"
         for one in known:
@@ -326,6 +328,7 @@ def moved(version: Artifact, move: Move) -> Statement:
 
 
 def approvers(
+    history: History,
     book: Book,
     request: Request | None,
     groups: Sequence[Digest],
@@ -333,12 +336,13 @@ def approvers(
     now: datetime,
     before: int,
 ) -> tuple[str, ...]:
-    """Who approved the release of exactly these groups and is not barred."""
+    """Who approved the release of exactly these groups, in a role that may, and is not barred."""
     if request is None or request.action != ACTION:
         return ()
     if {subject.digest for subject in request.subjects} != set(groups):
         return ()
-    return book.tally(request, barred, now, before=before).people
+    objection = members_of(history, book).objection(ACTION)
+    return book.tally(request, barred, now, before=before, objection=objection).people
 
 
 def _adders(history: History) -> Mapping[Digest, tuple[str, ...]]:
