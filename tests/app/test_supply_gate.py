@@ -105,7 +105,7 @@ def test_a_pickle_with_code_in_it_refuses_the_run_and_is_not_opened(project) -> 
     (folder / "weights.pkl").write_bytes(pickle.dumps(Malice()))
     words = ("--name", "weights", "--kind", "files", "--reason", "from a hub")
     project.ok("data", "add", "pretrained", *words)
-    code, body, err = project.seal(*RUN)
+    code, body, err = project.seal("run", "--input", "train", "--input", "weights", *RUN[1:])
     assert code == 1, (body, err)
     assert body["error"]["rule"] == "supply.model-file"
     assert "pretrained/weights.pkl is dangerous" in body["error"]["why"]
