@@ -20,7 +20,7 @@ from sealwright.app.screenwords import Looked as Looked
 from sealwright.app.screenwork import Answer, Question, Version
 from sealwright.core import clock, settings
 from sealwright.core.digest import Digest, of_bytes
-from sealwright.core.errors import BadInput, GateDenied, Refused, VerifyError
+from sealwright.core.errors import BadInput, GateDenied, MissingExtra, Refused, VerifyError
 from sealwright.core.ports import JailBounds, Progress
 from sealwright.core.records import Json
 from sealwright.evidence import jcs
@@ -195,6 +195,9 @@ def _look(
         raise
     except Refused as refused:
         return _failed(blank, refused.rule), _words(dataset, refused)
+    except MissingExtra as missing:
+        bare = msgspec.structs.replace(blank, verdict="unscreened", why="screening.missing-extra")
+        return bare, _words(dataset, missing)
     except BadInput as error:
         kind = "unscreened" if error.what.endswith("table, picture or text") else "failed"
         rule = "screening.no-detector" if kind == "unscreened" else "screening.report"
@@ -319,7 +322,7 @@ def _failed(blank: Screening, rule: str) -> Screening:
     return msgspec.structs.replace(blank, verdict="failed", why=rule or "screening.failed")
 
 
-def _words(dataset: Dataset, error: BadInput | Refused) -> Details:
+def _words(dataset: Dataset, error: BadInput | MissingExtra | Refused) -> Details:
     """Why it failed, in words: they may quote the data, so they are kept with it."""
     return Details(screendetails.FORMAT, dataset.digest, (), (), (), (), tuple(error.lines()), {})
 

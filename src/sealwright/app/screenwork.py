@@ -11,13 +11,14 @@ import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 
 import msgspec
 
 from sealwright.core import digest
 from sealwright.core.digest import Digest
-from sealwright.core.errors import BadInput
+from sealwright.core.errors import BadInput, MissingExtra
 from sealwright.core.ports import Jail, JailBounds, Jailed, JailInput
 from sealwright.intake import present
 from sealwright.intake.manifest import TABLES, FileRecord
@@ -89,7 +90,7 @@ def code_digest() -> Digest:
 
 def ask(jail: Jail, version: Version, reference: Version | None, question: Question) -> Answer:
     """Run the worker. Raises: Refused (``jail.*``), BadInput (a report that does not hold, data
-    of a kind nothing reads), VerifyError (the data's own bytes)."""
+    of a kind nothing reads), MissingExtra (no decoder), VerifyError (the data's own bytes)."""
     with ExitStack() as stack:
         laid = _lay(version, question, "", stack)
         earlier = _lay(reference, question, "reference/", stack) if reference else None
@@ -193,6 +194,8 @@ def _lay_texts(
 def _lay_pictures(
     version: Version, pictures: Sequence[tuple[int, FileRecord]], under: str
 ) -> _Laid:
+    if find_spec("PIL") is None:
+        raise MissingExtra("looking at images", "scan")
     inputs, manifest = [], version.memory.manifest
     for at, file in pictures:
         suffix = Path(file.path).suffix.lower()

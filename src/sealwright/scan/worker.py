@@ -17,7 +17,7 @@ import msgspec
 import pyarrow as pa
 
 from sealwright.core.errors import BadInput, SealError
-from sealwright.scan import canary, ensemble, registry, report, tables
+from sealwright.scan import canary, ensemble, images, picturefiles, registry, report, tables
 from sealwright.scan.interface import Detector, Frame, Type
 
 PLAN = "plan.json"
@@ -109,13 +109,24 @@ def look(plan: Plan, folder: Path) -> tuple[report.Report, dict[str, bytes]]:
 def open_files(plan: Plan, files: Files, folder: Path) -> Opened:
     """The files as batches, by the plan's modality."""
     if plan.modality == "image":
-        raise BadInput("images cannot be screened yet", why="no decoder is part of this version")
+        return _pictures(plan, files, folder)
     opened = partial(_arrow, [folder / path for path in files.paths])
     found = tables.survey(
         opened, label=plan.label, source=plan.source, types=plan.types, seed=plan.seed
     )
     source = partial(tables.batches, opened, found.frame, label=plan.label, source=plan.source)
     return Opened(source, found.frame, tuple(report.FactReport("table", x) for x in found.facts))
+
+
+def _pictures(plan: Plan, files: Files, folder: Path) -> Opened:
+    for told in (files.labels, files.sources):
+        if told and len(told) != len(files.paths):
+            raise BadInput("this is no screening plan", why="labels are not one for each file")
+    paths = [folder / path for path in files.paths]
+    found = picturefiles.survey(paths, files.labels, files.sources, seed=plan.seed)
+    facts = tuple(report.FactReport("images", fact) for fact in found.facts)
+    source = partial(images.batches, found.surveyed)
+    return Opened(source, found.frame, facts, len(found.surveyed.unread))
 
 
 def _arrow(paths: Iterable[Path]) -> Iterator[pa.RecordBatch]:

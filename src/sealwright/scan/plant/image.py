@@ -14,9 +14,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from sealwright.core.errors import BadInput
 from sealwright.scan.interface import Batch, Frame
 
 QUALITY = 90
+SMALLEST = 6
+"""Pixels a side."""
 
 Planted = tuple[Sequence[Batch], npt.NDArray[np.int64]]
 
@@ -28,18 +31,27 @@ class _Images:
     clean_label = False
 
     def plant(self, batches: Sequence[Batch], frame: Frame, count: int, seed: int) -> Planted:
-        """``count`` random images that do not yet have the target label, or (clean) that do."""
+        """``count`` random images that do not yet have the target label, or (clean) that do.
+
+        Raises: BadInput (fewer such images than ``count``, or of less than SMALLEST a side).
+        """
         rng = np.random.default_rng(seed)
+        if min(_shape(batches)) < SMALLEST:
+            raise BadInput(f"the images are too small for {self.family}")
         labels = np.concatenate([batch.labels for batch in batches])
         ids = np.concatenate([batch.ids for batch in batches])
         target = self._target(labels, count, rng)
         able = (labels == target) if self.clean_label else (labels != target)
-        chosen = np.sort(rng.choice(ids[able], min(count, int(able.sum())), replace=False))
+        if able.sum() < count:
+            raise BadInput(f"no {count} images that {self.family} could be planted in")
+        chosen = np.sort(rng.choice(ids[able], count, replace=False))
         change = self._change(batches, rng)
         return [self._changed(batch, chosen, target, change) for batch in batches], chosen
 
     def _target(self, labels: npt.NDArray[np.int32], count: int, rng: np.random.Generator) -> int:
         names, sizes = np.unique(labels[labels >= 0], return_counts=True)
+        if not len(names):
+            raise BadInput(f"no image has a label that {self.family} could be planted for")
         enough = names[sizes >= 2 * count]
         return int(rng.choice(enough if len(enough) else names))
 
@@ -141,7 +153,9 @@ def encoded(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def _shape(batches: Sequence[Batch]) -> tuple[int, int]:
-    first = next(batch.images for batch in batches if batch.images is not None)
+    first = next((batch.images for batch in batches if batch.images is not None), None)
+    if first is None:
+        raise BadInput("there is no image to plant in")
     return int(first.shape[1]), int(first.shape[2])
 
 
