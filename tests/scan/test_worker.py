@@ -187,3 +187,17 @@ def test_a_report_that_is_not_one_is_refused(change):
         report.decode(msgspec.json.encode({**good_report(), **change}))
     with pytest.raises(BadInput):
         report.decode(b"\xff{")
+
+
+def test_a_canary_that_runs_out_of_time_claims_nothing_it_did_not_try(tmp_path):
+    planned(
+        tmp_path,
+        [written(tmp_path, wages_columns())],
+        label="label",
+        detectors=["duplicates"],
+        canaries=["flood"],
+        canary_seconds=-1,
+    )
+    assert worker.main(tmp_path) == 0
+    (seen,) = report.decode((tmp_path / "report.json").read_bytes()).canaries
+    assert (seen.smallest, [(one.found, one.tried) for one in seen.counts]) == (0, [(0, 0)])

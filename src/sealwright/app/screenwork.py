@@ -34,6 +34,8 @@ Heard = Callable[[str], None]
 MODULE = "sealwright.scan.worker"
 _CODE = ("scan", "kit")
 _IMAGE = "image:"
+_CANARY_SHARE = 3
+"""Of the wall time, so much (one in three) may go into canaries."""
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -135,6 +137,7 @@ def _plan(laid: _Laid, earlier: _Laid | None, question: Question) -> Plan:
             "alpha": question.alpha,
             "detectors": list(question.detectors),
             "canaries": sorted(planted) if question.canary else [],
+            "canary_seconds": question.bounds.wall_s // _CANARY_SHARE,
         },
         Plan,
     )

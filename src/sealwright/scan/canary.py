@@ -7,7 +7,7 @@ of being run again. Source: docs/spec/screening-v1.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -58,11 +58,14 @@ def power(
     counts: Sequence[int] = COUNTS,
     repeats: int = REPEATS,
     settled: Sequence[Live] | None = None,
+    spent: Callable[[], bool] = lambda: False,
 ) -> Seen:
     """The smallest count that ``detectors`` find in all ``repeats`` injections.
 
     From the largest count down; the first miss ends a count and all below it. ``settled`` are the
     scans of the version itself, where they are at hand. ``frame.alpha`` must be their share.
+    Once ``spent`` says so nothing more is planted: a count that was not tried to the end is not
+    one that was found.
     """
     batches = list(source())
     fitting = [one for one in detectors if planter.family in one.spec.families]
@@ -70,14 +73,17 @@ def power(
     tried: list[Tried] = []
     smallest = 0
     for count in sorted(counts, reverse=True):
-        found = 0
+        found = missed = 0
         for number in range(repeats):
+            if spent():
+                break
             seed = _seed(frame.seed, count, number)
             planted, carriers = planter.plant(batches, frame, count, seed)
             if not _found(batches, planted, frame, fitting, live, carriers):
+                missed = 1
                 break
             found += 1
-        tried.append(Tried(count, found, min(repeats, found + 1)))
+        tried.append(Tried(count, found, found + missed))
         if found < repeats:
             break
         smallest = count

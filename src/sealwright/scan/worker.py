@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Literal
 
 import msgspec
@@ -23,6 +24,8 @@ from sealwright.scan.interface import Detector, Frame, Type
 PLAN = "plan.json"
 REPORT = "report.json"
 VERSION = 1
+CANARY_SECONDS = 300
+"""Canaries stop there, so that what was found is never lost to the time they take."""
 
 
 class Files(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,6 +54,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     detectors: tuple[str, ...] = ()
     canaries: tuple[str, ...] = ()
     repeats: int = canary.REPEATS
+    canary_seconds: int = CANARY_SECONDS
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -146,13 +150,20 @@ def _detectors(plan: Plan, frame: Frame) -> list[Detector]:
 
 def _canaries(plan: Plan, opened: Opened, chosen: list[Detector]) -> Iterator[canary.Seen]:
     frame = canary.at_share(opened.frame, chosen, plan.alpha)
+    end = monotonic() + plan.canary_seconds
+
+    def spent() -> bool:
+        return monotonic() > end
+
     for family in plan.canaries:
         planter = registry.planter(family)
         able = [one for one in chosen if family in one.spec.families]
         if not able:
             continue
         try:
-            yield canary.power(opened.source, frame, planter, able, repeats=plan.repeats)
+            yield canary.power(
+                opened.source, frame, planter, able, repeats=plan.repeats, spent=spent
+            )
         except SealError:  # this version has nothing that the family could be planted in
             continue
 
