@@ -18,7 +18,7 @@ import msgspec
 import pyarrow as pa
 
 from sealwright.core.errors import BadInput, SealError
-from sealwright.scan import canary, ensemble, images, picturefiles, registry, report, tables
+from sealwright.scan import canary, ensemble, images, picturefiles, registry, report, rounds, tables
 from sealwright.scan.interface import Detector, Frame, Type
 
 PLAN = "plan.json"
@@ -97,7 +97,7 @@ def look(plan: Plan, folder: Path) -> tuple[report.Report, dict[str, bytes]]:
     opened = open_files(plan, plan.files, folder)
     known = open_files(plan, plan.reference, folder) if plan.reference else None
     chosen = _detectors(plan, opened.frame)
-    screening = ensemble.screen(
+    screening = rounds.screen(
         opened.source,
         opened.frame,
         chosen,

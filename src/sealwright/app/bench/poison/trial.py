@@ -24,7 +24,7 @@ from sealwright.app.bench.poison.planted import Attack, Planted
 from sealwright.app.bench.poison.plates import plate_of
 from sealwright.app.bench.poison.score import auroc, found_at, row_scores
 from sealwright.app.bench.poison.sets import Set
-from sealwright.scan import ensemble
+from sealwright.scan import rounds
 from sealwright.scan.ensemble import Screening
 
 SETS: dict[str, Callable[[], Any]] = {
@@ -115,7 +115,7 @@ def plant(plan: Plan) -> Planted:
 
 def screened(rows: Set) -> Screening:
     """What ``seal data check`` would say: every detector for what the data holds."""
-    return ensemble.screen(rows.source, rows.frame)
+    return rounds.screen(rows.source, rows.frame)
 
 
 def scored(plan: Plan, planted: Planted, screening: Screening, spent_s: float) -> Trial:
