@@ -50,6 +50,7 @@ IMAGE = _OWN + "image-score/v1"
 SUPPLY = _OWN + "supply-check/v1"
 MODEL_SCAN = _OWN + "model-scan/v1"
 TEAM = _OWN + "team/v1"
+REBUILD = _OWN + "rebuild/v1"
 SCREENING = _OWN + "screening/v1"
 QUARANTINE = _OWN + "quarantine/v1"
 DRIFT = _OWN + "drift/v1"
@@ -104,6 +105,7 @@ ALL = frozenset(
         SUPPLY,
         MODEL_SCAN,
         TEAM,
+        REBUILD,
         SCREENING,
         QUARANTINE,
         DRIFT,

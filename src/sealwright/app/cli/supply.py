@@ -26,6 +26,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "bom": ("supply_bom", "a bill of materials of a run or a model, as CycloneDX 1.6"),
     "advisories": ("supply_advisories", "the offline index: update it, say how old it is"),
     "image": ("supply_image", "the reputation of a container image, from its OCI layout alone"),
+    "rebuild": ("supply_rebuild", "build it again, and name why it came out different"),
     "secrets": ("supply_secrets", "credentials in files, notebooks and archives, never printed"),
     "waive": (
         "supply_waive",
