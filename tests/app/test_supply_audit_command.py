@@ -119,3 +119,20 @@ def test_a_zip_is_read_like_a_folder(project) -> None:
 def test_a_source_that_is_none_is_one_clear_error(project, source) -> None:
     code, body, _ = project.seal("supply", "advisories", "update", "--from", source)
     assert (code, body["error"]["hint"] != "") == (2, True)
+
+
+def test_sarif_names_the_line_of_the_lock_and_says_when_there_is_no_index(advised, python) -> None:
+    advised.write("requirements.txt", "# pins\nFrail==1.0\n")
+    code, _, _ = advised.seal("supply", "audit", "--python", python, "--sarif", "o.sarif")
+    (one,) = json.loads((advised.root / "o.sarif").read_text())["runs"][0]["results"]
+    place = one["locations"][0]["physicalLocation"]
+    assert (code, one["ruleId"]) == (1, "advisory.PYSEC-2026-1")
+    assert (place["artifactLocation"]["uri"], place["region"]["startLine"]) == (
+        "requirements.txt",
+        2,
+    )
+    (file,) = (advised.root / ".seal" / "advisories").iterdir()
+    file.unlink()
+    advised.seal("supply", "audit", "--python", python, "--sarif", "o.sarif")
+    found = json.loads((advised.root / "o.sarif").read_text())["runs"][0]["results"]
+    assert [one["ruleId"] for one in found] == ["supply.unknown", "supply.index-missing"]

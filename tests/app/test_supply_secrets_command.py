@@ -33,3 +33,14 @@ def test_a_secret_waiver_names_no_package(project) -> None:
 def test_a_path_that_is_not_there_is_one_clear_error(project) -> None:
     code, body, _ = project.seal("supply", "secrets", "nowhere")
     assert (code, "does not exist" in json.dumps(body)) == (2, True)
+
+
+def test_without_a_workspace_it_looks_and_says_that_nothing_is_waived(bare) -> None:
+    bare.write("a.py", f"TOKEN = '{TOKEN}'\n")
+    first, second = (bare.seal("supply", "secrets", "a.py", "--sarif", "o.sarif") for _ in "12")
+    assert (first[0], "nothing is waived" in first[2]) == (1, True)
+    assert first[1]["open"][0]["fingerprint"] != second[1]["open"][0]["fingerprint"]
+    (one,) = json.loads((bare.root / "o.sarif").read_text())["runs"][0]["results"]
+    assert one["ruleId"] == "secret.gitlab-token"
+    bare.write("a.py", "x = 1\n")
+    assert bare.seal("supply", "secrets", "a.py")[0] == 0

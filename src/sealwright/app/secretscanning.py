@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,7 @@ from sealwright.core.errors import BadInput
 from sealwright.core.reading import open_plain
 from sealwright.policy import waivers
 from sealwright.policy.approvals import Book
-from sealwright.supply import secretscan
+from sealwright.supply import sarif, secretscan
 from sealwright.supply.secretscan import Hit
 
 _SKIPPED = frozenset({".git", ".hg", ".svn", ".seal", "__pycache__", ".venv", "node_modules"})
@@ -30,26 +31,41 @@ class Looked(msgspec.Struct, frozen=True):
     cut: tuple[str, ...]
 
 
-def look(workspace: Workspace, contents: Iterable[tuple[str, bytes]]) -> Looked:
-    """Every credential in ``contents`` (path, bytes), held against the waivers of today."""
-    key = fingerprint_key(workspace)
+class Baseline(msgspec.Struct, frozen=True):
+    """The key fingerprints are made with, and the ones that people waived."""
+
+    key: bytes
+    waived: frozenset[str] = frozenset()
+
+
+def baseline(workspace: Workspace) -> Baseline:
+    """What this workspace knows, with the waivers of today."""
     history = workspace.history()
     book = Book(history, workspace.trust)
     standing = waivers.standing(history, book, workspace.clock(), workspace.profile)
-    known = waivers.secrets(standing)
+    return Baseline(fingerprint_key(workspace), waivers.secrets(standing))
+
+
+def without_workspace() -> Baseline:
+    """Nothing is waived, and fingerprints name a value within one run only."""
+    return Baseline(secrets.token_bytes(32))
+
+
+def look(known: Baseline, contents: Iterable[tuple[str, bytes]]) -> Looked:
+    """Every credential in ``contents`` (path, bytes), held against what people waived."""
     files = 0
     hits: list[Hit] = []
     cut: list[str] = []
     for path, data in contents:
         files += 1
-        scanned = secretscan.scan(path, data, key)
+        scanned = secretscan.scan(path, data, known.key)
         hits += scanned.hits
         if scanned.cut:
             cut.append(path)
     return Looked(
         files,
-        tuple(hit for hit in hits if hit.fingerprint not in known),
-        tuple(hit for hit in hits if hit.fingerprint in known),
+        tuple(hit for hit in hits if hit.fingerprint not in known.waived),
+        tuple(hit for hit in hits if hit.fingerprint in known.waived),
         tuple(cut),
     )
 
@@ -101,3 +117,26 @@ def jsonable(hit: Hit) -> Mapping[str, str | int]:
         "confidence": hit.confidence,
         "fingerprint": hit.fingerprint,
     }
+
+
+def results(hits: Sequence[Hit], lasting: bool) -> Iterator[sarif.Result]:
+    """What SARIF shows: the place and the kind, never the value.
+
+    ``lasting`` says that fingerprints are a workspace's, so that a reader may follow them.
+    """
+    for hit in hits:
+        rule = sarif.Rule(
+            f"secret.{hit.pattern}",
+            f"A credential lies in a file: {hit.pattern}",
+            "take it out, and change it where it is used: seal secret set NAME keeps it for a run",
+        )
+        cell = f" in cell {hit.cell}" if hit.cell else ""
+        coat = "" if hit.coat == "text" else f", in {hit.coat}"
+        yield sarif.Result(
+            rule,
+            "error",
+            f"what looks like a {hit.kind} ({hit.pattern}){cell}{coat}",
+            hit.path,
+            line=0 if hit.cell or hit.coat == "strings" else hit.line,
+            fingerprint=hit.fingerprint if lasting else "",
+        )

@@ -269,11 +269,23 @@ def open_workspace(start: Path | None = None) -> Workspace:
 
     Raises: BadInput (there is none), Unavailable (made by a newer version), VerifyError.
     """
+    found = find_workspace(start)
+    if found is None:
+        here = (start or Path.cwd()).resolve()
+        raise BadInput(f"no workspace in {here} or above it", hint="seal init")
+    return found
+
+
+def find_workspace(start: Path | None = None) -> Workspace | None:
+    """The same, or None where there is none; one that was tampered with is none to pass over.
+
+    Raises: Unavailable, VerifyError.
+    """
     here = (start or Path.cwd()).resolve()
     for folder in (here, *here.parents):
         if (folder / SEAL_DIR / "workspace.json").is_file():
             return Workspace(folder, read_record(folder / SEAL_DIR))
-    raise BadInput(f"no workspace in {here} or above it", hint="seal init")
+    return None
 
 
 def egress_opener(workspace: Workspace) -> Opener:

@@ -7,9 +7,8 @@ does the reading and keeps the digest. The readers, the policy and its tables ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from sealwright import __version__
 from sealwright.core.digest import Digest
 from sealwright.core.ports import Readable
 from sealwright.core.records import Finding, Json, Severity
@@ -18,12 +17,12 @@ from sealwright.kit.modelfile.policy import Policy
 from sealwright.kit.modelfile.report import Found, Verdict
 from sealwright.kit.modelfile.rules import RULES
 from sealwright.kit.modelfile.scan import Scanner, scan
+from sealwright.supply.sarif import Result, Rule
 
 THREATS = ("AML.T0010", "AML.T0011")
 """MITRE ATLAS: supply chain compromise, user execution of an unsafe artifact."""
 
 _SEVERITIES: dict[str, Severity] = {"dangerous": "critical", "not understood": "high"}
-_SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 
 
 def scan_bytes(data: bytes, name: str, policy: Policy, limits: Limits = LIMITS) -> Verdict:
@@ -79,41 +78,18 @@ def as_json(verdict: Verdict) -> dict[str, Json]:
     }
 
 
-def sarif(verdicts: Sequence[tuple[str, Verdict]]) -> Mapping[str, Json]:
-    """SARIF 2.1.0, a result for each finding. Source: OASIS SARIF v2.1.0."""
-    used = sorted({one.rule for _, verdict in verdicts for one in verdict.findings})
-    rules: list[Json] = [
-        {
-            "id": f"modelfile.{rule}",
-            "shortDescription": {"text": f"A model file {RULES[rule].what}"},
-            "help": {"text": RULES[rule].mend},
-        }
-        for rule in used
-    ]
-    results: list[Json] = [
-        {
-            "ruleId": f"modelfile.{one.rule}",
-            "level": "error" if RULES[one.rule].verdict != "note" else "note",
-            "message": {"text": message(one)},
-            "locations": [
-                {"physicalLocation": {"artifactLocation": {"uri": path}, **_region(one)}}
-            ],
-        }
-        for path, verdict in verdicts
-        for one in verdict.findings
-    ]
-    driver: Json = {"name": "sealwright", "version": __version__, "rules": rules}
-    return {
-        "$schema": _SARIF,
-        "version": "2.1.0",
-        "runs": [{"tool": {"driver": driver}, "results": results}],
-    }
+def results(verdicts: Sequence[tuple[str, Verdict]]) -> Iterator[Result]:
+    """What SARIF shows, a result for each finding of each path."""
+    for path, verdict in verdicts:
+        for one in verdict.findings:
+            said = RULES[one.rule]
+            yield Result(
+                Rule(f"modelfile.{one.rule}", f"A model file {said.what}", said.mend),
+                "error" if said.verdict != "note" else "note",
+                message(one),
+                path,
+                offset=-1 if one.where else one.offset,
+            )
 
 
-def _region(one: Found) -> dict[str, Json]:
-    if one.offset < 0 or one.where:
-        return {}
-    return {"region": {"byteOffset": one.offset, "byteLength": 1}}
-
-
-__all__ = ["Scanner", "as_json", "findings", "message", "sarif", "scan_bytes", "scan_file"]
+__all__ = ["Scanner", "as_json", "findings", "message", "results", "scan_bytes", "scan_file"]

@@ -190,7 +190,7 @@ def describe(
         identity=identity,
         binds=visible,
         variables=shown.variables(python, visible, around, root),
-        locks=tuple(_locks(root)),
+        locks=tuple(locks(root)),
         facts=_facts(installed),
         notes=tuple(_notes(program, python, installed, around, root)),
     )
@@ -255,7 +255,8 @@ def _interpreter_digest(python: Interpreter) -> Digest:
     return digest.of_bytes("".join(both).encode())
 
 
-def _locks(root: Path) -> Iterator[Lock]:
+def locks(root: Path) -> Iterator[Lock]:
+    """The files of a project that pin or name packages, by path."""
     found = {path for pattern in _LOCKS for path in root.glob(pattern)}
     for path in sorted(found):
         if path.is_file() and not path.is_symlink():

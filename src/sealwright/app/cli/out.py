@@ -125,6 +125,12 @@ class Out:
         sys.stderr.write(_lines(text) + "\n")
         sys.stderr.flush()
 
+    def write(self, path: str, text: str) -> None:
+        """A report that an option asked for, in a file of its own."""
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        self.note(f"wrote {path}")
+
     def paint(self, text: str, colour: str) -> str:
         """``text`` coloured where stdout is a terminal that wants it."""
         if self.as_json or not sys.stdout.isatty() or os.environ.get("NO_COLOR"):

@@ -21,6 +21,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", nargs="?", help="run:ID; what is here if left out")
     parser.add_argument("--python", default="python", help="which interpreter's packages")
     parser.add_argument("--stage", default="", help="waivers of this stage count, too")
+    parser.add_argument("--sarif", metavar="FILE", help="write what is open as SARIF 2.1.0 too")
 
 
 def run(args: argparse.Namespace, out: Out) -> int:
@@ -32,6 +33,10 @@ def run(args: argparse.Namespace, out: Out) -> int:
     done = advising.audit(workspace, packages, subject, args.stage)
     for note in workspace.settle():
         out.note(f"note: {note}")
+    if args.sarif:
+        from sealwright.supply import sarif
+
+        out.write(args.sarif, sarif.encode(auditing.results(done, workspace.root)))
     out.emit(_json(done), lambda: _text(done, out))
     return int(bool(done.audit.vulnerable or done.audit.unsure or done.held.rule))
 

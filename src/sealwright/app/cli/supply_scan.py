@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sealwright.app.cli.out import Out
@@ -36,8 +34,10 @@ def run(args: argparse.Namespace, out: Out) -> int:
     with out.progress("scanning") as progress:
         files = scan_paths(args.paths, args.level, _signed(args.level), progress)
     if args.sarif:
-        _write_sarif(args.sarif, files)
-        out.note(f"wrote {args.sarif}")
+        from sealwright.supply import modelfile, sarif
+
+        found = modelfile.results([(one.path, one.verdict) for one in files])
+        out.write(args.sarif, sarif.encode(found))
     counts = {word: sum(one.verdict.verdict == word for one in files) for word in _COLOURS}
     shape: dict[str, Any] = {
         "files": [_json(one) for one in files],
@@ -82,10 +82,3 @@ def _text(files: list[Scanned], counts: dict[str, int], out: Out) -> str:
             lines.append(f"{'':16}mend: {RULES[one.verdict.findings[0].rule].mend}")
     total = ", ".join(f"{count:,} {word}" for word, count in counts.items())
     return "\n".join([*lines, f"{len(files):,} files: {total}"])
-
-
-def _write_sarif(path: str, files: list[Scanned]) -> None:
-    from sealwright.supply.modelfile import sarif
-
-    report = sarif([(one.path, one.verdict) for one in files])
-    Path(path).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
