@@ -23,13 +23,14 @@ from sealwright.adapters.kms_file import FileKms
 from sealwright.adapters.store_local import LocalStore
 from sealwright.adapters.tokens_dir import TokenHome
 from sealwright.app.people import Home, OwnSigner
+from sealwright.app.recording import Steady
 from sealwright.core import clock, refs
 from sealwright.core import settings as settings_
 from sealwright.core.errors import BadInput, Unavailable, VerifyError
-from sealwright.core.locking import directory, exclusive, is_held
+from sealwright.core.locking import exclusive, is_held
 from sealwright.core.ports import Jail, KeyService, Recorder, Signer
 from sealwright.core.reading import small_file
-from sealwright.core.records import Principal, Receipt, Statement
+from sealwright.core.records import Principal
 from sealwright.evidence import trust as trusts
 from sealwright.evidence.history import Head, History
 from sealwright.evidence.keys import load_public
@@ -137,7 +138,7 @@ class Workspace:
     @cached_property
     def recorder(self) -> Recorder:
         """Signs with the workspace key and appends; never while that key changes hands."""
-        return _Steady(
+        return Steady(
             SigningRecorder(self.log, self.keyring.following("workspace")), self.seal_dir / "trust"
         )
 
@@ -252,40 +253,23 @@ class Workspace:
             ) from error
 
 
-class _Steady:
-    """A recorder that shares the trust folder's lock: who rotates a signing key waits for it."""
-
-    def __init__(self, inner: Recorder, folder: Path) -> None:
-        self.inner = inner
-        self._folder = folder
-
-    def record(self, statement: Statement) -> Receipt:
-        with directory(self._folder, alone=False):
-            return self.inner.record(statement)
-
-
 def open_workspace(start: Path | None = None) -> Workspace:
-    """The workspace of the directory ``start`` (the present one) or the nearest above it.
-
-    Raises: BadInput (there is none), Unavailable (made by a newer version), VerifyError.
-    """
-    found = find_workspace(start)
-    if found is None:
-        here = (start or Path.cwd()).resolve()
-        raise BadInput(f"no workspace in {here} or above it", hint="seal init")
-    return found
+    """As :func:`find_workspace`. Raises also: BadInput (there is none)."""
+    if found := find_workspace(start):
+        return found
+    where = (start or Path.cwd()).resolve()
+    raise BadInput(f"no workspace in {where} or above it", hint="seal init")
 
 
 def find_workspace(start: Path | None = None) -> Workspace | None:
-    """The same, or None where there is none; one that was tampered with is none to pass over.
+    """The workspace of the directory ``start`` (the present one) or the nearest above it.
 
-    Raises: Unavailable, VerifyError.
+    Raises: Unavailable (made by a newer version), VerifyError (a broken one is not passed over).
     """
     here = (start or Path.cwd()).resolve()
-    for folder in (here, *here.parents):
-        if (folder / SEAL_DIR / "workspace.json").is_file():
-            return Workspace(folder, read_record(folder / SEAL_DIR))
-    return None
+    around = (here, *here.parents)
+    root = next((each for each in around if (each / SEAL_DIR / "workspace.json").is_file()), None)
+    return Workspace(root, read_record(root / SEAL_DIR)) if root else None
 
 
 def egress_opener(workspace: Workspace) -> Opener:
