@@ -3,46 +3,24 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from sealwright.app.bench import imageplant
-from sealwright.app.bench.imageplant import BROKEN, BUILDER, DEFECTS, Keys, Plan
+from sealwright.app.bench.imageplant import BROKEN, DEFECTS, Keys, Plan
+from sealwright.app.bench.supply import images as bench
 from sealwright.core.errors import BadInput, VerifyError
-from sealwright.evidence.keys import load_public
 from sealwright.supply import image as images
-from sealwright.supply import index as indexes
-from sealwright.supply.image import Score, Wanted
+from sealwright.supply.image import Score
 from sealwright.supply.oci import Layout
-from sealwright.supply.osv import Advisory, Affected, Range
 from sealwright.vault.signers import Ed25519Signer
 
-NOW = datetime(2026, 11, 25, tzinfo=UTC)
 KEYS = Keys(Ed25519Signer.generate(), Ed25519Signer.generate())
-FRAIL = Advisory(
-    "PYSEC-1",
-    "2026-11-20T00:00:00Z",
-    (Affected("frail", (Range((("introduced", "0"), ("fixed", "2.0"))),), ()),),
-)
 
 
 def score(plan: Plan, root: Path) -> Score:
-    digest = imageplant.write(plan, root, KEYS)
-    other = "f" * 64
-    layout = Layout(root)
-    image = layout.image(images.pick(layout))
-    wanted = Wanted(
-        (load_public(KEYS.trusted.public_pem()),),
-        (BUILDER,),
-        indexes.build([FRAIL], "test", ""),
-        NOW,
-        b"k" * 32,
-        pinned={"same": digest, "other": other}.get(plan.pinned, ""),
-        rebuilt={"same": digest, "other": other}.get(plan.rebuilt, ""),
-    )
-    return images.score(layout, image, wanted)
+    return bench.score(plan, root, KEYS)
 
 
 def test_a_sound_image_loses_nothing_and_scores_the_same_twice(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def _look(
         packages = auditing.of_stage(prepared.environment, auditing.python_sources(prepared.code))
         audited = advising.judge(workspace, packages, environment, prepared.spec.name)
     contents = [(file.path, data) for file, data in prepared.code.contents()]
-    secrets = secretscanning.look(workspace, contents)
+    secrets = secretscanning.look(secretscanning.baseline(workspace), contents)
     models = tuple(_models(workspace, prepared, contents))
     return audited, secrets, models
 

@@ -33,6 +33,11 @@ _TEXT_SHARE = 0.90
 _SAMPLE = 1 << 16
 _BASE64_AT_MOST = 2000
 _ASSIGNED = "assigned-secret"
+_NAMED = (_ASSIGNED, "aws-secret")
+_SUMMED = ("github-token", "npm-token")
+_NO_SECRET = re.compile(
+    r"(?i)(?:cache|sort|partition|primary|foreign|idempotency|dedup|shard|row|index)[_-]?key\W{1,6}$"
+)
 _CODE = frozenset(
     "c cc cpp cs go h hpp java js jsx kt php pl py pyi r rb rs scala swift ts tsx ipynb".split()
 )
@@ -172,7 +177,7 @@ def _hits(path: str, coat: Coat, cell: int, first: int, text: str, key: bytes) -
     for line, piece in _lines(text):
         for match in patterns.find(piece, categories=("credential",)):
             value = piece[match.start : match.end]
-            if match.pattern == _ASSIGNED and not _believed(path, piece, match.start, match.end):
+            if not _counts(path, piece, match):
                 continue
             place = first if coat == "base64" else first + line + piece.count("\n", 0, match.start)
             yield Hit(
@@ -187,17 +192,32 @@ def _hits(path: str, coat: Coat, cell: int, first: int, text: str, key: bytes) -
             )
 
 
+def _counts(path: str, piece: str, match: patterns.Match) -> bool:
+    """Whether a match is a credential: its checksum holds, where its issuer always writes one."""
+    if match.pattern in _SUMMED:
+        return match.valid
+    if match.pattern == _ASSIGNED and not _believed(path, piece, match.start, match.end):
+        return False
+    return match.pattern not in _NAMED or not _is_name(piece, match.start, match.end)
+
+
 def _believed(path: str, piece: str, start: int, end: int) -> bool:
     """Whether a value that only its name makes a secret can be one.
 
-    In program text it is a literal, not an expression; nowhere is it a chain of words.
+    In program text it is a literal, not an expression; the key of a cache or a table is none.
     """
     tail = path.rpartition(".")[2].lower()
     quoted = piece[start - 1 : start] in _QUOTES if start else False
     if (tail in _CODE and not quoted) or piece[end : end + 1] in _GOES_ON:
         return False
-    words = [word for word in re.split(r"[^A-Za-z0-9]+", piece[start:end]) if word]
-    return not all(_WORD.fullmatch(word) for word in words)
+    return not _NO_SECRET.search(piece[max(0, start - 40) : start])
+
+
+def _is_name(piece: str, start: int, end: int) -> bool:
+    """Whether a value is a chain of words, or a cloud's name of a resource."""
+    value = piece[start:end]
+    words = [word for word in re.split(r"[^A-Za-z0-9]+", value) if word]
+    return value.startswith("arn:") or all(_WORD.fullmatch(word) for word in words)
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:

@@ -46,7 +46,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--only", metavar="SECTION", action="append", default=[], help="of a bench with sections"
     )
     parser.add_argument("--held-out", metavar="FILE", default="", help="poison: the frozen attacks")
-    parser.add_argument("--fixtures", metavar="DIR", default="", help="poison: the frozen fixtures")
+    parser.add_argument(
+        "--fixtures", metavar="PATH", default="", help="poison, supply: frozen fixtures"
+    )
     parser.add_argument(
         "--draws", type=int, default=0, metavar="N", help="poison: at most N builds of a kind"
     )

@@ -9,8 +9,10 @@ from sealwright.core.errors import BadInput
 
 SECTIONS: dict[str, str] = {
     "modelfiles": "sealwright.app.bench.supply.modelfiles",
+    "images": "sealwright.app.bench.supply.images",
+    "secrets": "sealwright.app.bench.supply.secrets",
 }
-"""Section → the module whose ``rows(quick)`` it is."""
+"""Section → the module whose ``rows(ask)`` it is."""
 
 
 def answer(ask: Ask) -> Answer:
@@ -22,5 +24,5 @@ def answer(ask: Ask) -> Answer:
     for name, module in SECTIONS.items():
         if not ask.only or name in ask.only:
             ask.note(f"bench supply, {name} ...")
-            out.extend(import_module(module).rows(ask.quick))
+            out.extend(import_module(module).rows(ask))
     return Answer(out, [])

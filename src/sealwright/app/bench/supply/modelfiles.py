@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from sealwright.app.bench import Row, cpu_s, measure
+from sealwright.app.bench import Ask, Row, cpu_s, measure
 from sealwright.app.bench.supply import honest, malicious, scanners
 from sealwright.kit.modelfile import linear
 from sealwright.kit.modelfile.boxed import Box
@@ -31,8 +31,9 @@ ALL = ("picklescan", "modelscan", "fickling")
 File = tuple[str, bytes]
 
 
-def rows(quick: bool) -> list[Row]:
+def rows(ask: Ask) -> list[Row]:
     """Every figure of the gate."""
+    quick = ask.quick
     bad = [(name, data) for _, name, data in malicious.files(SEED, quick)]
     bare = [(name, data) for name, data in bad if name.endswith(".pkl") and data[:1] != b"\x5d"]
     good = list(honest.files(SEED, quick))
