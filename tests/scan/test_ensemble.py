@@ -71,10 +71,12 @@ def test_a_missing_extra_blocks_and_says_how_to_install_it(version):
     assert "pip install 'sealwright[scan]'" in ensemble.screen(*version, [bad]).verdicts[0].error
 
 
-def test_the_error_is_shared_among_those_that_can_stop_a_version(version):
-    four = [Speaking(name=f"d{i}") for i in range(3)] + [Speaking(name="r", kind="row")]
-    screening = ensemble.screen(*version, four, alpha=0.03)
-    assert [verdict.alpha for verdict in screening.verdicts] == [pytest.approx(0.01)] * 4
+def test_the_error_is_shared_among_those_that_can_stop_a_version_by_chance(version):
+    groups = [Speaking(name=f"d{i}") for i in range(3)]
+    rest = [Speaking(name=kind, kind=kind) for kind in ("row", "fact")]
+    exact = Speaking(name="exact", tested=False)
+    screening = ensemble.screen(*version, [*groups, *rest, exact], alpha=0.03)
+    assert [verdict.alpha for verdict in screening.verdicts] == [pytest.approx(0.01)] * 6
 
 
 def test_only_groups_within_the_share_of_a_group_detector_carry(version):

@@ -167,8 +167,9 @@ def run(source: Source, frame: Frame, live: Sequence[Live], progress: Progress) 
 
 
 def share(detectors: Sequence[Detector], alpha: float) -> float:
-    """The equal part of ``alpha`` for each detector that can stop a version."""
-    return alpha / max(1, sum(one.spec.kind != "row" for one in detectors))
+    """The equal part of ``alpha`` for each detector that can stop a version by chance."""
+    tested = sum(one.spec.kind == "group" and one.spec.tested for one in detectors)
+    return alpha / max(1, tested)
 
 
 def modalities(frame: Frame) -> list[Modality]:

@@ -29,7 +29,11 @@ Type = Literal["number", "category", "text", "time", "vector", "image"]
 
 
 class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A detector's constant facts. ``families`` are the trigger families it is there to see."""
+    """A detector's constant facts. ``families`` are the trigger families it is there to see.
+
+    ``tested`` is false where what is found is exact (an issuer's form with its checksum): then
+    nothing is weighed against chance, and no part of the family-wise error is needed.
+    """
 
     name: str
     version: int
@@ -39,6 +43,7 @@ class Spec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threats: tuple[str, ...] = ("AML.T0020",)
     passes: int = 1
     needs: tuple[Need, ...] = ()
+    tested: bool = True
 
 
 class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -193,8 +193,14 @@ class Credentials:
     """Makes the state of one scan."""
 
     spec = Spec(
-        "credentials", 1, "any", "group", families=("credential",), threats=("AML.T0055",)
-    )  # fmt: skip
+        "credentials",
+        1,
+        "any",
+        "group",
+        families=("credential",),
+        threats=("AML.T0055",),
+        tested=False,
+    )
 
     def begin(self, frame: Frame, reference: Scan | None = None) -> Carriers:
         """An empty state; no reference is used."""
