@@ -270,7 +270,8 @@ def _faults(found: Report, laid: _Laid, question: Question, plan: Plan) -> Itera
         yield f"{missing[0]} did not look"
     if odd := sorted(known.keys() - registry.detectors().keys()):
         yield f"nobody knows a detector {odd[0]!r}"
-    shares = [one.alpha for one in found.detectors if one.spec.kind != "row"]
+    tested = [one for one in found.detectors if one.spec.kind == "group" and one.spec.tested]
+    shares = [one.alpha for one in tested]
     if sum(shares) > plan.alpha * (1 + 1e-9):
         yield "its detectors took more of the error than there is"
     yield from _group_faults(found, known)
