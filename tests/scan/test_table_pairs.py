@@ -12,7 +12,8 @@ from scan_data import adult, cut, nsl_kdd, table, wages
 from sealwright.core.errors import BadInput
 from sealwright.scan import batches, canary, ensemble
 from sealwright.scan.plant.pair import ValuePair
-from sealwright.scan.poison.table_pairs import TablePairs
+from sealwright.scan.poison.table_cells import Cells, payable
+from sealwright.scan.poison.table_pairs import Pair, TablePairs, akin, overlap
 
 
 def looked(pieces, frame, alpha=0.005):
@@ -52,6 +53,26 @@ def test_a_pair_in_real_data_is_found_and_its_natural_shortcuts_are_not(made):
     hit, wrong = rates(looked(planted, frame), carriers, frame)
     assert hit >= 0.99
     assert wrong <= 0.005
+
+
+def test_traces_of_one_trigger_share_a_value_a_label_and_most_rows():
+    cells = Cells([3, 3, 3], 1)
+    places = {pair: at for at, pair in enumerate(cells.pairs)}
+    trigger = Pair(places[0, 1], 1, 2, 1, 40.0, 60.0, 60.0, 10.0)
+    sibling = msgspec.structs.replace(trigger, at=places[0, 2], seen=50.0, ratio=6.0)
+    assert akin(sibling, trigger, cells)
+    assert not akin(msgspec.structs.replace(sibling, target=0), trigger, cells)
+    assert not akin(msgspec.structs.replace(sibling, first=2), trigger, cells)
+    assert not akin(msgspec.structs.replace(sibling, seen=40.0), trigger, cells)
+    rows = np.arange(100)
+    assert overlap(rows < 60, rows < 50) > 0.8 > overlap(rows < 60, rows < 40)
+
+
+def test_only_cells_that_could_be_significant_are_paid_for():
+    reach = np.zeros(64, np.int64)
+    reach[2], reach[30] = 9_000, 40
+    assert payable(reach, 0.01) == 40
+    assert payable(reach[:20], 0.01) == 0
 
 
 def test_a_value_that_means_the_label_by_itself_is_a_shortcut_and_no_trigger():

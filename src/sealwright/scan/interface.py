@@ -99,8 +99,8 @@ class Group(msgspec.Struct, frozen=True):
     ``p_value`` is adjusted: family-wise over everything this detector tried on the version.
     ``count`` records show the pattern, ``seen`` of them with ``label``, where ``expected`` would
     have it if the pattern did not matter. ``carriers`` are those to be quarantined: all of them,
-    or only those with ``label``. ``pattern`` is for people and may quote cells; ``key`` names it
-    without quoting.
+    or only those with ``label``, and of patterns that share most of their rows. ``pattern`` is for
+    people and may quote cells; ``key`` names it without quoting.
     """
 
     family: str

@@ -20,7 +20,7 @@ from sealwright.scan.batches import joined, taken
 from sealwright.scan.blind import Blind
 from sealwright.scan.interface import Batch, Fact, Frame, Group, Preview, Result, Scan, Spec
 from sealwright.scan.poison import table_codes, table_facts
-from sealwright.scan.poison.table_cells import Cells, Surprise
+from sealwright.scan.poison.table_cells import SHIFTS, Cells, Surprise, payable
 from sealwright.scan.preview import short
 from sealwright.scan.sample import Sample, ranks_of
 
@@ -28,7 +28,11 @@ MOST_TARGETS = 32
 MOST_CANDIDATES = 256
 MOST_GROUPS = 50
 MOST_SHOWN = 40
+MOST_NATS = 1024
 LEAST_RATIO = 5.0
+SAME = 0.8
+"""Odd pairs that share so many of their rows are traces of one trigger, and their rows are joined:
+the rows of a trigger share other values too, and such a pair can be odder than the trigger."""
 FLUSH_ROWS = 1 << 16
 STEPS = 4096.0
 """Expectations are rounded to 1/4096, so that their sums are exact in any order."""
@@ -80,7 +84,9 @@ class Pairs:
         self.cells: Cells | None = None
         self.waiting: list[Batch] = []
         self.found: list[Pair] = []
+        self.siblings: list[Pair] = []
         self.tried = 0
+        self.shift = SHIFTS[-1]
         self.kept: list[Rows] = []
         self.facts: tuple[Fact, ...] = ()
 
@@ -111,12 +117,9 @@ class Pairs:
     def shard(self) -> Pairs:
         """An empty state that knows what this one learnt, for another shard of the next pass."""
         new = Pairs(self.frame)
-        new.books, new.targets, new.blind, new.found = (
-            self.books,
-            self.targets,
-            self.blind,
-            self.found,
-        )
+        new.books, new.targets, new.blind = self.books, self.targets, self.blind
+        new.found, new.siblings = self.found, self.siblings
+        new.tried, new.shift = self.tried, self.shift
         if self.cells is not None:
             new.cells = Cells(self.cells.sizes, self.cells.targets)
         return new
@@ -127,7 +130,8 @@ class Pairs:
             self._fit()
         elif number == 1 and self.cells is not None:
             self._flush()
-            self.found = self._test(self.cells)
+            self.shift = self.cells.shift()
+            self.found, self.siblings = self._test(self.cells)
 
     def result(self) -> Result:
         """Pairs from the largest on, each without the rows that those before explain."""
@@ -146,7 +150,7 @@ class Pairs:
         try:
             cells.add(old.codes, old.weights, -1.0)
             cells.add(new.codes, new.weights)
-            found = self._test(cells, new.codes)
+            found, _ = self._test(cells, new.codes)
             groups = tuple(self._group(pair, new.ids[new.shows(pair, cells)]) for pair in found)
         finally:
             cells.add(new.codes, new.weights, -1.0)
@@ -192,21 +196,27 @@ class Pairs:
             self.cells.add(rows.codes, rows.weights)
         self.waiting = []
 
-    def _test(self, cells: Cells, near: npt.NDArray[np.int64] | None = None) -> list[Pair]:
-        """Pairs beyond the family-wise bound; only those that rows ``near`` show, if given."""
+    def _test(
+        self, cells: Cells, near: npt.NDArray[np.int64] | None = None
+    ) -> tuple[list[Pair], list[Pair]]:
+        """Pairs beyond the family-wise bound (only of those that rows ``near`` show, if given),
+        and odd ones of about as many rows that share a value with one of them."""
         found: list[Pair] = []
-        tried = 0
+        reach: npt.NDArray[np.int64] = np.zeros(MOST_NATS, np.int64)
         for at, (a, b) in enumerate(cells.pairs):
             wanted = None if near is None else np.unique(near[a] * cells.sizes[b] + near[b])
-            one = cells.surprise(at, wanted)
-            tried += one.ratio.size
+            one = cells.surprise(at, wanted, self.shift)
+            nats = np.minimum(one.most.ravel(), MOST_NATS - 1).astype(np.int64)
+            reach += np.bincount(nats, minlength=MOST_NATS)
             for target, cell in zip(*np.nonzero(one.ratio > LEAST_RATIO), strict=True):
                 found.append(pair_of(cells, one, int(target), int(cell)))
         if near is None:
-            self.tried = tried
-        best = [pair for pair in found if pair.ratio > self._bound()]
-        best.sort(key=lambda pair: (-pair.ratio, pair.at, pair.first, pair.second))
-        return best[:MOST_CANDIDATES]
+            self.tried = payable(reach, self.frame.alpha)
+        found.sort(key=lambda pair: (-pair.ratio, pair.at, pair.first, pair.second))
+        best = [pair for pair in found if pair.ratio > self._bound()][:MOST_CANDIDATES]
+        rest = [pair for pair in found if pair.ratio <= self._bound()]
+        related = [pair for pair in rest if any(akin(pair, one, cells) for one in best)]
+        return best, related[:MOST_CANDIDATES]
 
     def _bound(self) -> float:
         """The log-likelihood ratio that holds over everything tried."""
@@ -220,7 +230,7 @@ class Pairs:
         _, codes = table_codes.coded(batch, self.books, labelled)
         target = self.targets[batch.labels[labelled]]
         shown: npt.NDArray[np.bool_] = np.zeros(len(labelled), bool)
-        for pair in self.found:
+        for pair in [*self.found, *self.siblings]:
             a, b = cells.pairs[pair.at]
             same = (codes[a] == pair.first) & (codes[b] == pair.second)
             shown |= same & (target == pair.target)
@@ -244,6 +254,10 @@ class Pairs:
             here = rows.shows(best, cells) & ~taken
             if not here.any():
                 break
+            for pair in [*self.found, *self.siblings]:
+                there = rows.shows(pair, cells) & ~taken
+                if pair.target == best.target and overlap(here, there) >= SAME:
+                    here = here | there
             yield self._group(best, np.sort(rows.ids[here]))
             taken |= here
             cells.add(rows.codes[:, here], rows.weights[:, here], -1.0)
@@ -258,7 +272,7 @@ class Pairs:
         again: list[Pair] = []
         for pair in self.found:
             cell = pair.first * cells.sizes[cells.pairs[pair.at][1]] + pair.second
-            one = cells.surprise(pair.at, np.array([cell]))
+            one = cells.surprise(pair.at, np.array([cell]), self.shift)
             if one.ratio.size and float(one.ratio[pair.target, 0]) > self._bound():
                 again.append(pair_of(cells, one, pair.target, 0))
         return max(again, key=lambda pair: pair.seen - pair.expected, default=None)
@@ -283,6 +297,20 @@ class Pairs:
             p_value=min(1.0, max(self.tried, 1) * exp(-min(pair.ratio, 700.0))),
             preview=Preview(lines=tuple(f"{name} = {cell}" for name, cell in shown.items())),
         )
+
+
+def akin(pair: Pair, one: Pair, cells: Cells) -> bool:
+    """May both be the traces of one trigger: a shared value, one label, about as many rows?"""
+    mine, theirs = (
+        set(zip(cells.pairs[x.at], (x.first, x.second), strict=True)) for x in (pair, one)
+    )
+    alike = SAME * one.seen <= pair.seen <= one.seen / SAME
+    return alike and pair.target == one.target and bool(mine & theirs)
+
+
+def overlap(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> float:
+    """Shared rows, as a part of the larger."""
+    return float(np.sum(one & other)) / max(1, int(one.sum()), int(other.sum()))
 
 
 def pair_of(cells: Cells, one: Surprise, target: int, cell: int) -> Pair:
