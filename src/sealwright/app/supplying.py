@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from sealwright.app import advising, auditing, secretscanning
+from sealwright.app import advising, allowing, auditing, secretscanning
 from sealwright.app.advising import Audited
 from sealwright.app.scanning import Scanned, scan_paths
 from sealwright.app.secretscanning import Looked
@@ -23,7 +23,7 @@ from sealwright.core.records import Artifact
 from sealwright.intake.streams import Silent
 from sealwright.intake.versions import open_files
 from sealwright.kit.modelfile import sniff
-from sealwright.kit.modelfile.policy import policy_of
+from sealwright.kit.modelfile.policy import Policy, Signed, policy_of
 from sealwright.kit.modelfile.report import Unsound, Verdict
 from sealwright.kit.modelfile.rules import RULES
 from sealwright.kit.modelfile.scan import Scanner
@@ -119,7 +119,7 @@ def _models(
     workspace: Workspace, prepared: Prepared, code: Iterable[tuple[str, bytes]]
 ) -> Iterator[ModelFile]:
     """Every file of the code and of the data that begins like a model file."""
-    with Scanner(policy_of(workspace.settings.supply.level)) as scanner:
+    with Scanner(_policy(workspace)) as scanner:
         for path, data in code:
             if _is_model(Bytes(data)):
                 yield ModelFile(path, scanner.scan(Bytes(data)))
@@ -235,4 +235,14 @@ def words(scanned: Iterable[Scanned]) -> tuple[str, ...]:
 
 
 def _scan(workspace: Workspace, place: Path) -> list[Scanned]:
-    return scan_paths([str(place)], workspace.settings.supply.level, (), Silent())
+    level = workspace.settings.supply.level
+    return scan_paths([str(place)], level, _signed(workspace), Silent())
+
+
+def _policy(workspace: Workspace) -> Policy:
+    return policy_of(workspace.settings.supply.level, _signed(workspace))
+
+
+def _signed(workspace: Workspace) -> tuple[Signed, ...]:
+    """The team's own classes, at the one level where they count."""
+    return allowing.signed(workspace) if workspace.settings.supply.level == "project" else ()

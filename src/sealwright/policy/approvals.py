@@ -49,6 +49,7 @@ ACTIONS = (
     "access.destroy",
     "access.egress",
     "supply.waive",
+    "supply.allow",
     "data.verify",
 )
 

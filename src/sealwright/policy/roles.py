@@ -54,6 +54,7 @@ MAY_APPROVE = {
     "access.destroy": _OTHERS,
     "access.egress": _OTHERS,
     "supply.waive": _OTHERS,
+    "supply.allow": _OTHERS,
     "quarantine.release": frozenset({"owner", "data-steward", "reviewer"}),
 }
 """Whose approval counts for what people approve."""

@@ -24,10 +24,22 @@ def run(args: argparse.Namespace, out: Out) -> int:
     from sealwright.app import allowing, wiring
 
     workspace = wiring.open_workspace()
-    index = allowing.allow(workspace, args.name, args.source, args.reason, end=args.end)
+    done = allowing.allow(workspace, args.name, args.source, args.reason, end=args.end)
     for note in workspace.settle():
         out.note(note)
     word = "allowed no longer" if args.end else "allowed at level project"
-    shape = {"class": args.name, "source": args.source, "allowed": not args.end, "entry": index}
-    out.emit(shape, f"{args.name} is {word}, as {args.source} defines it\n  entry   {index}")
+    shape = {
+        "class": args.name,
+        "source": args.source,
+        "allowed": not args.end,
+        "entry": done.index,
+        "request": done.request,
+    }
+    text = f"{args.name} is {word}, as {args.source} defines it\n  entry   {done.index}"
+    if done.request:
+        text = (
+            f"asked to allow {args.name}; it counts once somebody else approved it\n"
+            f"they: seal access approve {done.request[:16]} --reason '...'"
+        )
+    out.emit(shape, text)
     return 0

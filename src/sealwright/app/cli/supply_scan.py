@@ -56,7 +56,7 @@ def _signed(level: str) -> tuple[Signed, ...]:
     from sealwright.app import allowing, wiring
 
     workspace = wiring.open_workspace()
-    return allowing.signed(workspace.history(), workspace.root)
+    return allowing.signed(workspace)
 
 
 def _json(one: Scanned) -> dict[str, Any]:
