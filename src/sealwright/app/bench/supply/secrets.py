@@ -101,7 +101,7 @@ def _fixtures(path: Path) -> tuple[bytes, list[Item]]:
         data = path.read_bytes()
         lines = [json.loads(line) for line in data.splitlines() if line.strip()]
         return data, list(_items(lines))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{path} holds no fixtures of secrets", why=str(error)[:120]) from error
 
 
