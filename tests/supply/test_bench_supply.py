@@ -6,11 +6,16 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sealwright.app.bench import Ask, Row, secretlookalike, secretplant
 from sealwright.app.bench import supply as bench
-from sealwright.app.bench.supply import images, secrets
+from sealwright.app.bench.supply import advisories, bills, faults, images, secrets
 from sealwright.core.errors import BadInput
+from sealwright.supply import index as indexes
+from sealwright.supply import osvrange
+from sealwright.supply.osv import Advisory, Affected, Event, Range
 
 QUICK = Ask(quick=True)
 
@@ -66,6 +71,50 @@ def test_fixtures_that_are_none_are_one_clear_error(tmp_path: Path) -> None:
 
 def test_every_defect_of_an_image_costs_its_own_signal() -> None:
     assert missed(images.rows(QUICK)) == []
+
+
+def test_after_no_fault_a_vulnerable_package_passes() -> None:
+    done = faults.outcomes()
+    assert len(done) >= 12
+    assert [one.name for one in done if one.passed] == []
+
+
+def test_a_fault_after_which_the_package_passes_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = {"the right waiver": (True, faults._waived())}
+    monkeypatch.setattr(faults, "FAULTS", right)
+    assert [one.name for one in faults.outcomes() if one.passed] == ["the right waiver"]
+
+
+TEXTS = st.sampled_from("0 0.9 1.0a1 1.0 1.0.post1 1.1.dev2 1.1 2.0 2.0+cpu 3 odd".split())
+KINDS = st.sampled_from(["introduced", "fixed", "last_affected", "limit"])
+
+
+@given(
+    TEXTS,
+    st.lists(st.lists(st.tuples(KINDS, TEXTS), min_size=1, max_size=5), min_size=1, max_size=2),
+)
+def test_both_readings_of_the_specification_agree(
+    version: str, events: list[list[tuple[Event, str]]]
+) -> None:
+    ranges = tuple(Range(tuple(one)) for one in events)
+    first = osvrange.judge(version, Affected("x", ranges, ()))
+    if all(text != "odd" for one in events for _, text in one):
+        assert first == advisories._second_reading(version, ranges)
+
+
+def test_a_listed_version_that_ranges_leave_out_is_counted_by_its_advisory() -> None:
+    stretch = Range((("introduced", "1.0"), ("fixed", "2.0")))
+    affected = Affected("x", (stretch,), ("0.5", "1.0", "odd"))
+    index = indexes.build([Advisory("A-1", "2026-01-01T00:00:00Z", (affected,))], "t", "")
+    held = advisories.held_against_lists(index)
+    assert (held.listed, held.agree, held.unordered) == (3, 1, 1)
+    assert (dict(held.ruled_out), held.differ) == ({"A-1": 1}, 0)
+
+
+def test_a_hundred_packages_laid_out_are_hashed_named_and_licensed(tmp_path: Path) -> None:
+    bills.lay_out(tmp_path / "site", 3)
+    assert len(list((tmp_path / "site").glob("*.dist-info"))) == bills.PACKAGES
+    assert missed([row for row in bills.rows(QUICK) if row.unit != "s CPU"]) == []
 
 
 def test_a_section_that_is_none_is_refused() -> None:

@@ -114,6 +114,12 @@ def subject_of(workspace: Workspace, ref: Ref) -> Artifact:
     return pastruns.past_runs(workspace, ref)[-1].entry.statement.subjects[0]
 
 
+def libraries_of(present: Environment) -> list[Part]:
+    """The packages of an environment as parts; nobody says what was imported."""
+    found = _libraries(present.identity, present, distributions.describe(present), None)
+    return [_library(one, found) for one in found.values()]
+
+
 def _bill(
     workspace: Workspace, subject: Part, artifact: Artifact, pasts: Sequence[Past]
 ) -> Collected:

@@ -60,6 +60,29 @@ def create_workspace(
     return wiring.Workspace(root, record), recovery
 
 
+def activate(workspace: wiring.Workspace, profile: Profile) -> None:
+    """Write the shipped policies and put them in force: the first activation needs nobody else."""
+    from sealwright.app.gating import context_of, policies_of
+    from sealwright.policy import activation, policyset, policytests
+    from sealwright.policy.approvals import Book
+
+    policies = workspace.root / "policies"
+    policyset.write(policies, profile)
+    policytests.write_starter(policies)
+    history = workspace.history()
+    context = context_of(workspace)
+    statement = activation.activate(
+        policies_of(workspace),
+        history,
+        Book(history, workspace.trust),
+        context.account,
+        f"the policies that come with the {profile} profile",
+        context.now,
+        policytests.run(policies, policies_of(workspace)).jsonable(),
+    )
+    workspace.recorder.record(statement)
+
+
 def _in_token(root: Path, state_dir: Path, token: str) -> KeyService:
     from sealwright.app import choosing
 

@@ -18,7 +18,6 @@ from sealwright.core.errors import BadInput
 
 if TYPE_CHECKING:
     from sealwright.app.wiring import Workspace
-    from sealwright.core.settings import Profile
     from sealwright.train.guess import Guess
 
 PROFILES = ("solo", "team", "regulated")
@@ -64,34 +63,11 @@ def run(args: argparse.Namespace, out: Out) -> int:
         toml.write_text(text, encoding="utf-8")
     elif not toml.exists():
         toml.write_text(text, encoding="utf-8")
-    _activate(workspace, chosen)
+    setup.activate(workspace, chosen)
     workspace.settle()
     report = _report(workspace, found, recovery)
     out.emit(report, lambda: _text(workspace, found, recovery, out))
     return 0
-
-
-def _activate(workspace: Workspace, profile: Profile) -> None:
-    """Write the shipped policies and put them in force: the first activation needs nobody else."""
-    from sealwright.app.gating import context_of, policies_of
-    from sealwright.policy import activation, policyset, policytests
-    from sealwright.policy.approvals import Book
-
-    policies = workspace.root / "policies"
-    policyset.write(policies, profile)
-    policytests.write_starter(policies)
-    history = workspace.history()
-    context = context_of(workspace)
-    statement = activation.activate(
-        policies_of(workspace),
-        history,
-        Book(history, workspace.trust),
-        context.account,
-        f"the policies that come with the {profile} profile",
-        context.now,
-        policytests.run(policies, policies_of(workspace)).jsonable(),
-    )
-    workspace.recorder.record(statement)
 
 
 def _token(args: argparse.Namespace, said: str) -> str:

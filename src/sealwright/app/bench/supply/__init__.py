@@ -9,8 +9,11 @@ from sealwright.core.errors import BadInput
 
 SECTIONS: dict[str, str] = {
     "modelfiles": "sealwright.app.bench.supply.modelfiles",
+    "advisories": "sealwright.app.bench.supply.advisories",
+    "bom": "sealwright.app.bench.supply.bills",
     "images": "sealwright.app.bench.supply.images",
     "secrets": "sealwright.app.bench.supply.secrets",
+    "rebuilds": "sealwright.app.bench.supply.rebuilds",
 }
 """Section → the module whose ``rows(ask)`` it is."""
 

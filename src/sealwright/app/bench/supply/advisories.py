@@ -12,7 +12,6 @@ import tarfile
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import msgspec
 from packaging.version import InvalidVersion, Version

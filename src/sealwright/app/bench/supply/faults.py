@@ -58,7 +58,9 @@ class Broken(msgspec.Struct):
         self.file.write_bytes(data)
 
 
-def index(workspace: Workspace, days: int = -2, package: str = "frail", opaque: bool = False) -> Index:
+def index(
+    workspace: Workspace, days: int = -2, package: str = "frail", opaque: bool = False
+) -> Index:
     """An index that calls the package vulnerable, its newest record so many days from now."""
     stamp = clock.stamp(workspace.clock() + timedelta(days=days))
     ranges = () if opaque else (Range((("introduced", "0"), ("fixed", "2.0"))),)
@@ -69,10 +71,11 @@ def index(workspace: Workspace, days: int = -2, package: str = "frail", opaque: 
 def outcomes() -> list[Outcome]:
     """Every fault tried. Raises: VerifyError (the gate does not work where nothing is wrong)."""
     out = []
-    with _state():
+    with state():
         for name, (sound, fault) in FAULTS.items():
             with tempfile.TemporaryDirectory(prefix="sealwright-bench-") as root:
                 workspace, _ = setup.create_workspace(Path(root), "solo", None)
+                setup.activate(workspace, "solo")
                 broken = Broken(workspace)
                 if sound:
                     advising.update(workspace, index(workspace))
@@ -83,7 +86,7 @@ def outcomes() -> list[Outcome]:
 
 
 @contextmanager
-def _state() -> Iterator[None]:
+def state() -> Iterator[None]:
     """Keys in a folder that goes away again."""
     before = os.environ.copy()
     with tempfile.TemporaryDirectory(prefix="sealwright-bench-") as folder:
