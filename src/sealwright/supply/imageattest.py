@@ -96,6 +96,32 @@ def statements(
     return tuple(held), tuple(odd)
 
 
+def attestations(layout: Layout, about: Digest = "") -> Iterator[tuple[str, bytes]]:
+    """Every attestation that is beside something in a layout, as it lies there.
+
+    Where some are about the manifest ``about``, these alone.
+    """
+    beside = [(one, layout.manifest(one)) for one in layout.manifests()]
+    referrers = [
+        manifest
+        for one, manifest in beside
+        if "subject" in manifest or one.annotations.get(REF, "").endswith(".att")
+    ]
+    named = [
+        manifest
+        for one, manifest in beside
+        if manifest in referrers
+        and (
+            str((manifest.get("subject") or {}).get("digest", "")) == f"sha256:{about}"
+            or one.annotations.get(REF, "") == f"sha256-{about}.att"
+        )
+    ]
+    for manifest in named or referrers:
+        for where, layer, data in _layers(layout, manifest):
+            if layer.media_type != _SIMPLE:
+                yield where, data
+
+
 def _with_ids(envelope: bytes, keys: Sequence[PublicKey]) -> bytes:
     """A stranger's envelope as ours are written, each signature under the key that made it.
 

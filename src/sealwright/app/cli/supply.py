@@ -22,6 +22,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "allow": ("supply_allow", "sign a class of your own that model files may hold"),
     "convert": ("supply_convert", "turn a clean model into safetensors and plain parameters"),
     "scan": ("supply_scan", "judge model files, archives and notebooks without opening them"),
+    "attest": ("supply_attest", "attestations: those of others verified, ours written"),
     "audit": ("supply_audit", "known vulnerabilities of an environment or a run"),
     "bom": ("supply_bom", "a bill of materials of a run or a model, as CycloneDX 1.6"),
     "advisories": ("supply_advisories", "the offline index: update it, say how old it is"),
