@@ -62,9 +62,7 @@ def test_a_models_provenance_is_written_for_others(project) -> None:
     model = project.root / "model"
     model.mkdir()
     (project.root / "model.json").rename(model / "model.json")
-    held = project.ok(
-        "supply", "attest", "verify", *names, "--artifact", "model", "--key", key
-    )
+    held = project.ok("supply", "attest", "verify", *names, "--artifact", "model", "--key", key)
     assert len(held["attestations"]) == len(names)
 
 
