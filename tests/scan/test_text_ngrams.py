@@ -90,15 +90,23 @@ def test_the_order_and_size_of_batches_change_nothing(size, order):
     assert whole.groups
 
 
-def test_two_shards_of_a_pass_are_one_state():
-    batch, frame = reviews(600)
-    one, two, both = (TextNgrams().begin(frame) for _ in range(3))
-    for at, piece in enumerate(cut(batch, 200)):
-        (one, two)[at % 2].observe(0, piece)
-        both.observe(0, piece)
-    one.merge(two)
-    assert np.array_equal(one.blind.words, both.blind.words)
-    assert np.array_equal(one.counts, both.counts)
+def test_two_shards_of_each_pass_are_one_state():
+    batch, frame = reviews(1_500)
+    frame = msgspec.structs.replace(frame, alpha=0.005)
+    stiff = CleanPhrase()
+    stiff.triggers = ("story of plot",)
+    planted, _ = stiff.plant([batch], frame, 60, 3)
+    planted, _ = Phrase().plant(planted, frame, 20, 2)
+    main, other = TextNgrams().begin(frame), TextNgrams().begin(frame)
+    for number in range(4):
+        for at, piece in enumerate(cut(planted[0], 200)):
+            (main, other)[at % 2].observe(number, piece)
+        main.merge(other)
+        main.settle(number)
+        other = main.shard()
+    whole = run(TextNgrams().begin(frame), planted)
+    assert repr(main.result()) == repr(whole)
+    assert [group.family for group in whole.groups] == ["text-phrase", "text-clean-phrase"]
 
 
 def test_text_beside_categories_and_two_text_columns_are_all_looked_at():

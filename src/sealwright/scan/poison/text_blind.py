@@ -95,6 +95,12 @@ class TextBlind:
         """(targets, n) from summed weights."""
         return np.asarray(self.line[fold, :, 0].T + self.line[fold, :, 1].T * sums)
 
+    def shard(self) -> TextBlind:
+        """The same weights and line, and no counts."""
+        new = TextBlind(self.targets)
+        new.weights, new.line = self.weights, self.line
+        return new
+
     def merge(self, other: TextBlind) -> None:
         """Add another shard's counts."""
         self.words += other.words

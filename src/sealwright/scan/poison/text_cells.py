@@ -6,17 +6,23 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from sealwright.scan.poison.table_cells import payable
 from sealwright.scan.poison.text_blind import SIZE, logit, sigmoid
 from sealwright.scan.poison.text_tokens import LONGEST
 
 GRAMS = 1 << 20
-SHIFTS = (1.0, 0.75, 0.1, 0.1)
+SHIFTS = (0.7, 0.6, 0.1, 0.1)
 """By length: how far (in log-odds) a natural word or phrase may lead beyond what is expected.
-Largest clean statistics on SST-2 at these: 9.8 (one word), 10 (two), below 6 (more), of 16."""
+Largest clean statistics on all of SST-2 at about these: 7.4 (one word), 8.2 (two), 4.9 (three), 11
+(four), of 13.5; on SMS below 4."""
 FLOOR = 0.02
 USUAL = 0.8
 PRIOR_ROWS = 10.0
 LEAST_ROWS = 8
+MOST_NATS = 1024
+PURE = 0.9
+LEANS = 8.0
+"""Nats by which a fixed phrase must lean to its label: 12 texts of 12, of two even labels."""
 NONE = np.iinfo(np.uint64).max
 
 
@@ -33,8 +39,21 @@ class Odd(msgspec.Struct, frozen=True):
     bound: float
 
 
+class Fixed(msgspec.Struct, frozen=True):
+    """Three ordinary words that stand together oftener than they do with others."""
+
+    key: int
+    target: int
+    ratio: float
+    rows: float
+    expected: float
+
+
 class TextCells:
-    """``table`` (1 + 2 * targets, buckets): texts, those with each label, and those expected to."""
+    """``table`` (1 + 2 * targets, buckets): texts, those with each label, and those expected to.
+
+    ``ends`` (2, buckets) are the buckets of the first and the last two of three ordinary words.
+    """
 
     def __init__(self, targets: int) -> None:
         self.targets = targets
@@ -42,19 +61,22 @@ class TextCells:
         self.words: npt.NDArray[np.float64] = np.zeros((1 + 2 * targets, SIZE))
         self.keys: npt.NDArray[np.uint64] = np.full(GRAMS, NONE)
         self.parts: npt.NDArray[np.int64] = np.full((LONGEST, GRAMS), -1)
+        self.ends: npt.NDArray[np.int64] = np.full((2, GRAMS), -1)
 
     def add(
         self,
         key: npt.NDArray[np.uint64],
         parts: npt.NDArray[np.int64],
         weights: npt.NDArray[np.float64],
+        ends: npt.NDArray[np.int64] | None = None,
     ) -> None:
-        """``parts`` (length, m) places of the words, ``weights`` (2 * targets, m)."""
+        """``parts`` (length, m) places of the words, ``weights`` (2 * targets, m), ``ends`` (2, m)
+        as kept, -1 where there are none."""
         at = bucket(key)
         self.table[0] += np.bincount(at, minlength=GRAMS)
         for number, weight in enumerate(weights):
             self.table[1 + number] += np.bincount(at, weight, GRAMS)
-        self._name(at, key, parts)
+        self._name(at, key, parts, ends)
 
     def merge(self, other: TextCells) -> None:
         """Add another shard's counts; of colliding keys the smaller names the bucket."""
@@ -63,10 +85,12 @@ class TextCells:
         better = other.keys < self.keys
         self.keys[better] = other.keys[better]
         self.parts[:, better] = other.parts[:, better]
+        self.ends[:, better] = other.ends[:, better]
 
-    def odd(self, least: float) -> tuple[list[Odd], int]:
-        """Every n-gram with a larger statistic than ``least``; and how many were tried."""
+    def odd(self, least: float, alpha: float) -> tuple[list[Odd], int]:
+        """Every n-gram with a larger statistic than ``least``; and how many may be significant."""
         at = np.flatnonzero(self.table[0] >= LEAST_ROWS)
+        reach: npt.NDArray[np.int64] = np.zeros(MOST_NATS, np.int64)
         parts = self.parts[:, at]
         length = np.sum(parts >= 0, 0)
         rows = self.table[0, at]
@@ -77,12 +101,37 @@ class TextCells:
             bound = sigmoid(logit(expected) + np.array((0.0, *SHIFTS))[length])
             ratio = rows * divergence(seen / rows, bound)
             ratio[(seen / rows <= bound) | (expected >= USUAL)] = 0.0
+            most = np.where(expected >= USUAL, 0.0, -rows * np.log(bound))
+            nats = np.minimum(most, MOST_NATS - 1).astype(np.int64)
+            reach += np.bincount(nats, minlength=MOST_NATS)
             for i in np.flatnonzero(ratio > least):
                 numbers = (ratio[i], rows[i], seen[i], expected[i] * rows[i], bound[i])
                 found.append(
                     Odd(int(self.keys[at[i]]), int(length[i]), target, *map(float, numbers))
                 )
-        return found, len(at) * max(2, self.targets)
+        return found, payable(reach, alpha)
+
+    def fixed(self, base: npt.NDArray[np.float64]) -> list[Fixed]:
+        """Ordinary phrases of three words and one label, by how often their middle word stands
+        between the other two, against what it does elsewhere. ``base`` (targets,) label shares."""
+        at = np.flatnonzero((self.table[0] >= LEAST_ROWS) & (self.ends[0] >= 0))
+        if not len(at):
+            return []
+        rows = self.table[0, at]
+        rest = np.maximum(self.words[0, self.parts[1, at]] - rows, 0.0)
+        before, after = (np.maximum(self.table[0, self.ends[i, at]] - rows, 0.0) for i in (0, 1))
+        chance = np.minimum(0.5, (before + 1) * (after + 1) / (rest + 2) ** 2)
+        share = rows / (rows + rest)
+        ratio = np.where(share > chance, (rows + rest) * divergence(share, chance), 0.0)
+        found = []
+        for target, usual in enumerate(base):
+            seen, _ = self._of(self.table[:, at], target)
+            leans = rows * divergence(seen / rows, np.full(len(at), min(0.99, max(0.01, usual))))
+            pure = (seen >= PURE * rows) & (leans >= LEANS)
+            for i in np.flatnonzero(pure & (ratio > 0)):
+                numbers = (ratio[i], rows[i], (chance * (rows + rest))[i])
+                found.append(Fixed(int(self.keys[at[i]]), target, *map(float, numbers)))
+        return found
 
     def _of(
         self, table: npt.NDArray[np.float64], target: int
@@ -119,13 +168,16 @@ class TextCells:
         at: npt.NDArray[np.int64],
         key: npt.NDArray[np.uint64],
         parts: npt.NDArray[np.int64],
+        ends: npt.NDArray[np.int64] | None,
     ) -> None:
         order = np.argsort(key, kind="stable")[::-1]
         at, key, parts = at[order], key[order], parts[:, order]
+        ends = np.full((2, len(at)), -1) if ends is None else ends[:, order]
         better = key < self.keys[at]
         self.keys[at[better]] = key[better]
         self.parts[:, at[better]] = -1
         self.parts[: len(parts), at[better]] = parts[:, better]
+        self.ends[:, at[better]] = ends[:, better]
 
 
 def bucket(key: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:

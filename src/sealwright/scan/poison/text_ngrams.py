@@ -2,6 +2,7 @@
 
 Pass 0 counts words for a blind model, pass 1 scales it and counts n-grams roughly, pass 2 counts
 those that eight or more texts may hold against it, pass 3 fetches the texts of impossible ones.
+Beside those, phrases that stand together far oftener than their words explain (``text_phrases``).
 Source: docs/reference/detectors.md.
 """
 
@@ -16,9 +17,25 @@ import numpy as np
 import numpy.typing as npt
 
 from sealwright.scan.interface import Batch, Fact, Frame, Group, Preview, Result, Scan, Spec
+from sealwright.scan.poison import text_phrases
 from sealwright.scan.poison.text_blind import SIZE, TextBlind, sigmoid
-from sealwright.scan.poison.text_cells import LEAST_ROWS, Odd, TextCells, divergence
-from sealwright.scan.poison.text_tokens import LONGEST, WORD, Lexicon, Words, grams
+from sealwright.scan.poison.text_cells import (
+    LEAST_ROWS,
+    Fixed,
+    Odd,
+    TextCells,
+    bucket,
+    divergence,
+)
+from sealwright.scan.poison.text_tokens import (
+    LONGEST,
+    WORD,
+    Lexicon,
+    Words,
+    grams,
+    keys,
+    ordinary,
+)
 from sealwright.scan.preview import short
 from sealwright.scan.sample import ranks_of
 
@@ -27,6 +44,9 @@ MOST_CANDIDATES = 400
 MOST_GROUPS = 30
 MOST_LABELS = 16
 STEPS = 4096.0
+FIXED_LENGTH = 3
+FIXED_SHARE = 0.2
+"""Of this detector's part of the error: for phrases that change no label."""
 
 
 class TextNgrams:
@@ -73,13 +93,15 @@ class Ngrams:
         self.sketch: npt.NDArray[np.uint16] = np.zeros(0, np.uint16)
         self.counts: npt.NDArray[np.int64] = np.zeros(labels, np.int64)
         self.found: list[Odd] = []
+        self.fixed: list[Fixed] = []
+        self.around: dict[int, list[text_phrases.Seen]] = {}
         self.kept: dict[int, list[tuple[int, int, float]]] = {}
         self.shown: dict[int, tuple[int, str, str]] = {}
         self.tried = self.cut = self.empty = self.unread = 0
 
     def observe(self, number: int, batch: Batch) -> None:
         """See the module's first lines."""
-        if number == 3 and not self.found:
+        if number == 3 and not (self.found or self.fixed):
             return
         for at, lexicon in enumerate(self.lexicons):
             text = self._text(batch, at, lexicon, count=number == 0)
@@ -91,15 +113,27 @@ class Ngrams:
         self.counts += other.counts
         self.cut, self.empty = self.cut + other.cut, self.empty + other.empty
         self.unread += other.unread
-        if len(self.sketch):
+        if len(self.sketch) and self.cells is None:
             total = self.sketch.astype(np.uint32) + other.sketch
             self.sketch = np.minimum(total, np.iinfo(np.uint16).max).astype(np.uint16)
         if self.cells is not None and other.cells is not None:
             self.cells.merge(other.cells)
         for key, rows in other.kept.items():
             self.kept.setdefault(key, []).extend(rows)
+        for key, texts in other.around.items():
+            self.around.setdefault(key, []).extend(texts)
         for key, shown in other.shown.items():
             self.shown[key] = min(shown, self.shown.get(key, shown))
+
+    def shard(self) -> Ngrams:
+        """An empty state that knows what this one learnt, for another shard of the next pass."""
+        new = Ngrams(self.frame)
+        new.blind = self.blind.shard()
+        new.found, new.fixed, new.tried = self.found, self.fixed, self.tried
+        new.sketch = self.sketch if self.cells is not None else np.zeros_like(self.sketch)
+        if self.cells is not None:
+            new.cells = TextCells(self.slots)
+        return new
 
     def settle(self, number: int) -> None:
         """Weights, then scale, then the test."""
@@ -110,15 +144,18 @@ class Ngrams:
             self.blind.scale()
             self.cells = TextCells(self.slots)
         elif number == 2 and self.cells is not None:
-            odd, self.tried = self.cells.odd(5.0)
+            odd, self.tried = self.cells.odd(5.0, (1 - FIXED_SHARE) * self.frame.alpha)
             best = [one for one in odd if one.ratio > self._bound()]
             best.sort(key=lambda one: (-one.ratio, -one.length, one.key))
             self.found = best[:MOST_CANDIDATES]
+            fixed = self.cells.fixed(self._base())
+            fixed.sort(key=lambda one: (-one.ratio, one.key, one.target))
+            self.fixed = fixed[:MOST_CANDIDATES]
 
     def result(self) -> Result:
         """Phrases from the most impossible on, each without the texts of those before."""
         return Result(
-            tuple(self._groups()),
+            (*(groups := list(self._groups())), *self._phrases(groups)),
             facts=tuple(self._facts()),
             tried=self.tried,
             unread=self.unread,
@@ -169,7 +206,8 @@ class Ngrams:
             key, start, at = found.key[often], found.start[often], found.row[often]
             parts = np.stack([_place(text.words.word[start + step]) for step in range(length)])
             own = self._own(parts, text.fold[at])
-            cells.add(key, parts, self._weights(sums[:, at] - own, text, at))
+            ends = _ends(text.words, start) if length == FIXED_LENGTH else None
+            cells.add(key, parts, self._weights(sums[:, at] - own, text, at), ends)
 
     def _own(
         self, parts: npt.NDArray[np.int64], fold: npt.NDArray[np.uint8]
@@ -192,13 +230,18 @@ class Ngrams:
         return np.concatenate([hit * 1.0, np.round(p * STEPS) / STEPS])
 
     def _fetch(self, text: Text) -> None:
-        wanted = np.array(sorted({one.key for one in self.found}), np.uint64)
+        fixed = {one.key for one in self.fixed}
+        wanted = np.array(sorted({one.key for one in self.found} | fixed), np.uint64)
         for length in range(1, LONGEST + 1):
             found = grams(text.words, length)
             for i in np.flatnonzero(np.isin(found.key, wanted)):
                 key, row = int(found.key[i]), int(found.row[i])
                 record = int(text.ids[row])
                 self.kept.setdefault(key, []).append((record, int(text.target[row]), 0.0))
+                if key in fixed:
+                    around = _around(text.words, int(found.start[i]), FIXED_LENGTH)
+                    seen = text_phrases.Seen(record, int(text.target[row]), around)
+                    self.around.setdefault(key, []).append(seen)
                 words = WORD.findall(text.plain[row].lower())
                 first = int(found.start[i] - np.searchsorted(text.words.row, row))
                 shown = (record, " ".join(words[first : first + length]), short(text.plain[row]))
@@ -222,6 +265,41 @@ class Ngrams:
             taken.update(carriers)
             yield self._group(best, ratio, carriers)
 
+    def _phrases(self, before: list[Group]) -> Iterator[Group]:
+        """Fixed phrases, the most impossible first, each without the texts already taken."""
+        free = [
+            one for one in self.fixed if text_phrases.free(sorted(self.around.get(one.key, [])))
+        ]
+        ratios = [one.ratio for one in free]
+        taken = {int(record) for group in before for record in group.carriers}
+        for one in free[:MOST_GROUPS]:
+            p = text_phrases.p_value(one.ratio, ratios) / FIXED_SHARE
+            own = {seen.record for seen in self.around[one.key] if seen.target == one.target}
+            if p > self.frame.alpha or len(own - taken) < LEAST_ROWS:
+                continue
+            taken |= own
+            _, phrase, text = self.shown.get(one.key, (0, "?", ""))
+            yield Group(
+                family="text-clean-phrase",
+                pattern=f'"{short(phrase)}"',
+                key=f"phrase:{one.key:016x}",
+                carriers=np.array(sorted(own), np.int64),
+                label=self._label(one.target),
+                count=round(one.rows),
+                seen=len(own),
+                expected=round(one.expected, 2),
+                statistic=round(one.ratio, 3),
+                p_value=p,
+                preview=Preview(lines=(text,)),
+            )
+
+    def _base(self) -> npt.NDArray[np.float64]:
+        """(targets,) the share of each label."""
+        counts: npt.NDArray[np.float64] = np.zeros(max(2, self.slots))
+        for code, count in enumerate(self.counts):
+            counts[min(code, MOST_LABELS - 1)] += count
+        return counts / max(1.0, counts.sum())
+
     def _again(self, one: Odd, taken: set[int]) -> float:
         """The statistic without the texts already taken, by the bound found for all of them."""
         rows = [x for x in self.kept.get(one.key, []) if x[0] not in taken]
@@ -244,7 +322,7 @@ class Ngrams:
             seen=len(carriers),
             expected=round(one.expected, 2),
             statistic=round(ratio, 3),
-            p_value=min(1.0, max(self.tried, 1) * exp(-min(ratio, 700.0))),
+            p_value=min(1.0, max(self.tried, 1) * exp(-min(ratio, 700.0)) / (1 - FIXED_SHARE)),
             preview=Preview(lines=(text,)),
         )
 
@@ -253,7 +331,7 @@ class Ngrams:
         return "one of the other labels" if rest else self.frame.labels[target]
 
     def _bound(self) -> float:
-        return log(max(self.tried, 1) / self.frame.alpha)
+        return log(max(self.tried, 1) / ((1 - FIXED_SHARE) * self.frame.alpha))
 
     def _facts(self) -> Iterator[Fact]:
         if self.empty:
@@ -275,3 +353,23 @@ def _once(words: Words) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Each word's place once for each text."""
     pair = np.unique(words.row * SIZE + _place(words.word))
     return pair // SIZE, pair % SIZE
+
+
+def _ends(words: Words, start: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """(2, m) the buckets of the first and the last two of three ordinary words; -1 elsewhere."""
+    there = ordinary(words, start, FIXED_LENGTH)
+    pairs = np.stack([bucket(keys(words, start + step, FIXED_LENGTH - 1)) for step in (0, 1)])
+    return np.where(there, pairs, -1)
+
+
+def _around(words: Words, start: int, length: int) -> text_phrases.Around:
+    """The words of one text before and after a phrase, nearest first."""
+    row, reach = words.row[start], text_phrases.REACH
+    before = range(start - 1, max(-1, start - 1 - reach), -1)
+    after = range(start + length, min(len(words.row), start + length + reach))
+    sides = (
+        tuple(int(words.word[at]) for at in side if words.row[at] == row)
+        for side in (before, after)
+    )
+    first, last = sides
+    return first, last

@@ -15,6 +15,8 @@ WORD = re.compile(r"\w+|[^\w\s]")
 MOST_CHARACTERS = 1 << 16
 MOST_WORDS = 4096
 LONGEST = 4
+ORDINARY = 2
+"""This bit of a word's hash says that it is of two letters or more, and of nothing else."""
 
 
 class Words(msgspec.Struct, frozen=True):
@@ -59,7 +61,9 @@ class Lexicon:
     def _hash(self, word: str) -> int:
         if len(self.known) > 1 << 20:
             self.known.clear()
-        value = hashing.of_bytes(f"{self.salt}:{word}".encode("utf-8", "replace")) | 1
+        value = hashing.of_bytes(f"{self.salt}:{word}".encode("utf-8", "replace"))
+        ordinary = len(word) > 1 and word.isalpha()
+        value = (value & ~3) | (ORDINARY if ordinary else 0) | 1
         self.known[word] = value
         return value
 
@@ -69,12 +73,26 @@ def grams(words: Words, length: int) -> Grams:
     last = len(words.row) - length + 1
     start = np.arange(max(0, last))
     start = start[words.row[start] == words.row[start + length - 1]]
-    key: npt.NDArray[np.uint64] = np.full(len(start), length, np.uint64)
-    for step in range(length):
-        key = hashing.mix(key * np.uint64(31) + words.word[start + step])
+    key = keys(words, start, length)
     row = words.row[start]
     order = np.lexsort((start, key, row))
     row, key, start = row[order], key[order], start[order]
     fresh: npt.NDArray[np.bool_] = np.ones(len(row), bool)
     fresh[1:] = (row[1:] != row[:-1]) | (key[1:] != key[:-1])
     return Grams(row[fresh], key[fresh], start[fresh])
+
+
+def keys(words: Words, start: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.uint64]:
+    """(m,) the hash of the ``length`` words from each ``start`` on."""
+    key: npt.NDArray[np.uint64] = np.full(len(start), length, np.uint64)
+    for step in range(length):
+        key = hashing.mix(key * np.uint64(31) + words.word[start + step])
+    return key
+
+
+def ordinary(words: Words, start: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.bool_]:
+    """(m,) whether all ``length`` words from each ``start`` on are made of letters."""
+    every: npt.NDArray[np.bool_] = np.ones(len(start), bool)
+    for step in range(length):
+        every &= (words.word[start + step] & np.uint64(ORDINARY)) > 0
+    return every
