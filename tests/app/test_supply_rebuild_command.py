@@ -41,6 +41,24 @@ def test_a_project_that_cannot_be_built_says_why(project) -> None:
     assert (code, body["error"]["why"]) == (2, "no compiler")
 
 
+TOSSED = """\
+import json, random
+json.dump({"seed": random.random()}, open("model.json", "w"))
+"""
+
+
+@needs_room
+def test_a_training_run_is_done_again_and_compared(project) -> None:
+    for script, code in (("train.py", 0), ("toss.py", 1)):
+        project.write("toss.py", TOSSED)
+        body = project.ok("run", "--", "python", script)
+        run = body["runs"][0]["run"]
+        again, body, _ = project.seal("supply", "rebuild", f"run:{run}")
+        assert (again, body["kind"], body["equal"]) == (code, "run", code == 0)
+        assert len(set(body["digests"])) == 1 + code
+    assert (body["causes"][0]["cause"], body["causes"][0]["path"]) == ("content", "model.json")
+
+
 def test_two_archives_are_compared_without_a_build(project) -> None:
     one, two = rebuildplant.pair("the level of compression")
     (project.root / "one.whl").write_bytes(one)

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealwright.app.bench import rebuildplant
+from sealwright.app.bench import imageplant, rebuildplant
+from sealwright.app.bench.imageplant import Keys
 from sealwright.app.bench.rebuildplant import CHANGED, Packed
 from sealwright.core.errors import BadInput
 from sealwright.supply import archive, archivediff
 from sealwright.supply.archivediff import CAUSES
+from sealwright.vault.signers import Ed25519Signer
 
 
 def causes(one: bytes, two: bytes) -> list[str]:
@@ -67,6 +69,40 @@ def test_bytes_after_the_archive_are_seen() -> None:
     with tarfile.open(fileobj=tar, mode="w") as made:
         made.addfile(tarfile.TarInfo("a"))
     assert causes(tar.getvalue(), tar.getvalue() + bytes(512)) == ["archive-format"]
+
+
+def test_a_sparse_file_of_many_gigabytes_is_refused_unread() -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as made:
+        entry = tarfile.TarInfo("hole")
+        entry.pax_headers = {
+            "GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.map": "0,0",
+            "GNU.sparse.size": str(50 << 30), "GNU.sparse.realsize": str(50 << 30),
+        }  # fmt: skip
+        made.addfile(entry)
+    with pytest.raises(BadInput, match="no archive"):
+        archive.of_bytes(out.getvalue(), "x")
+
+
+def test_images_are_compared_by_layers_and_configuration(tmp_path: Path) -> None:
+    keys = Keys(Ed25519Signer.generate(), Ed25519Signer.generate())
+    plans = {
+        "one": imageplant.sound(),
+        "later": imageplant.plant(lambda plan: setattr(plan, "created", "2026-11-02T10:00:00Z")),
+        "plain": imageplant.plant(lambda plan: setattr(plan, "gzip", False)),
+        "mode": imageplant.plant(imageplant.DEFECTS["a setuid program"][1]),
+    }
+    read = {}
+    for name, plan in plans.items():
+        imageplant.write(plan, tmp_path / name, keys)
+        read[name] = archive.read(tmp_path / name)
+    found = {name: archivediff.compare(read["one"], other) for name, other in read.items()}
+    assert found["one"] == ()
+    assert [(one.cause, one.path) for one in found["later"]] == [("timestamps", "config.json")]
+    assert [one.cause for one in found["plain"]] == ["compression"]
+    assert [(one.cause, one.path) for one in found["mode"]] == [
+        ("content", "layer 1: usr/local/bin/up")
+    ]
 
 
 @pytest.mark.parametrize("data", [b"", b"nonsense", b"PK\x03\x04 and no more", b"\x1f\x8b\x08\x00"])

@@ -278,6 +278,15 @@ def test_a_mutated_attestation_never_holds_for_another_reason_and_never_crashes(
     assert json.loads(changed)["envelope"] == json.loads(text)["envelope"]
 
 
+@given(st.integers(0, len(CERTIFICATE) - 1), st.binary(min_size=1, max_size=3))
+def test_a_mutated_certificate_is_refused(at: int, noise: bytes) -> None:
+    changed = CERTIFICATE[:at] + noise + CERTIFICATE[at + 1 :]
+    if changed != CERTIFICATE:
+        when = int(AT.timestamp())
+        with pytest.raises(VerifyError):
+            attestcert.verify(changed, BY_ROOT.roots, when, (IDENTITY,), (ISSUER,))
+
+
 def test_roots_are_certificates() -> None:
     assert attestcert.roots_of(AUTHORITY.pem() * 2) == (AUTHORITY.certificate,) * 2
     with pytest.raises(BadInput):

@@ -115,9 +115,12 @@ def _zip(data: bytes) -> Iterator[Member]:
 
 
 def _tar(data: bytes, prefix: str) -> Iterator[Member]:
+    size = 0
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
         for number, member in enumerate(archive):
-            _bounded(number, 0)
+            # a sparse member says a size that its bytes do not have
+            size += member.size
+            _bounded(number, size)
             stream = archive.extractfile(member) if member.isreg() else None
             content = stream.read() if stream is not None else member.linkname.encode()
             extra = {k: v for k, v in member.pax_headers.items() if k not in ("mtime", "path")}

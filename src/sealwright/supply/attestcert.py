@@ -66,7 +66,10 @@ def verify(
         _current(leaf, when, "the certificate")
         _for_signing(leaf)
         return Signer(_identity(leaf, identities), _issuer(leaf, issuers), _key(leaf))
-    except (ValueError, OverflowError, OSError, UnsupportedAlgorithm, BadInput) as error:
+    except (
+        ValueError, OverflowError, OSError, UnsupportedAlgorithm, BadInput,
+        x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType,
+    ) as error:  # fmt: skip
         _refuse(str(error)[:160])
 
 

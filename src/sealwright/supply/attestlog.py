@@ -120,7 +120,7 @@ def _same(pem: bytes, verifier: bytes) -> bool:
             (one,) = x509.load_pem_x509_certificates(pem)
             return one == x509.load_der_x509_certificate(verifier)
         return load_public(pem) == load_public(verifier)
-    except (ValueError, SealError):
+    except (ValueError, SealError, x509.InvalidVersion):
         return False
 
 
