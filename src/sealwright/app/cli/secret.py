@@ -5,6 +5,7 @@ seal secret list                              the names, and who set them when
 seal secret remove API_TOKEN --reason '...'
 
 Setting and removing are statements in the log: name, who, why, and a keyed fingerprint.
+From the second member on an owner does both.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def _set(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
     from sealwright.vault.secrets import check_name
 
     name = check_name(args.name)
+    _require(workspace, name, args.reason)
     if sys.stdin.isatty():
         value = getpass.getpass(f"{name}: ", stream=sys.stderr)
     else:
@@ -73,6 +75,7 @@ def _list(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
 
 
 def _remove(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
+    _require(workspace, args.name, args.reason)
     with workspace.lock():
         fingerprint = workspace.secrets.fingerprint_of(args.name)
         index = _record(workspace, args.name, "removed", fingerprint, args.reason)
@@ -83,6 +86,14 @@ def _remove(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
         f"forgot {args.name} (log entry {index})",
     )
     return 0
+
+
+def _require(workspace: Workspace, name: str, reason: str) -> None:
+    """An owner changes secrets; where one member is alone nobody is asked. Raises: GateDenied."""
+    from sealwright.app import accessing
+
+    subject = accessing.whole_project(workspace, f"secret:{name}")
+    accessing.require(workspace, "administer", [subject], reason=reason)
 
 
 def _record(workspace: Workspace, name: str, change: str, fingerprint: str, reason: str) -> int:
