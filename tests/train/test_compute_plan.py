@@ -36,7 +36,7 @@ def test_only_an_enforced_plan_narrows_the_room_and_none_widens_it() -> None:
     room = Limits(memory_bytes=500, wall_s=0)
     assert PLAN.limits(room) == room
     held = msgspec.structs.replace(PLAN, enforce=True).limits(room)
-    assert (held.memory_bytes, held.wall_s) == (500, 1)
+    assert (held.memory_bytes, held.wall_s, held.cpu_s) == (500, 1, 1)
     assert msgspec.structs.replace(Plan(), enforce=True).limits(room) == room
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sealwright.train import leftovers, limits
-from sealwright.train.census import Census
+from sealwright.train.census import Census, Spent
 from sealwright.train.spec import MIB, Limits
 
 from .rooms import has_cgroup
@@ -142,3 +142,17 @@ def test_memory_that_a_cgroup_forbids_does_not_count_as_available(
     (inner / "memory.current").write_text("1000\n")
     monkeypatch.setattr(limits, "_own_groups", lambda: {"": inner})
     assert limits.available_memory() == 3000
+
+
+def test_cpu_time_counts_children_that_ended_and_what_the_group_counted() -> None:
+    burn = "import time\nwhile time.process_time() < 1.1: pass\n"
+    script = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {burn!r}])\n"
+    script += "print('done', flush=True)\ninput()"
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None and child.stdout.readline() == b"done\n"
+        assert Spent(child.pid, 1)() == "cpu"
+        assert Spent(child.pid, 600)() == ""
+        assert Spent(child.pid, 600, lambda: 600_000)() == "cpu"
+        assert Spent(child.pid, 0, lambda: 600_000)() == ""
+        child.kill()

@@ -58,7 +58,7 @@ class ComputeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``compute`` of a stage: what it plans to use at most. ``0`` is no plan for that.
 
     ``cpu`` is CPU time of all its processes together; ``gpu`` devices, -1 for no plan.
-    ``enforce`` makes memory and wall time limits of the room, instead of findings only.
+    ``enforce`` makes CPU time, memory and wall time limits of the room, not only findings.
     """
 
     cpu: str = "0s"

@@ -34,6 +34,8 @@ def failure(
     details: dict[str, Json] = {
         "logs": [{"name": log.name, "stored": msgspec.to_builtins(log.stored)} for log in logs],
         "quarantine": quarantined,
+        "ended": result.status,
+        "findings": sorted({finding.rule for finding in result.findings}),
     }
     left = f"; {len(quarantined)} output(s) stay in quarantine" if quarantined else ""
     return StageFailed(
@@ -59,6 +61,7 @@ def _ended(result: RoomResult) -> str:
         "timeout": "it ran out of time",
         "interrupted": "it was interrupted",
         "out-of-memory": "it ran out of memory",
+        "cpu-time": "it used up the CPU time that its stage plans for",
         "too-many-processes": "it started more processes than it may",
         "output-full": "it wrote more than it may",
     }
@@ -82,6 +85,7 @@ def _hint(spec: StageSpec, run: str, result: RoomResult) -> str:
         "timeout": "raise room.time in seal.toml",
         "out-of-memory": "raise room.memory in seal.toml",
         "too-many-processes": "raise room.processes in seal.toml",
+        "cpu-time": f"raise compute.cpu of stage {spec.name} in seal.toml, or see what it did",
         "output-full": "raise room.output or room.files in seal.toml",
     }
     return settings.get(

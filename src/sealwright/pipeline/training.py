@@ -86,7 +86,7 @@ class Prepared(msgspec.Struct, frozen=True):
         return Pins(
             inputs=tuple(self.inputs.values()),
             code=self.code.digest,
-            config=plan.config_digest(self.spec, msgspec.structs.asdict(self.around.limits)),
+            config=plan.config_digest(self.spec, self.around.limits.told()),
             environment=self.environment.digest,
             interpreter=self.environment.interpreter_digest,
             packages=self.environment.packages_digest,
@@ -211,7 +211,7 @@ class RoomStage:
             config=prepared.pins.config,
             room={**room_facts(result), **prepared.around.measured},
             findings=result.findings,
-            limits=msgspec.structs.asdict(result.limits),
+            limits=result.limits.told(),
             byproducts=byproducts,
             run_key=self._run_key,
             extra=self._beyond(),

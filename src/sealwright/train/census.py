@@ -8,7 +8,7 @@ proportional set, which counts a page shared by eight forked workers once, not e
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sealwright.train.spec import Limits
@@ -36,7 +36,7 @@ class Census:
         for pid in pids:
             fields = _stat(pid)
             if fields:
-                ticks += sum(int(field) for field in fields[11:15])
+                ticks += _ticks(fields)
                 rss += int(fields[21]) * _PAGE
         self.cpu_ms = max(self.cpu_ms, ticks * 1000 // _TICKS_PER_S)
         self.peak_bytes = max(self.peak_bytes, rss)
@@ -48,6 +48,32 @@ class Census:
             self.over_memory += 1
             return "memory"
         return ""
+
+
+class Spent:
+    """The CPU time of ``pid`` and its descendants, ended ones included, against ``limit_s``.
+
+    ``counted`` is what a cgroup counted, in ms, where there is one: the larger of both holds.
+    """
+
+    def __init__(self, pid: int, limit_s: int, counted: Callable[[], int] = lambda: 0) -> None:
+        self._pid = pid
+        self._limit_ms = 1000 * limit_s
+        self._counted = counted
+        self.over = False
+
+    def __call__(self) -> str:
+        """``cpu`` once the limit is used up; nothing before, and nothing where there is none."""
+        if self._limit_ms:
+            ticks = sum(_ticks(fields) for pid in _descendants(self._pid) if (fields := _stat(pid)))
+            spent_ms = max(ticks * 1000 // _TICKS_PER_S, self._counted())
+            self.over = self.over or spent_ms >= self._limit_ms
+        return "cpu" if self.over else ""
+
+
+def _ticks(fields: list[str]) -> int:
+    """User and system time, its own and that of the children it waited for."""
+    return sum(int(field) for field in fields[11:15])
 
 
 def _descendants(pid: int) -> Iterator[int]:

@@ -81,6 +81,7 @@ class Pressure(msgspec.Struct, frozen=True):
     oom_kills: int
     denied_forks: int
     files_full: bool
+    cpu_used_up: bool = False
 
 
 def how_it_ended(watched: Watched, pressure: Pressure, stderr: str) -> Exit:
@@ -90,10 +91,14 @@ def how_it_ended(watched: Watched, pressure: Pressure, stderr: str) -> Exit:
         return Exit(watched.ended, _KILLED, int(signal.SIGKILL))
     if watched.ended == "over-limit":
         over: Status = "out-of-memory" if pressure.oom_kills else "too-many-processes"
+        if pressure.cpu_used_up:
+            over = "cpu-time"
         return Exit(over, _KILLED, int(signal.SIGKILL))
     if code == 0:
         return Exit("ok", 0)
     number = code - _SHELL_SIGNAL if _SHELL_SIGNAL < code <= _SHELL_SIGNAL + 64 else 0
+    if pressure.cpu_used_up and number:
+        return Exit("cpu-time", code, number)
     if pressure.oom_kills:
         return Exit("out-of-memory", code, number)
     if pressure.files_full or _FULL.search(stderr[-4096:]):
@@ -118,6 +123,14 @@ def limit_findings(pressure: Pressure, logs: dict[Channel, LogFacts]) -> tuple[F
                 "room.process-limit",
                 f"{pressure.denied_forks} process or thread start(s) were refused",
                 "raise room.processes in seal.toml",
+            )
+        )
+    if pressure.cpu_used_up:
+        found.append(
+            _finding(
+                "room.cpu-limit",
+                "all the CPU time that its stage plans for was used up",
+                "raise compute.cpu of the stage in seal.toml",
             )
         )
     for channel, facts in logs.items():

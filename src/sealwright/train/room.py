@@ -36,7 +36,7 @@ from sealwright.train import (
     world,
 )
 from sealwright.train.capture import Capture
-from sealwright.train.census import Census
+from sealwright.train.census import Census, Spent
 from sealwright.train.collect import WorkTree
 from sealwright.train.outcome import Fact, Pressure, RoomResult
 from sealwright.train.pipes import Pipes, memory_file
@@ -211,8 +211,14 @@ class _Room:
             for channel, fd in self.pipes.reading_ends()
         }
         census = None if self.group else Census(process.pid, self.bounds)
+        counted = self.group.cpu_ms if self.group else lambda: 0
+        spent = Spent(process.pid, self.bounds.cpu_s, counted)
+
+        def over_limit() -> str:
+            return (census() if census else "") or spent()
+
         watched = follow(
-            process, self.pipes.status, list(captures.values()), self.bounds.wall_s, census
+            process, self.pipes.status, list(captures.values()), self.bounds.wall_s, over_limit
         )
         stderr = captures["stderr"].tail()
         if watched.ended == "by-itself" and watched.exit_code is None and not watched.signal:
@@ -221,7 +227,10 @@ class _Room:
             watched = msgspec.structs.replace(watched, exit_code=_NOT_FOUND)
         if watched.exit_code == threshold.FAILED and stderr.startswith(threshold.REFUSED.decode()):
             raise primitives.setup_refusal(stderr.strip())
-        pressure = self._pressure(work, census)
+        usage = self._usage(watched, census)
+        limit_ms = 1000 * self.bounds.cpu_s
+        used_up = spent.over or 0 < limit_ms <= usage.cpu_ms
+        pressure = msgspec.structs.replace(self._pressure(work, census), cpu_used_up=used_up)
         ended = outcome.how_it_ended(watched, pressure, stderr)
         tree = WorkTree(os.dup(work), laid, self.plan)
         kept = {channel: capture.facts() for channel, capture in captures.items()}
@@ -231,7 +240,7 @@ class _Room:
             removed=tree.left.removed,
             findings=tree.left.findings + outcome.limit_findings(pressure, kept),
             missing_opens=self._missing(stderr) if ended.status == "failed" else (),
-            usage=self._usage(watched, census),
+            usage=usage,
             limits=self.bounds,
             logs=kept,
             facts=self._facts(),

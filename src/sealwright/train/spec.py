@@ -34,6 +34,7 @@ Status = Literal[
     "interrupted",  # Ctrl-C to the caller
     "too-many-processes",  # Limits.processes was hit where only a count could hold it
     "out-of-memory",  # Limits.memory_bytes was hit and the kernel killed something
+    "cpu-time",  # Limits.cpu_s was used up
     "output-full",  # failed with the room's writable space or file count used up
 ]
 
@@ -43,7 +44,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     ``output_bytes`` and ``output_files`` bound what is written in the project, and once more
     what is written in the room's HOME, /tmp and /dev/shm together. ``log_bytes`` bounds
-    stdout and stderr, each.
+    stdout and stderr, each. ``cpu_s`` is the CPU time of all processes together; 0 is no bound.
     """
 
     memory_bytes: int = 0
@@ -52,6 +53,12 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     output_bytes: int = 0
     output_files: int = 1_000_000
     log_bytes: int = 64 * MIB
+    cpu_s: int = 0
+
+    def told(self) -> dict[str, int]:
+        """As evidence has them: a bound on CPU time only where there is one."""
+        fields = msgspec.structs.asdict(self)
+        return {name: fields[name] for name in fields if name != "cpu_s" or fields[name]}
 
 
 class CodeFile(msgspec.Struct, frozen=True):
@@ -145,13 +152,17 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     enforce: bool = False
 
     def limits(self, limits: Limits) -> Limits:
-        """The room's limits, and where the plan is enforced its memory and time if smaller."""
+        """The room's limits, and where the plan is enforced what it plans for, if smaller."""
         if not self.enforce:
             return limits
         memory = [b for b in (limits.memory_bytes, self.memory_bytes) if b]
         wall = [s for s in (limits.wall_s, -(-self.wall_ms // 1000)) if s]
+        cpu = [s for s in (limits.cpu_s, -(-self.cpu_ms // 1000)) if s]
         return msgspec.structs.replace(
-            limits, memory_bytes=min(memory, default=0), wall_s=min(wall, default=0)
+            limits,
+            memory_bytes=min(memory, default=0),
+            wall_s=min(wall, default=0),
+            cpu_s=min(cpu, default=0),
         )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from sealwright.train import fill, leftovers, missing, outcome
 from sealwright.train.capture import Capture
+from sealwright.train.census import Spent
 from sealwright.train.collect import WorkTree
 from sealwright.train.mounts import InputMount
 from sealwright.train.outcome import Fact, Pressure, RoomResult
@@ -41,7 +42,7 @@ FACTS: dict[str, Fact] = {
 def run(spec: RoomSpec, env: Mapping[str, str], listener: Listener) -> RoomResult:
     """Run ``spec.argv`` in a private copy of the project, unsandboxed.
 
-    Limits hold for time and logs alone. Raises: BadInput, VerifyError, OSError.
+    Limits hold for time, CPU time and logs alone. Raises: BadInput, VerifyError, OSError.
     """
     with ExitStack() as keep, ExitStack() as stack:
         folder = leftovers.make_folder(spec.scratch)
@@ -54,7 +55,8 @@ def run(spec: RoomSpec, env: Mapping[str, str], listener: Listener) -> RoomResul
         }
         watched = _watch(spec, env, folder / "work", pipes, list(captures.values()))
         stderr = captures["stderr"].tail()
-        nothing = Pressure(0, 0, False)
+        used_up = 0 < 1000 * spec.limits.cpu_s <= watched.cpu_ms or watched.ended == "over-limit"
+        nothing = Pressure(0, 0, False, used_up)
         ended = outcome.how_it_ended(watched, nothing, stderr)
         tree = WorkTree(os.dup(work), laid, masks, keep.pop_all().close)
         logs = {channel: capture.facts() for channel, capture in captures.items()}
@@ -102,7 +104,7 @@ def _watch(
         start_new_session=True,
     )
     pipes.close_writing_ends()
-    ended = interruptible_pump(child.pid, captures, spec.limits.wall_s)
+    ended = interruptible_pump(child.pid, captures, spec.limits.wall_s, Spent(child.pid, spec.limits.cpu_s))
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     _, status, usage = os.wait4(child.pid, 0)
