@@ -47,6 +47,7 @@ def test_a_granted_host_is_reached_and_the_evidence_says_so(project, web):
     assert code == 0, (body, err)
     told = provenance(project)
     assert told["room"]["network"] == "allow-list"
+    assert "network" in told["optouts"]
     assert (told["egress"]["granted"], told["egress"]["probe"]) == (True, "denied")
     attempts = {(one["host"], one["verdict"]): one for one in told["egress"]["attempts"]}
     assert attempts[(HOST, "allowed")]["attempts"] == 1

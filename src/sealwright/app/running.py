@@ -9,14 +9,14 @@ from pathlib import Path
 
 import msgspec
 
-from sealwright.app import accessing, datarules, leaving, screening, supplying
+from sealwright.app import accessing, datarules, defaults, leaving, screening, supplying, wiring
 from sealwright.app.datasets import memory_of
 from sealwright.app.gating import WorkspaceGate
 from sealwright.app.pastruns import earlier_outputs, usages
 from sealwright.app.runidentity import WatchedStore, identity_of
 from sealwright.app.screening import Looked
 from sealwright.app.wiring import Workspace
-from sealwright.core import predicates, refs, settings
+from sealwright.core import digest, predicates, refs, settings
 from sealwright.core.errors import BadInput, GateDenied, Refused
 from sealwright.core.locking import exclusive, is_held
 from sealwright.core.ports import Progress
@@ -126,12 +126,27 @@ def prepare(
     return Prepared(
         named,
         run,
-        leaving.around_stage(workspace, named, where, reason),
+        _told(workspace, leaving.around_stage(workspace, named, where, reason)),
         chosen,
         snapshot.take(workspace.root, not_code(workspace, catalogue, history, spec)),
         environment.describe(spec.argv, workspace.root),
         usages(history, spec.name),
     )
+
+
+def _told(workspace: Workspace, where: Around) -> Around:
+    """``where``, saying which defaults do not hold in it, and by which settings."""
+    out = defaults.opted_out(
+        workspace.settings,
+        custody=workspace.kms.custody,
+        isolation=where.isolation,
+        gpu=where.gpu,
+        network=where.network is not None,
+        secrets=where.secrets.env,
+    )
+    toml = workspace.root / wiring.SETTINGS
+    sealed = digest.of_file(toml) if toml.exists() else ""
+    return msgspec.structs.replace(where, optouts=out, settings=sealed)
 
 
 def execute(
@@ -164,6 +179,7 @@ def execute(
             plan=pins.plan,
             inputs=prepared.inputs,
             request={"run": prepared.run, "stage": prepared.spec.name},
+            optouts=prepared.around.optouts,
             subjects=(*prepared.inputs.values(), Artifact("code", pins.code)),
         )
         store = WatchedStore(workspace.store, identity)

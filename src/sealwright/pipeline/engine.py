@@ -72,7 +72,8 @@ class Ports(msgspec.Struct, frozen=True):
 class Job(msgspec.Struct, frozen=True):
     """One stage, pinned: what it is given, and the digest of the whole plan it belongs to.
 
-    ``subjects`` are what the gate decides on: the inputs and the code.
+    ``subjects`` are what the gate decides on: the inputs and the code. ``optouts`` are the
+    defaults that do not hold for it, and go into the intent.
     """
 
     run: str
@@ -82,6 +83,7 @@ class Job(msgspec.Struct, frozen=True):
     inputs: Mapping[str, Artifact]
     subjects: tuple[Artifact, ...]
     request: Mapping[str, Json] = msgspec.field(default_factory=dict)
+    optouts: tuple[str, ...] = ()
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -153,6 +155,7 @@ def _intent(job: Job, ports: Ports) -> Statement:
         "run": job.run,
         "stage": job.stage.name,
         "plan": job.plan,
+        "optouts": list(job.optouts),
         "actor": ports.actor,
         "time": clock.stamp(ports.clock()),
     }

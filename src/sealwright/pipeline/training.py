@@ -15,6 +15,7 @@ from typing import Literal
 import msgspec
 
 from sealwright.core import digest
+from sealwright.core.digest import Digest
 from sealwright.core.errors import VerifyError
 from sealwright.core.ports import Clock, Store
 from sealwright.core.records import Artifact, Finding, Json, Outcome
@@ -50,7 +51,10 @@ IMPORTS = "imports"
 
 
 class Around(msgspec.Struct, frozen=True):
-    """Where and how every stage of a run is run."""
+    """Where and how every stage of a run is run.
+
+    ``optouts`` names the defaults that do not hold; ``settings`` is the digest of seal.toml.
+    """
 
     project: Path
     scratch: Path
@@ -62,6 +66,8 @@ class Around(msgspec.Struct, frozen=True):
     network: Network | None = None
     secrets: Secrets = Secrets()
     measured: Mapping[str, Json] = msgspec.field(default_factory=dict)
+    optouts: tuple[str, ...] = ()
+    settings: Digest = ""
 
 
 class Prepared(msgspec.Struct, frozen=True):
@@ -258,9 +264,11 @@ class RoomStage:
         )
 
     def _beyond(self) -> dict[str, Json]:
-        """What the provenance says of the network and the secrets, where there were any."""
+        """What the provenance says of defaults, network and secrets."""
         around = self._prepared.around
-        out: dict[str, Json] = {}
+        out: dict[str, Json] = {"optouts": list(around.optouts)}
+        if around.settings:
+            out["settings"] = around.settings
         plan = self._prepared.spec.compute
         if plan != Plan():
             out["compute_plan"] = msgspec.structs.asdict(plan)

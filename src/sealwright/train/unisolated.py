@@ -104,7 +104,9 @@ def _watch(
         start_new_session=True,
     )
     pipes.close_writing_ends()
-    ended = interruptible_pump(child.pid, captures, spec.limits.wall_s, Spent(child.pid, spec.limits.cpu_s))
+    ended = interruptible_pump(
+        child.pid, captures, spec.limits.wall_s, Spent(child.pid, spec.limits.cpu_s)
+    )
     with suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     _, status, usage = os.wait4(child.pid, 0)

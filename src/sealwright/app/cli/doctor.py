@@ -108,6 +108,23 @@ def _workspace() -> list[dict[str, Any]]:
             checks.append(_check(name, True, look()))
         except SealError as error:
             checks.append(_check(name, False, f"{error.what} {error.why}".strip(), error.hint))
+    return [*checks, *_defaults(workspace)]
+
+
+def _defaults(workspace: Any) -> list[dict[str, Any]]:
+    """What is on without being asked for; of each opt-out, what it costs and what still catches."""
+    from sealwright.app.defaults import ALWAYS, DEFAULTS, of_project
+
+    try:
+        out = of_project(workspace.settings, workspace.kms.custody)
+    except SealError:  # said above
+        return []
+    held = [one.on for one in DEFAULTS if one.name not in out]
+    checks = [_check("defaults", True, "; ".join([*ALWAYS, *held]), required=False)]
+    for one in DEFAULTS:
+        if one.name in out:
+            said = f"opted out: {one.costs}; still: {one.still}; every run's evidence says so"
+            checks.append(_check(f"default: {one.name}", False, said, one.mend, required=False))
     return checks
 
 

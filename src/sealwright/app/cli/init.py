@@ -10,6 +10,7 @@ import argparse
 import getpass
 import os
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +101,7 @@ def _passphrase(args: argparse.Namespace) -> str | None:
 
 
 def _report(workspace: Workspace, found: Guess, recovery: str) -> dict[str, Any]:
+    on, out = _defaults(workspace)
     return {
         "workspace": workspace.id,
         "origin": workspace.origin,
@@ -108,11 +110,29 @@ def _report(workspace: Workspace, found: Guess, recovery: str) -> dict[str, Any]
         "custody": workspace.kms.custody,
         "recovery_key": recovery,
         "trust": workspace.trust.fingerprint,
+        "defaults": {"on": on, "opted_out": list(out)},
         "script": found.script,
         "frameworks": list(found.frameworks),
         "data": [{"name": one.name, "path": one.path, "label": one.label} for one in found.data],
         "next": _next(found),
     }
+
+
+def _defaults(workspace: Workspace) -> tuple[list[str], tuple[str, ...]]:
+    """What is on, in words, and the names of what seal.toml or the keys opt out of."""
+    from sealwright.app.defaults import ALWAYS, DEFAULTS, of_project
+
+    out = of_project(workspace.settings, workspace.kms.custody)
+    return [*ALWAYS, *(one.on for one in DEFAULTS if one.name not in out)], out
+
+
+def _defaults_lines(workspace: Workspace) -> list[str]:
+    on, out = _defaults(workspace)
+    width = 88
+    lines = textwrap.wrap("; ".join(on), width)
+    if out:
+        lines.append(f"opted out: {', '.join(out)} (seal doctor: what that costs)")
+    return [f"  {'on' if not n else '':<9} {line}" for n, line in enumerate(lines)]
 
 
 def _next(found: Guess) -> list[str]:
@@ -150,6 +170,7 @@ def _text(workspace: Workspace, found: Guess, recovery: str, out: Out) -> str:
     for one in found.data:
         label = f", label {one.label}" if one.label else ""
         lines.append(f"  data      {one.path} as {one.name}{label}")
+    lines += _defaults_lines(workspace)
     lines += ["  wrote     seal.toml, policies/, .seal/ (not for git)", "next:"]
     lines += [f"  {line}" for line in _next(found)]
     if os.environ.get("SEAL_PASSPHRASE"):
