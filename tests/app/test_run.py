@@ -22,7 +22,8 @@ def test_an_unmodified_script_becomes_a_signed_model(project):
 def test_every_step_of_a_run_is_a_statement(project):
     project.ok(*RUN)
     kinds = [entry["type"] for entry in project.statements()]
-    assert kinds[3:] == ["decision", "intent", "provenance", "decision", "model-version"]
+    before, run = ["supply-check", "screening"], ["decision", "intent", "provenance"]
+    assert kinds[3:] == [*before, *run, "model-scan", "decision", "model-version"]
 
 
 def test_a_run_is_reproduced_bit_for_bit(project):

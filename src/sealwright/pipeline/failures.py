@@ -35,7 +35,7 @@ def failure(
         "logs": [{"name": log.name, "stored": msgspec.to_builtins(log.stored)} for log in logs],
         "quarantine": quarantined,
         "ended": result.status,
-        "findings": sorted({finding.rule for finding in result.findings}),
+        "findings": [*sorted({finding.rule for finding in result.findings})],
     }
     left = f"; {len(quarantined)} output(s) stay in quarantine" if quarantined else ""
     return StageFailed(
