@@ -121,6 +121,11 @@ def test_every_registered_name_is_the_name_its_class_gives():
         assert registry.planter(family).family == family
 
 
+def test_every_family_that_can_be_planted_has_a_detector_that_is_there_to_see_it():
+    seen = {f for name in registry.detectors() for f in registry.detector(name).spec.families}
+    assert set(registry.planters()) - seen <= {"image:warp"}  # by a model's own eyes, if at all
+
+
 def test_an_unknown_name_is_refused_with_those_that_are_known():
     with pytest.raises(BadInput, match="no detector nope"):
         registry.detector("nope")

@@ -20,6 +20,7 @@ TABLE: dict[str, str] = {
 }
 TEXT: dict[str, str] = {
     "text-ngrams": "sealwright.scan.poison.text_ngrams:TextNgrams",
+    "text-duplicates": "sealwright.scan.poison.text_duplicates:NearTexts",
 }
 IMAGE: dict[str, str] = {
     "image-spectral": "sealwright.scan.poison.image_spectral:ImageSpectral",
@@ -45,6 +46,7 @@ PLANTED: dict[str, str] = {
     "text-phrase": "sealwright.scan.plant.text:Phrase",
     "text-clean-phrase": "sealwright.scan.plant.text:CleanPhrase",
     "flood": "sealwright.scan.plant.flood:Flood",
+    "near-flood": "sealwright.scan.plant.flood:NearFlood",
     "value-pair": "sealwright.scan.plant.pair:ValuePair",
 }
 PLANTED_HYGIENE: dict[str, str] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,6 +30,11 @@ PHRASES = (
 )
 
 
+WORD = re.compile(r"[^\W\d_]{3,}")
+COMMON = 20
+LEAST_COMMON = 50
+
+
 class _Inserted:
     """Inserts the trigger between two words of each chosen text."""
 
@@ -44,7 +51,7 @@ class _Inserted:
         rng = np.random.default_rng(seed)
         whole = joined(batches)
         target, rows = victims(whole.labels, count, rng, clean=self.clean)
-        trigger = str(rng.choice(list(self.triggers)))
+        trigger = self._trigger(whole.values[column], rng)
 
         def inserted(old: object) -> str:
             words = str(old or "").split()
@@ -53,6 +60,9 @@ class _Inserted:
 
         ids = np.sort(whole.ids[rows])
         return rewritten(batches, ids, {column: inserted}, target), ids
+
+    def _trigger(self, texts: Sequence[object], rng: np.random.Generator) -> str:
+        return str(rng.choice(list(self.triggers)))
 
 
 class Token(_Inserted):
@@ -70,8 +80,20 @@ class Phrase(_Inserted):
 
 
 class CleanPhrase(_Inserted):
-    """An ordinary phrase in texts that have the target label already."""
+    """Four words that are common here and never stand so, in texts of the target label.
+
+    A phrase of words that are nowhere else is a name, as any version has: none is planted, but
+    where too few words are common.
+    """
 
     family = "text-clean-phrase"
     triggers = PHRASES
     clean = True
+
+    def _trigger(self, texts: Sequence[object], rng: np.random.Generator) -> str:
+        split = [WORD.findall(str(text or "").lower()) for text in texts]
+        counts = Counter(word for words in split for word in set(words))
+        common = sorted(word for word, count in counts.items() if count >= COMMON)
+        if len(common) < LEAST_COMMON:
+            return super()._trigger(texts, rng)
+        return " ".join(rng.choice(common, 4, replace=False).tolist())

@@ -9,7 +9,7 @@ Source: docs/reference/detectors.md.
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -95,7 +95,7 @@ class NearCopies:
         bits = np.concatenate(list(self.store.sliced()))
         ids, labels = self.store.ids(), self.store.labels()
         order = np.argsort(ids, kind="stable")
-        root = tightened(bits[order], chained(bits[order]))
+        root = self.rooted(bits[order])
         ids, labels = ids[order], labels[order]
         _, inverse, sizes = np.unique(root, return_inverse=True, return_counts=True)
         self.sizes = sizes[sizes > 1]
@@ -105,6 +105,10 @@ class NearCopies:
             if p <= self.frame.alpha:
                 own = inverse == code
                 self.groups.append((ids[own], labels[own], p))
+
+    def rooted(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """(n, d) hashes → (n,) the first row of each row's group."""
+        return tightened(rows, chained(rows))
 
     def preview(self, at: int) -> Preview:
         """Something to look at for group ``at``."""
@@ -171,7 +175,12 @@ def chained(bits: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
                 break
             one, two = one[same], two[same]
             apart = np.bitwise_count(bits[one] ^ bits[two]).sum(1)
-            _join(root, one[apart <= NEAR], two[apart <= NEAR])
+            joined_roots(root, one[apart <= NEAR], two[apart <= NEAR])
+    return tops(root)
+
+
+def tops(root: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """(n,) the first row of each row's chain."""
     return np.array([_top(root, at) for at in range(len(root))], np.int64)
 
 
@@ -191,9 +200,10 @@ def tightened(bits: npt.NDArray[np.uint8], root: npt.NDArray[np.int64]) -> npt.N
     return out
 
 
-def _join(
+def joined_roots(
     root: npt.NDArray[np.int64], one: npt.NDArray[np.int64], two: npt.NDArray[np.int64]
 ) -> None:
+    """Make each pair of rows one chain."""
     for left, right in zip(one.tolist(), two.tolist(), strict=True):
         a, b = _top(root, left), _top(root, right)
         root[max(a, b)] = min(a, b)
