@@ -12,7 +12,8 @@ setup(
             "sealwright.intake._kernel",
             sources=["src/sealwright/intake/_kernel.c"],
             depends=["src/sealwright/intake/_sha256.h"],
-            extra_compile_args=["-O3", "-std=c11", "-Wall", "-Wextra"],
+            # debug information would hold the folder it was built in
+            extra_compile_args=["-O3", "-std=c11", "-Wall", "-Wextra", "-g0"],
             optional=True,
         )
     ]

@@ -10,6 +10,7 @@ from sealwright.app.bench import Ask, Row, measure, rebuildplant
 from sealwright.app.bench.supply.faults import state
 from sealwright.app.wiring import Workspace
 from sealwright.core.errors import SealError
+from sealwright.supply import archive, archivediff
 
 
 def rows(ask: Ask) -> list[Row]:
@@ -32,8 +33,26 @@ def rows(ask: Ask) -> list[Row]:
             target=len(wanted),
             note="; ".join(odd),
         ),
+        _pairs(),
         measure("causes named for a sound project", len(sound), "causes", target=0, better="lower"),
     ]
+
+
+def _pairs() -> Row:
+    """Two archives that differ by one thing, compared without a build."""
+    odd = []
+    for name, (cause, _) in rebuildplant.CHANGED.items():
+        one, two = (archive.of_bytes(data, name) for data in rebuildplant.pair(name))
+        if [found.cause for found in archivediff.compare(one, two)] != [cause]:
+            odd.append(name)
+    total = len(rebuildplant.CHANGED)
+    return measure(
+        "planted causes between two archives, named and no other",
+        total - len(odd),
+        f"of {total}",
+        target=total,
+        note="; ".join(odd),
+    )
 
 
 def _causes(workspace: Workspace, name: str) -> list[str]:
