@@ -39,6 +39,9 @@ def test_a_project_that_cannot_be_built_says_why(project) -> None:
     rebuildplant.project(project.root / "bad", {"built": "raise SystemExit('no compiler')"})
     code, body, _ = project.seal("supply", "rebuild", "bad")
     assert (code, body["error"]["why"]) == (2, "no compiler")
+    (project.root / "bad" / "out").symlink_to("/etc/passwd")
+    code, body, _ = project.seal("supply", "rebuild", "bad")
+    assert (code, "laid out" in body["error"]["why"]) == (2, True)
 
 
 TOSSED = """\

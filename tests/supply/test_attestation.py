@@ -194,6 +194,7 @@ LIES: dict[str, Callable[[dict], Any]] = {
     "no entry": lambda made: made["verificationMaterial"].update(tlogEntries=[]),
     "an earlier time": _entry(lambda one: one.update(integratedTime="1700000000")),
     "no time": _entry(lambda one: one.update(integratedTime="0")),
+    "a time beyond all": _entry(lambda one: one.update(integratedTime="9" * 18)),
     "another log": _entry(lambda one: one.update(logId={"keyId": b64(bytes(32))})),
     "another path": _entry(lambda one: one["inclusionProof"]["hashes"].reverse()),
     "a shorter path": _entry(lambda one: one["inclusionProof"]["hashes"].pop()),
@@ -213,7 +214,7 @@ def test_a_log_entry_that_lies_is_refused(name: str) -> None:
     trusted = Trusted((), BY_ROOT.roots, (IDENTITY,), (ISSUER,), (house_log.key,))
     assert verify(copy.deepcopy(made), trusted)
     LIES[name](made)
-    assert refused(made, trusted) == "attest.log"
+    assert refused(made, trusted) in ("attest.log", "attest.malformed")
 
 
 def test_an_entry_about_another_signature_is_refused() -> None:
@@ -309,3 +310,14 @@ def test_sigstore_reads_what_our_authority_and_log_write() -> None:
     made = house.certified(PAYLOAD, SIGNER, CERTIFICATE, LOG)
     read = sigstore.Bundle.from_json(json.dumps(made))
     assert read.log_entry._inner.integrated_time == int(AT.timestamp())
+
+
+def test_a_model_signature_of_ours_is_an_attestation_of_the_model() -> None:
+    from sealwright.registry import signature
+    from sealwright.registry.files import ModelFile
+
+    made = signature.sign("fraud", [ModelFile("model.bin", 3, sha256(b"abc"))], SIGNER)
+    read = signature.verify(made, BY_KEY.keys[0])
+    found = verify(json.loads(made), BY_KEY, Subject("fraud", read.digest))
+    assert found.predicate_type == "https://model_signing/signature/v1.0"
+    assert refused(json.loads(made), BY_KEY) == "attest.subject"

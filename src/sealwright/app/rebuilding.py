@@ -15,7 +15,7 @@ from sealwright.app import pastruns, reproducing
 from sealwright.app.wiring import Workspace
 from sealwright.core import clock
 from sealwright.core.digest import of_bytes
-from sealwright.core.errors import BadInput
+from sealwright.core.errors import BadInput, Refused, Unavailable
 from sealwright.core.ports import JailBounds, JailInput
 from sealwright.core.predicates import REBUILD
 from sealwright.core.records import Artifact, Json, Statement
@@ -58,7 +58,7 @@ def rebuild_one(
     """Build a project or pack a folder again, or compare two archives; a statement says so.
 
     Returns the outcome and the entry's index. Raises: BadInput (no build, no archive),
-    Refused (``jail.*``), VerifyError (a layout's blob).
+    Unavailable (no room), VerifyError (a layout's blob).
     """
     if (target / "pyproject.toml").is_file() or (target / "setup.py").is_file():
         outcome = _wheel(workspace, target, against, hold, heard or (lambda _: None))
@@ -139,7 +139,11 @@ def _built(
         JailInput(name, len(data), Bytes(data), of_bytes(data))
         for name, data in ((PLAN, plan), (PROJECT, packed))
     ]
-    done = workspace.jail.run(_MODULE, (), inputs, JailBounds(wall_s=1800))
+    try:
+        done = workspace.jail.run(_MODULE, (), inputs, JailBounds(wall_s=1800))
+    except Refused as error:
+        # no judgement on the project: it could not be built
+        raise Unavailable(error.what, why=error.why or error.rule, hint=error.hint) from error
     try:
         report = msgspec.json.decode(done.outputs[REPORT], type=Report)
     except (KeyError, msgspec.MsgspecError) as error:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from sealwright.core.errors import VerifyError
+from sealwright.evidence.jcs import MAX_INTEGER
 
 
 def parsed(data: bytes, what: str) -> Mapping[str, Any]:
@@ -68,8 +69,8 @@ def number(value: Mapping[str, Any], name: str, what: str) -> int:
     """A member that is a count, as a number or (as protobuf writes it) a string."""
     found = value.get(name)
     if isinstance(found, str) and found.isascii() and found.isdigit() and len(found) < 20:
-        return int(found)
-    if isinstance(found, int) and not isinstance(found, bool) and found >= 0:
+        found = int(found)
+    if isinstance(found, int) and not isinstance(found, bool) and 0 <= found <= MAX_INTEGER:
         return found
     malformed(what, f"{name} is missing, or no count")
 

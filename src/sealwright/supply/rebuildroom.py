@@ -50,7 +50,10 @@ def _build(work: Path, around: Surroundings, plan: Plan) -> tuple[Path | None, s
     source, out = work / "source", work / "wheels"
     for folder in (source, out, work / "home", work / "tmp"):
         folder.mkdir(parents=True)
-    _unpack(source, around, plan.epoch)
+    try:
+        _unpack(source, around, plan.epoch)
+    except (tarfile.TarError, OSError) as error:
+        return None, f"the project cannot be laid out: {error}"
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "sealwright.supply.rebuildheld",
