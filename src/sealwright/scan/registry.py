@@ -25,6 +25,7 @@ TEXT: dict[str, str] = {
 IMAGE: dict[str, str] = {
     "image-spectral": "sealwright.scan.poison.image_spectral:ImageSpectral",
     "image-duplicates": "sealwright.scan.poison.image_duplicates:ImageDuplicates",
+    "image-patch": "sealwright.scan.poison.image_patch:ImagePatch",
 }
 EMBEDDING: dict[str, str] = {
     "embedding-flood": "sealwright.scan.poison.embedding_flood:EmbeddingFlood",

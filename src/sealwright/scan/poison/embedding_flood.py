@@ -43,6 +43,7 @@ class Close(NearCopies):
     name = "embedding-flood"
     thing = "vectors"
     family = "embedding:flood"
+    hashes = 1
 
     def __init__(self, frame: Frame) -> None:
         super().__init__(frame)

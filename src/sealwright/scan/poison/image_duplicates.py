@@ -9,6 +9,7 @@ Source: docs/reference/detectors.md.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
@@ -57,6 +58,8 @@ class NearCopies:
     name = "image-duplicates"
     thing = "images"
     family = "image:flood"
+    hashes = 0
+    """The pass that does."""
 
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
@@ -109,6 +112,17 @@ class NearCopies:
     def rooted(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """(n, d) hashes → (n,) the first row of each row's group."""
         return tightened(rows, chained(rows))
+
+    def swapped(self, before: Batch, after: Batch) -> Result:
+        """The result had ``before``'s rows been ``after``'s; nothing else is hashed again."""
+        twin = copy(self)
+        twin.store, twin.groups, twin.pictures = Store(), [], picture.Averages()
+        stays = ~np.isin(self.store.ids(), after.ids)
+        bits = np.concatenate([np.empty((0, BANDS * 2), np.uint8), *self.store.sliced()])
+        twin.store.append(self.store.ids()[stays], self.store.labels()[stays], bits[stays])
+        twin.observe(self.hashes, after)
+        twin.settle(self.hashes)
+        return twin.result()
 
     def preview(self, at: int) -> Preview:
         """Something to look at for group ``at``."""

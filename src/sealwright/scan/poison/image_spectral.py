@@ -8,6 +8,8 @@ Pass 1 takes the pictures. Source: docs/reference/detectors.md.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from copy import copy
 from math import exp
 from typing import Any, Self, TypeAlias
 
@@ -18,7 +20,7 @@ import numpy.typing as npt
 from sealwright.scan.interface import Batch, Fact, Frame, Group, Preview, Result, Scan, Spec
 from sealwright.scan.poison import labelled, picture, shared
 from sealwright.scan.poison.image_features import detail
-from sealwright.scan.poison.store import Store
+from sealwright.scan.poison.store import CHUNK, Store
 from sealwright.scan.poison.whitening import Moments, Whitener, whitener
 
 FEWEST = 3 * shared.NEIGHBOURS
@@ -28,6 +30,9 @@ USUAL, SCALE = 14.0, 4.0
 """P(excess > x in a clean class) <= exp((USUAL - x) / SCALE): docs/reference/detectors.md."""
 COVARIED = 50_000
 """Rows that the covariance is taken from."""
+
+FAINT = 0.005
+"""Of all rows; fewer planted ones leave the covariance as it is."""
 
 WIDER = 2
 """Times that a candidate of one class recruits among all classes before its label is judged."""
@@ -80,6 +85,7 @@ class Spectral:
         self.moments: Moments | None = None
         self.whiten = Whitener(np.zeros(0, np.float32), np.zeros((0, 0), np.float32))
         self.means: dict[int, shared.Floats] = {}
+        self.white: npt.NDArray[np.float16] | None = None
         self.hits: list[Hit] = []
         self.pictures = picture.Averages()
         self.tested = 0
@@ -130,17 +136,67 @@ class Spectral:
             found = [self._looked(int(code), labels) for code in able]
             self.hits = self._confirmed([hit for hits in found for hit in hits], labels)
 
+    def swapped(self, before: Batch, after: Batch) -> Result:
+        """The result had ``before``'s rows been ``after``'s: what a canary asks about.
+
+        Only the classes that these rows have now are searched. Where they are more than FAINT
+        of all, the covariance is taken anew with them: it hides a part of what many rows share.
+        """
+        was, rows = self.detail(before), self.detail(after)
+        if was is None or rows is None or not self.means:
+            return Result()
+        ids, labels = self.store.ids(), self.store.labels()
+        order = np.argsort(ids)
+        at = order[np.searchsorted(ids[order], after.ids)]
+        labels[at] = after.labels
+        twin = copy(self)
+        twin.means = dict(self.means)
+        if len(at) > FAINT * len(ids) and self.moments is not None:
+            twin._recovaried(self.moments, was.astype(np.float32), rows.astype(np.float32))
+            twin.white = np.concatenate([one.astype(np.float16) for one in twin._whitened()])
+        else:
+            if self.white is None:
+                self.white = np.concatenate([one.astype(np.float16) for one in self._whitened()])
+            twin.white = self.white.copy()
+        twin.white[at] = twin.whiten(rows)
+        sizes = np.bincount(labels[labels >= 0], minlength=len(self.frame.labels))
+        codes = [int(one) for one in np.unique(after.labels) if sizes[one] >= FEWEST]
+        found = [hit for code in codes for hit in twin._looked(code, labels)]
+        hits = twin._confirmed(found, labels)
+        return Result(tuple(map(twin._group, range(len(hits)), hits)), tried=self.tested)
+
+    def _recovaried(self, moments: Moments, was: shared.Floats, rows: shared.Floats) -> None:
+        """Whiten by the moments with some rows replaced, of those that they were taken from."""
+        total = moments.total + rows.sum(0, dtype=np.float64) - was.sum(0, dtype=np.float64)
+        scatter = moments.scatter + rows.T @ rows - was.T @ was
+        self.whiten = whitener(Moments(moments.count, total, scatter))
+        self.white = None
+
     def result(self) -> Result:
         """A group for each class that holds at the frame's share."""
         groups = tuple(self._group(at, hit) for at, hit in enumerate(self.hits))
         return Result(groups, facts=self._facts(), tried=self.tested, unread=self.unread)
+
+    def _rows(self, at: Ints) -> shared.Floats:
+        """(len(at), d) whitened, the rows at places in rising order."""
+        if self.white is not None:
+            return self.white[at].astype(np.float32)
+        return self.whiten(self.store.rows(at))
+
+    def _whitened(self) -> Iterator[shared.Floats]:
+        """All rows whitened, in pieces."""
+        if self.white is None:
+            yield from (self.whiten(rows) for rows in self.store.sliced())
+            return
+        for start in range(0, len(self.white), CHUNK):
+            yield self.white[start : start + CHUNK].astype(np.float32)
 
     def _looked(self, code: int, labels: npt.NDArray[np.int32]) -> list[Hit]:
         rng = np.random.default_rng([self.frame.seed, code])
         members = rng.permutation(np.flatnonzero(labels == code))
         kept = []
         for part in np.array_split(members, -(-len(members) // PANEL)):
-            rows = self.whiten(self.store.rows(np.sort(part)))
+            rows = self._rows(np.sort(part))
             self.means[code] = rows.mean(0)
             for found in shared.candidates(rows, rng):
                 p = min(1.0, self.tested * exp(min(0.0, (USUAL - found.excess) / SCALE)))
@@ -165,7 +221,7 @@ class Spectral:
 
     def _scored(self, along: shared.Floats, labels: npt.NDArray[np.int32]) -> Scores:
         """(rows, hits) in robust standard deviations of each row's class."""
-        plain = np.concatenate([self.whiten(rows) @ along for rows in self.store.sliced()])
+        plain = np.concatenate([rows @ along for rows in self._whitened()])
         return np.stack([labelled.standard(one, labels) for one in plain.T], 1)
 
     def _recruited(self, scores: Scores, labels: npt.NDArray[np.int32]) -> shared.Floats:
@@ -174,7 +230,7 @@ class Spectral:
         for column in scores.T:
             at = np.argsort(-column)[: max(shared.NEIGHBOURS, int((column > shared.TAIL).sum()))]
             at = np.sort(at[:PANEL])
-            rows = self.whiten(self.store.rows(at))
+            rows = self._rows(at)
             rows = rows - self._means_of(labels[at], rows.shape[1])
             out.append(rows.mean(0))
         return np.stack([one / max(1e-6, float(np.linalg.norm(one))) for one in out], 1)
