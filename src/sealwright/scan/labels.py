@@ -20,7 +20,12 @@ from sealwright.scan import hashing
 from sealwright.scan.interface import Batch, Column, Fact, Frame, Rank, Result, Scan, Spec
 
 REPEATS = 3
+"""How often a record of two classes is judged; with more classes each model is many, and once."""
+
 FOLDS = 5
+ROUNDS = 120
+"""Trees of a model of two classes; one of more classes grows as many in all."""
+
 MOST_FITTED = 50_000
 """Records a model is fitted on at most; every record is judged."""
 
@@ -145,10 +150,11 @@ def judge(
 
 
 def cross_fitted(
-    matrix: Any, codes: npt.NDArray[np.int64], seed: int, repeats: int = REPEATS
+    matrix: Any, codes: npt.NDArray[np.int64], seed: int, repeats: int = 0
 ) -> npt.NDArray[np.float64]:
     """(n, classes) probabilities by models that were not shown the record, averaged."""
     classes = int(codes.max()) + 1
+    repeats = repeats or (REPEATS if classes == 2 else 1)
     total: npt.NDArray[np.float64] = np.zeros((len(codes), classes))
     for repeat in range(repeats):
         chance = np.random.default_rng([seed % 2**63, repeat])
@@ -237,7 +243,7 @@ class Trees:
             return shares(codes, len(test))
         categories = np.flatnonzero(np.isin(use, self.categories)).tolist()
         model = ensemble.HistGradientBoostingClassifier(
-            max_iter=120,
+            max_iter=max(20, ROUNDS * 2 // max(2, len(np.unique(codes)))),
             learning_rate=0.06,
             max_leaf_nodes=15,
             l2_regularization=1.0,
