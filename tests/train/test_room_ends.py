@@ -449,3 +449,25 @@ def test_no_descriptor_and_no_child_is_left_behind(tmp_path: Path) -> None:
     with pytest.raises(Refused):
         hear(tmp_path, "", inputs=(room_input("d", b"x", "0" * 64),))
     assert held() == before
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_cpu_time_of_all_processes_together_ends_the_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, grouped: bool
+) -> None:
+    if not grouped:
+        monkeypatch.setattr(limits, "make_cgroup", lambda bounds: None)
+    script = "import os\nos.fork()\nos.fork()\nwhile True: pass"
+    result, _ = hear(tmp_path, script, limits=bounds(cpu_s=2, wall_s=300))
+    assert (result.status, result.exit_code) == ("cpu-time", 137)
+    assert result.usage.cpu_ms >= 1000
+    assert "room.cpu-limit" in [found.rule for found in result.findings]
+
+
+def test_one_process_is_stopped_by_the_kernel_where_nobody_looks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sealwright.train.room.Spent.__call__", lambda spent: "")
+    result, _ = hear(tmp_path, "while True: pass", limits=bounds(cpu_s=1, wall_s=300))
+    assert result.status == "cpu-time"
+    assert result.usage.cpu_ms >= 1000

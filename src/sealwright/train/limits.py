@@ -23,7 +23,6 @@ from sealwright.train.spec import Limits
 _PREFIX = "sealwright-"
 _KINDS = ("memory", "pids")
 _OWN_TASKS = 2
-_CPU_SLACK_S = 1  # beyond what the whole room may use: the count of all together comes first
 _REMOVE_TRIES = 50
 _REMOVE_PAUSE_S = 0.01
 
@@ -237,7 +236,8 @@ def set_rlimits(limits: Limits, *, grouped: bool, own_uid: bool = False) -> None
     _lower(resource.RLIMIT_CORE, 1)
     _lower(resource.RLIMIT_FSIZE, limits.output_bytes)
     if limits.cpu_s:
-        _lower(resource.RLIMIT_CPU, limits.cpu_s + _CPU_SLACK_S)
+        # later than the count of all together: the kernel's own is by ticks, and up to a tenth off
+        _lower(resource.RLIMIT_CPU, limits.cpu_s + 1 + limits.cpu_s // 10)
     if not grouped:
         _lower(resource.RLIMIT_DATA, limits.memory_bytes)
     if own_uid or not grouped:
