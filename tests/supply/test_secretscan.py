@@ -6,9 +6,11 @@ import base64
 import gzip
 import json
 import pickle
+from random import Random
 
 import pytest
 
+from sealwright.app.bench import secretplant
 from sealwright.supply import secretscan
 
 KEY = b"k" * 32
@@ -74,11 +76,21 @@ def test_an_assignment_in_settings_is_a_secret_and_an_expression_in_code_is_not(
         'secret_id = "6ba7b810-9dad-11d1-80b4-00c04fd430c8"',
         'f"room:x:{password}"',
         "password = getpass.getpass()",
+        'cache_key = "3ad4f211b78fae7bf5bbed12d216d8ab43ed756b"',
+        'secret_arn = "arn:aws:secretsmanager:eu-west-1:140682078109:secret:harbor-a1B2c3"',
+        'secret = "projects/yarrow/secrets/amber/versions/2"',
     ],
 )
 @pytest.mark.parametrize("name", ["x.py", "conf.yaml"])
 def test_what_only_looks_like_one_is_not(name: str, text: str) -> None:
     assert kinds(name, text.encode()) == []
+
+
+def test_a_token_counts_only_while_its_checksum_holds() -> None:
+    token = secretplant._checked(Random(7), "ghp").value
+    assert kinds("a.py", f"t = '{token}'".encode()) == [("github-token", "text", 1)]
+    other = token[:9] + ("x" if token[9] != "x" else "y") + token[10:]
+    assert kinds("a.py", f"sample = '{other}'".encode()) == []
 
 
 def test_no_value_is_in_what_comes_back() -> None:

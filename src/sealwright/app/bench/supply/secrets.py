@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sysconfig
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,10 @@ from sealwright.app.bench.secretwords import Item
 from sealwright.core.errors import BadInput
 from sealwright.supply import secretscan
 
+PACKAGES = ("numpy", "pandas", "sklearn")
+"""Packages whose files hold no secret of anybody's, as far as anybody knows."""
 _KEY = b"bench" * 8
+_READ = frozenset({".py", ".pyi", ".json", ".txt", ".toml", ".c", ".h", ".md"})
 Flags = Callable[[Item], bool]
 
 
@@ -24,7 +29,7 @@ def rows(ask: Ask) -> list[Row]:
     each = (10, 40) if ask.quick else (secretplant.EACH, secretplant.LOOK_ALIKES_EACH)
     made = [*secretplant.secrets(each=each[0]), *secretplant.look_alikes(each=each[1])]
     out = _score("made secrets", made)
-    out.append(_speed(made))
+    out += [_speed(made), *_installed(("packaging",) if ask.quick else PACKAGES)]
     if ask.fixtures:
         data, fixtures = _fixtures(Path(ask.fixtures))
         digest = hashlib.sha256(data).hexdigest()
@@ -95,6 +100,23 @@ def _speed(items: Sequence[Item]) -> Row:
     return measure("secrets looked for in small texts", size / taken, "MB/s")
 
 
+def _installed(names: Sequence[str]) -> Iterator[Row]:
+    """What is found in the text files of packages that are installed here."""
+    site = Path(sysconfig.get_path("purelib"))
+    found = Counter[str]()
+    files = 0
+    for path in (path for name in names for path in sorted((site / name).rglob("*"))):
+        if path.suffix in _READ and path.is_file():
+            files += 1
+            hits = secretscan.scan(path.name, path.read_bytes(), _KEY).hits
+            found.update(f"{path.relative_to(site)} {hit.pattern}" for hit in hits)
+    if files:
+        note = f"{', '.join(names)}, {files:,} files: {', '.join(sorted(found))}"
+        yield measure(
+            "findings in the text files of installed packages", found.total(), "findings", note=note
+        )
+
+
 def _fixtures(path: Path) -> tuple[bytes, list[Item]]:
     """JSON Lines of ``text``, ``kind``, ``positive``, ``source``. Raises: BadInput."""
     try:
@@ -113,15 +135,23 @@ def _items(lines: Iterable[dict[str, Any]]) -> Iterable[Item]:
 
 
 def _detect_secrets() -> Flags | None:
-    """detect-secrets with its default settings, line by line, as it reads a file."""
+    """detect-secrets with its default settings, on a file of the item's name.
+
+    Its ``scan_line`` will not do: that is for single strings, and reports below the thresholds.
+    """
     try:
-        scan = import_module("detect_secrets.core.scan")
+        collection = import_module("detect_secrets.core.secrets_collection").SecretsCollection
         settings = import_module("detect_secrets.settings")
     except ImportError:
         return None
 
     def flags(item: Item) -> bool:
-        with settings.default_settings():
-            return any(True for line in item.text.splitlines() for _ in scan.scan_line(line))
+        with tempfile.TemporaryDirectory(prefix="sealwright-bench-") as folder:
+            path = Path(folder) / Path(item.path).name
+            path.write_text(item.text, encoding="utf-8", errors="surrogatepass")
+            found = collection()
+            with settings.default_settings():
+                found.scan_file(str(path))
+            return bool(found.data)
 
     return flags
