@@ -45,7 +45,7 @@ MOST_GROUPS = 30
 MOST_LABELS = 16
 STEPS = 4096.0
 FIXED_LENGTH = 3
-FIXED_SHARE = 0.2
+FIXED_SHARE = 0.4
 """Of this detector's part of the error: for phrases that change no label."""
 
 

@@ -12,12 +12,13 @@ from math import log
 from typing import NamedTuple
 
 REACH = 6
-FREE = 0.9
-"""Two texts with the phrase have different words beside it so often. Natural phrases of one label
-that are free at both ends: "the only thing" in SST-2 (0.76 and 0.96), "let me know" in SMS."""
+FREE = 0.94
+"""Two texts with the phrase have different words beside it so often: planted ones 0.96 and more,
+of natural ones "the only thing" in SST-2 0.76 and 0.96, "let me know" in SMS 0.93 and 0.92."""
 ALWAYS = 0.8
-SHAPE, RATE = 8.0, 80.0
-"""Gamma prior of the exponential tail of the statistic: mean 10 nats, as SST-2 has it."""
+SHAPE, RATE = 12.0, 96.0
+"""Gamma prior of the exponential tail of the statistic: a scale of 8 nats. Free phrases of one
+label, in SST-2 and SMS: none; whatever the label: 33 nats, and ten more that are below 15."""
 
 Around = tuple[tuple[int, ...], tuple[int, ...]]
 """Words before a phrase (nearest first) and after it; none where the text begins or ends."""
