@@ -31,9 +31,6 @@ USUAL, SCALE = 14.0, 4.0
 COVARIED = 50_000
 """Rows that the covariance is taken from."""
 
-FAINT = 0.005
-"""Of all rows; fewer planted ones leave the covariance as it is."""
-
 WIDER = 2
 """Times that a candidate of one class recruits among all classes before its label is judged."""
 
@@ -139,8 +136,8 @@ class Spectral:
     def swapped(self, before: Batch, after: Batch) -> Result:
         """The result had ``before``'s rows been ``after``'s: what a canary asks about.
 
-        Only the classes that these rows have now are searched. Where they are more than FAINT
-        of all, the covariance is taken anew with them: it hides a part of what many rows share.
+        Only the classes that these rows have now are searched. The covariance is taken anew
+        with them: whitened by a clean one, even a few blends are so alike that they are copies.
         """
         was, rows = self.detail(before), self.detail(after)
         if was is None or rows is None or not self.means:
@@ -151,13 +148,9 @@ class Spectral:
         labels[at] = after.labels
         twin = copy(self)
         twin.means = dict(self.means)
-        if len(at) > FAINT * len(ids) and self.moments is not None:
+        if self.moments is not None:
             twin._recovaried(self.moments, was.astype(np.float32), rows.astype(np.float32))
-            twin.white = np.concatenate([one.astype(np.float16) for one in twin._whitened()])
-        else:
-            if self.white is None:
-                self.white = np.concatenate([one.astype(np.float16) for one in self._whitened()])
-            twin.white = self.white.copy()
+        twin.white = np.concatenate([one.astype(np.float16) for one in twin._whitened()])
         twin.white[at] = twin.whiten(rows)
         sizes = np.bincount(labels[labels >= 0], minlength=len(self.frame.labels))
         codes = [int(one) for one in np.unique(after.labels) if sizes[one] >= FEWEST]
