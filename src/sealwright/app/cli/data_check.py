@@ -88,6 +88,7 @@ def _details(
         )
     except GateDenied as denied:
         out.note(f"note: patterns and values are not shown: {denied.why}")
+        out.note(f"  mend: {denied.hint}")
         return screendetails.unquoted(details)
     view = accessing.view_for(workspace, judgement, dataset.name)
     if view.rows or view.columns:
