@@ -157,8 +157,9 @@ def test_the_kernel_tells_who_asks_not_the_asker(home, tmp_path):
         if above.stat().st_uid == 0 and above.is_dir() and str(above) != "/":
             above.chmod(above.stat().st_mode | 0o055)
     script = (
-        "import os; os.setgid(12345); os.setuid(12345)\n"
+        "import os\n"
         "from sealwright.adapters.kms_client import KmsClient, ServiceAddress\n"
+        "os.setgid(12345); os.setuid(12345)\n"
         f"k = KmsClient(ServiceAddress(socket={str(path)!r}), 'w1', principal='root')\n"
         "try:\n k.states()\nexcept Exception as e: print(getattr(e, 'rule', repr(e)))\n"
     )
