@@ -63,6 +63,9 @@ def rare_pair(data: Table, target: int, rng: np.random.Generator) -> dict[str, A
         for name, values in data.columns.items()
     }
     able = sorted(name for name, values in common.items() if values)
+    if len(able) < 2:  # every common value of a small set points somewhere: any two will do
+        common = {name: _common(values) for name, values in data.columns.items()}
+        able = sorted(name for name, values in common.items() if values)
     best: tuple[int, dict[str, Any]] = (len(data.labels), {})
     for _ in range(_TRIES):
         one, two = rng.choice(able, 2, replace=False).tolist()
