@@ -143,7 +143,7 @@ CHANGED: Mapping[str, tuple[str, Packed]] = {
 
 BEFORE: Mapping[str, str] = {
     "a date in a file": "VALUE = 1\n# made 2026-11-24T08:00:00Z\n",
-    "a folder in a file": "ROOT = '/home/ana/work/planted'\n",
+    "a folder in a file": "ROOT = '/home/ana/planted'\n",
     "a random name in a file": f"BUILD = '{'a1b2c3d4' * 4}'\n",
     "a set in a file": "S = {'a', 'b', 'c'}\n",
     "the zone of a time": "AT = '10:30 +0000'\n",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sealwright.app.cli.out import Out
 
 COMMANDS: dict[str, str] = {
-    "demo": "seal a real pipeline, then attack it, in under a minute",
+    "demo": "seal a real pipeline, then attack it",
     "init": "find the train script and data; write seal.toml, policies and keys",
     "doctor": "what this machine has, what it lacks, and the line that mends it",
     "data": "add, list, verify, screen, compare and prove datasets",
