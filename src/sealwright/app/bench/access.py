@@ -224,7 +224,7 @@ class _Seal:
         while child.poll() is None:
             for work in (self._env_state()).glob("*/rooms/*"):
                 for lock in (self.root / ".seal" / "tmp").glob("run-*.lock"):
-                    if work.exists() and lock.read_text().strip():
+                    if work.exists() and lock.read_text().strip() == str(child.pid):
                         return lock.stem.removeprefix("run-")
             time.sleep(0.02)
         raise Unavailable("the run that was to be killed ended by itself")
