@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import cedarpy
 import pytest
 from hypothesis import given, settings
@@ -206,3 +208,54 @@ def test_text_that_is_not_a_policy_never_allows(text: str) -> None:
     except BadInput:
         return
     assert not loaded.judge("train", "ann", "x", facts.of(facts.refusing()).jsonable()).allowed
+
+
+def whole(engine: cedar.Engine, schema: str, action: str, values: dict[str, object]) -> object:
+    """What Cedar says when it is shown every rule, every fact and the schema."""
+    everything = json.dumps({"templates": {}, "staticPolicies": engine.bodies, "templateLinks": []})
+    request = {
+        "principal": {"type": "Principal", "id": "ann"},
+        "action": {"type": "Action", "id": action},
+        "resource": {"type": "Artifact", "id": "x"},
+        "context": values,
+    }
+    policies = cedarpy.PolicySet.from_json_str(everything)
+    parsed = cedarpy.Schema.from_str(schema)
+    entities = cedarpy.Entities.from_json_str("[]", parsed)
+    return cedarpy.is_authorized_batch([request], policies, entities, parsed)[0]
+
+
+OTHER_VALUES = st.one_of(
+    st.booleans(),
+    st.integers(-5, 5),
+    st.sampled_from(["ok", "none", "strange"]),
+    st.lists(st.sampled_from(["a", "b"]), max_size=2),
+    st.just([1]),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.sampled_from(facts.PROFILES),
+    st.sampled_from(facts.GATES),
+    st.dictionaries(st.sampled_from([row.name for row in facts.ROWS]), OTHER_VALUES, max_size=8),
+    st.sets(st.sampled_from([row.name for row in facts.ROWS]), max_size=1),
+)
+def test_showing_cedar_only_what_an_action_needs_changes_no_answer(
+    profile: str, gate: str, changed: dict[str, object], dropped: set[str]
+) -> None:
+    shipped = policyset.shipped(profile)
+    values = {**House().decide("train", []).drawn.facts.jsonable(), **changed}
+    values = {name: value for name, value in values.items() if name not in dropped}
+    ours = shipped.engine.judge(gate, "ann", "x", values)
+    theirs = whole(shipped.engine, shipped.schema, gate, values)
+    assert ours.allowed is (theirs.allowed and not theirs.diagnostics.errors)
+    assert bool(ours.errors) is bool(theirs.diagnostics.errors)
+    assert {rule.id for rule in ours.decided} == set(theirs.diagnostics.reasons)
+
+
+def test_a_rule_that_looks_at_the_whole_context_sees_all_of_it() -> None:
+    text = PERMIT + forbid("context has inputs && context.inputs == 7")
+    assert engine(text).rules["f"].whole
+    assert not judged(text, inputs=7).allowed
+    assert judged(text, inputs=8).allowed

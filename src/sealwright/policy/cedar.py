@@ -4,7 +4,10 @@ Cedar alone skips a policy that errors, and cedarpy once ignored a schema it cou
 (cedar-py issue 27). A third trap: entities parsed without the schema hold no action groups,
 so ``forbid (…, action in Action::"gate", …)`` matches nothing and says nothing. Here the
 schema is mandatory, both checks are proven to bite at load, every policy is validated and
-named, a request is validated against the schema, and any diagnostic denies.
+named, every fact of a request has the type the schema gives it, and any diagnostic denies.
+
+Cedar is shown, for an action, the rules whose scope may hold it and the facts those rules read:
+the others could not change the answer, and reading them is most of what an answer costs.
 """
 
 from __future__ import annotations
@@ -26,7 +29,10 @@ MOST_JUDGED = 4096
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """One policy: its ``@id``, what it says of itself, and what it reads."""
+    """One policy: its ``@id``, what it says of itself, and what it reads.
+
+    ``whole``: it looks at the context otherwise than fact by fact (``context has …``).
+    """
 
     id: str
     effect: Literal["permit", "forbid"]
@@ -36,6 +42,7 @@ class Rule(msgspec.Struct, frozen=True):
     reads: tuple[str, ...]
     literals: tuple[bool | int | str, ...]
     actions: tuple[str, ...]
+    whole: bool = False
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -56,13 +63,19 @@ class Words(msgspec.Struct, frozen=True):
     sample: str
 
 
+class Part(msgspec.Struct, frozen=True):
+    """The rules that may apply to one action, and the facts they read; None: they read all."""
+
+    policies: cedarpy.PolicySet
+    reads: frozenset[str] | None
+
+
 class Engine(msgspec.Struct, frozen=True):
-    """A validated policy set, parsed once."""
+    """A validated policy set, parsed once. ``parts`` are by action, ``warn:…`` among them."""
 
     rules: Mapping[str, Rule]
-    policies: cedarpy.PolicySet
-    warnings: cedarpy.PolicySet
-    schema: cedarpy.Schema
+    parts: Mapping[str, Part]
+    sample: Mapping[str, Json]
     entities: cedarpy.Entities
     bodies: Mapping[str, Any]
     judged: dict[tuple[str, str, str, bytes], Verdict] = msgspec.field(default_factory=dict)
@@ -78,11 +91,10 @@ class Engine(msgspec.Struct, frozen=True):
         if not self.rules:
             return Verdict(False, (), (), ())
         try:
-            context = msgspec.json.encode(values)
-            question = (action, principal, resource, context)
+            question = (action, principal, resource, msgspec.json.encode(values))
             known = self.judged.get(question)
             if known is None:
-                known = self._ask(*question)
+                known = self._ask(action, principal, resource, values)
                 if len(self.judged) >= MOST_JUDGED:
                     self.judged.clear()
                 self.judged[question] = known
@@ -90,17 +102,13 @@ class Engine(msgspec.Struct, frozen=True):
             return Verdict(False, (), (), (f"{type(error).__name__}: {error}",))
         return known
 
-    def _ask(self, action: str, principal: str, resource: str, context: bytes) -> Verdict:
-        gate_request, warn_request = (
-            _request(prefix + action, principal, resource, context.decode())
-            for prefix in ("", "warn:")
+    def _ask(
+        self, action: str, principal: str, resource: str, values: Mapping[str, Json]
+    ) -> Verdict:
+        _of_their_types(values, self.sample)
+        gate, warn = (
+            self._answer(prefix + action, principal, resource, values) for prefix in ("", "warn:")
         )
-        (gate,) = cedarpy.is_authorized_batch(
-            [gate_request], self.policies, self.entities, self.schema
-        )
-        # the context is the one just checked against the schema; checking it again is a sixth
-        # of the time, and an error in the check above denies
-        (warn,) = cedarpy.is_authorized_batch([warn_request], self.warnings, self.entities)
         errors = (*gate.diagnostics.errors, *warn.diagnostics.errors)
         return Verdict(
             gate.decision is cedarpy.Decision.Allow and not errors,
@@ -108,6 +116,15 @@ class Engine(msgspec.Struct, frozen=True):
             self._named(r for r in warn.diagnostics.reasons if self.rules[r].effect == "forbid"),
             tuple(errors),
         )
+
+    def _answer(
+        self, action: str, principal: str, resource: str, values: Mapping[str, Json]
+    ) -> Any:
+        part = self.parts[action]
+        read = values if part.reads is None else {name: values[name] for name in part.reads}
+        context = msgspec.json.encode(read).decode()
+        request = _request(action, principal, resource, context)
+        return cedarpy.is_authorized_batch([request], part.policies, self.entities)[0]
 
     def _named(self, ids: Any) -> tuple[Rule, ...]:
         return tuple(self.rules[rule] for rule in sorted(ids))
@@ -137,25 +154,52 @@ def load(files: tuple[tuple[str, str], ...], schema: str, words: Words | None = 
                     why=f"also in {rules[rule.id].source}",
                 )
             rules[rule.id], static[rule.id] = rule, body
-    warns = {name for name, rule in rules.items() if _speaks_of(rule, warn=True)}
-    gates = {name for name, rule in rules.items() if _speaks_of(rule, warn=False)}
-    entities = _entities(parsed, words)
-    return Engine(rules, _set_of(static, gates), _set_of(static, warns), parsed, entities, static)
+    sample = json.loads(words.sample)
+    return Engine(
+        rules, _parts(rules, static, words.actions), sample, _entities(parsed, words), static
+    )
 
 
 def without(engine: Engine, rule: str) -> Engine:
     """The same rules but one: what a test of rules asks about."""
     rules = {name: one for name, one in engine.rules.items() if name != rule}
-    gates = {name for name, one in rules.items() if _speaks_of(one, warn=False)}
-    warns = {name for name, one in rules.items() if _speaks_of(one, warn=True)}
-    return Engine(
-        rules,
-        _set_of(engine.bodies, gates),
-        _set_of(engine.bodies, warns),
-        engine.schema,
-        engine.entities,
-        engine.bodies,
-    )
+    actions = tuple(name for name in engine.parts if not name.startswith("warn:"))
+    parts = _parts(rules, engine.bodies, actions)
+    return Engine(rules, parts, engine.sample, engine.entities, engine.bodies)
+
+
+def _parts(
+    rules: Mapping[str, Rule], bodies: Mapping[str, Any], actions: tuple[str, ...]
+) -> dict[str, Part]:
+    named = frozenset(prefix + action for action in actions for prefix in ("", "warn:"))
+    parts = dict[str, Part]()
+    for action in sorted(named):
+        chosen = [rule for rule in rules.values() if _may_apply(rule, action, named)]
+        whole = any(rule.whole for rule in chosen)
+        reads = frozenset[str]().union(*(rule.reads for rule in chosen))
+        policies = _set_of(bodies, {rule.id for rule in chosen})
+        parts[action] = Part(policies, None if whole else reads)
+    return parts
+
+
+def _may_apply(rule: Rule, action: str, named: frozenset[str]) -> bool:
+    """Whether a rule's scope may hold ``action``: a group in it may, Cedar itself decides."""
+    if not _speaks_of(rule, warn=action.startswith("warn:")):
+        return False
+    return not rule.actions or action in rule.actions or not named.issuperset(rule.actions)
+
+
+def _of_their_types(values: Mapping[str, Json], sample: Mapping[str, Json]) -> None:
+    """Exactly the facts of the schema, each of its type. Raises: TypeError (which denies)."""
+    if values.keys() != sample.keys():
+        odd = sorted(values.keys() ^ sample.keys())
+        raise TypeError(f"facts that are missing or unknown: {', '.join(odd)}")
+    for name, known in sample.items():
+        value = values[name]
+        if type(value) is not type(known):
+            raise TypeError(f"{name} is {type(value).__name__}, not {type(known).__name__}")
+        if type(value) is list and not all(type(one) is str for one in value):
+            raise TypeError(f"{name} holds other things than strings")
 
 
 def _speaks_of(rule: Rule, *, warn: bool) -> bool:
@@ -245,9 +289,12 @@ def _rule(name: str, body: Mapping[str, Any]) -> Rule:
     conditions = body.get("conditions", [])
     reads: set[str] = set()
     literals: list[bool | int | str] = []
+    others = 0  # looks at the context that are not at one fact of it
     for node in _nodes(conditions):
+        others += node == {"Var": "context"}
         if node.keys() == {"."} and node["."]["left"] == {"Var": "context"}:
             reads.add(node["."]["attr"])
+            others -= 1
         elif node.keys() == {"Value"} and isinstance(node["Value"], bool | int | str):
             literals.append(node["Value"])
     return Rule(
@@ -259,6 +306,7 @@ def _rule(name: str, body: Mapping[str, Any]) -> Rule:
         tuple(sorted(reads)),
         tuple(dict.fromkeys(literals)),
         tuple(_actions(body["action"])),
+        others != 0,
     )
 
 
