@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from sealwright.core.errors import BadInput
@@ -23,3 +25,13 @@ def parse(text: str) -> datetime:
         return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError as error:
         raise BadInput(f"not a UTC time: {text!r}", why="2026-01-31T12:00:00Z wanted") from error
+
+
+def steady_us() -> Callable[[], int]:
+    """A clock of microseconds since 1970 that nobody sets: anchored now, it runs with the machine.
+
+    Setting the system's clock moves it neither back nor forward; a suspended machine counts.
+    """
+    ticking = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    anchor_us = (time.time_ns() - time.clock_gettime_ns(ticking)) // 1000
+    return lambda: anchor_us + time.clock_gettime_ns(ticking) // 1000

@@ -68,7 +68,11 @@ class Allowance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A reservation asked for: the most this answer could release. ``weight``: of the rate."""
+    """A reservation asked for: the most this answer could release. ``weight``: of the rate.
+
+    ``at_ms`` is when the guard saw it, for the record; a ledger decides by a clock of its own,
+    which a clock that jumps does not move back.
+    """
 
     model: str
     principal: str
@@ -119,7 +123,10 @@ class Ledger(Protocol):
     ) -> Balance:
         """Charge what was released (never above what was reserved) and the cells it touched.
 
-        The answer may leave only after this returned. Raises: Unavailable.
+        The answer may leave only after this returned. Raises: Unavailable, Refused
+        (``guard.coverage``: the cells go beyond the cap, one bit is charged;
+        ``guard.reservation``: settled before, another's, of before a crash, above what was
+        reserved).
         """
         ...
 
@@ -138,4 +145,8 @@ class Ledger(Protocol):
 
     async def balances(self, model: str) -> tuple[Balance, ...]:
         """Every group of which somebody ever asked, by name."""
+        ...
+
+    async def close(self) -> None:
+        """Let go. What was claimed ahead and not spent is given back where that is certain."""
         ...
