@@ -50,8 +50,8 @@ class Book:
         model = self._models.get(ask.model) or Model(ask.model)
         account = model.accounts.get(ask.principal) or self._draft(ask.principal, model)
         group, mbits = account.group, ask.mbits
-        if group.untils[_BLOCK] > now_us // 1000:
-            raise bounds.blocked(group.name, model.name, group.untils[_BLOCK])
+        if group.ends_ms[_BLOCK] > now_us // 1000:
+            raise bounds.blocked(group.name, model.name, group.ends_ms[_BLOCK])
         cost_us = gcra.interval_us(allowance.rate_per_s)
         if ask.weight > allowance.burst:
             raise bounds.too_many_rows(group.name, ask.weight, allowance.burst)

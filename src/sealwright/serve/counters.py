@@ -51,6 +51,7 @@ class Group:
         "anomaly",
         "cells",
         "count",
+        "ends_ms",
         "lost",
         "members",
         "model",
@@ -58,7 +59,6 @@ class Group:
         "names",
         "spent",
         "tat_us",
-        "untils",
     )
 
     def __init__(self, name: str, model: Model) -> None:
@@ -76,10 +76,10 @@ class Group:
         self.lost = sum(one.lost for one in members)
         self.anomaly = sum(one.anomaly for one in members)
         self.cells = 0
-        self.untils = [0] * len(RUNGS)
+        self.ends_ms = [0] * len(RUNGS)
         for one in members:
             self.cells |= one.cells
-            self.untils[one.rung] = max(self.untils[one.rung], one.until_ms)
+            self.ends_ms[one.rung] = max(self.ends_ms[one.rung], one.until_ms)
         self.count = self.counted(0)
 
     def counted(self, cells: int) -> int:
@@ -94,9 +94,9 @@ class Group:
 
     def rung(self, now_ms: int) -> int:
         """The highest rung of a member that has not decayed."""
-        untils = self.untils
+        ends_ms = self.ends_ms
         for at in (5, 4, 3, 2, 1):
-            if untils[at] > now_ms:
+            if ends_ms[at] > now_ms:
                 return at
         return 0
 
@@ -115,7 +115,7 @@ class Group:
             self.count,
             self.anomaly,
             rung,
-            self.untils[at] if at else 0,
+            self.ends_ms[at] if at else 0,
         )
 
 
