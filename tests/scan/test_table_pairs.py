@@ -75,6 +75,22 @@ def test_only_cells_that_could_be_significant_are_paid_for():
     assert payable(reach[:20], 0.01) == 0
 
 
+@given(
+    st.lists(st.integers(0, 400), min_size=1, max_size=30),
+    st.sampled_from([0.05, 0.01, 0.005, 1e-4]),
+)
+def test_what_is_paid_for_is_the_least_number_that_is_enough(most, alpha):
+    """Some histograms made an earlier search go back and forth between two numbers for ever."""
+    reach = np.cumsum(np.array(most)[::-1])[::-1]
+
+    def able(count):
+        return int(reach[min(len(most) - 1, max(0, int(np.log(max(1, count) / alpha))))])
+
+    count = payable(np.array(most), alpha)
+    assert able(count) <= count
+    assert count == 0 or able(count - 1) > count - 1
+
+
 def test_a_value_that_means_the_label_by_itself_is_a_shortcut_and_no_trigger():
     batch, frame = wages(12_000)
     batch.values["job"][:200] = "chief"

@@ -171,6 +171,7 @@ def check_usable(record: KeyRecord) -> KeyRecord:
         raise Refused(
             f"the key {record.name} was destroyed",
             why="what it wrapped cannot be read again by anybody",
+            hint=_replace(record.name),
             rule="keys.destroyed",
         )
     if record.disabled:
@@ -181,6 +182,14 @@ def check_usable(record: KeyRecord) -> KeyRecord:
             rule="keys.disabled",
         )
     return record
+
+
+def _replace(scope: str) -> str:
+    """What can be done when nothing opens what ``scope`` held: bring it in anew."""
+    kind, _, name = scope.partition(":")
+    if kind == "data":
+        return f"seal data add PATH --name {name}"
+    return "seal keys list"
 
 
 def malformed(what: str, why: str) -> VerifyError:

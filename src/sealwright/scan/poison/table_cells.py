@@ -147,18 +147,21 @@ def _ratios(
 
 
 def payable(most: npt.NDArray[np.int64], alpha: float) -> int:
-    """How many cells could be significant at all, so that only they are paid for (Tarone 1990).
+    """How many cells could be significant at all, so that only they are paid for.
 
-    ``most`` (n,) counts cells by the whole nats they could reach.
+    ``most`` (n,) counts cells by the whole nats they could reach. The smallest k of which at most
+    k cells can reach alpha / k (Tarone 1990): the more are paid for, the fewer can.
     """
     reach = np.cumsum(most[::-1])[::-1]
-    count = int(reach[0])
-    while count:
-        bar = min(len(most) - 1, max(0, int(np.log(count / alpha))))
-        if int(reach[bar]) == count:
-            break
-        count = int(reach[bar])
-    return count
+    low, high = 0, int(reach[0])
+    while low < high:
+        count = (low + high) // 2
+        bar = min(len(most) - 1, max(0, int(np.log(max(1, count) / alpha))))
+        if int(reach[bar]) <= count:
+            high = count
+        else:
+            low = count + 1
+    return low
 
 
 def _effect(
