@@ -21,6 +21,7 @@ from sealwright.policy import (
     activation,
     approvals,
     containment,
+    extracted,
     gates,
     policyset,
     roles,
@@ -315,6 +316,27 @@ class House:
             time=clock.stamp(self.now),
         )
         return self.add(supplied.scan_statement(model, said))
+
+    def rob(self, model: Artifact, **more: Any) -> int:
+        """A test in which the best thief stayed below the target."""
+        robbed = extracted.Robbed("random", "0.400", "-0.100", 100, 996_600, 80, 1)
+        said = extracted.Test(
+            suite=extracted.SUITE,
+            data=digest("rows"),
+            held_out=500,
+            public=100,
+            seed=1,
+            budget=extracted.Budget(100, 0, 0, 1, "top1"),
+            thieves=(robbed,),
+            no_questions="0.500",
+            best="random",
+            agreement="0.400",
+            bound="0.450",
+            target="0.800",
+            actor="ann",
+            time=clock.stamp(self.now),
+        )
+        return self.add(extracted.statement_of(model, msgspec.structs.replace(said, **more)))
 
     def register(self, model: Artifact, run: str = "r1") -> Artifact:
         judged = self.decide("register", [model], run=run)

@@ -293,6 +293,7 @@ def sound() -> dict[str, gates.Judgement]:
         house.approve(request, house.cy)
         promote = house.ask("promote", [model], house.ann)
         house.approve(promote, house.bob)
+        house.rob(model)
         for gate in facts.GATES:
             subject = artifact("data:train@1") if gate == "train" else model
             judged = house.decide(gate, [subject], reason="r")

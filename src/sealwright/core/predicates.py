@@ -55,6 +55,7 @@ SCREENING = _OWN + "screening/v1"
 QUARANTINE = _OWN + "quarantine/v1"
 DRIFT = _OWN + "drift/v1"
 URL_PINS = _OWN + "url-pins/v1"
+EXTRACTION_TEST = _OWN + "extraction-test/v1"
 
 ALL = frozenset(
     {
@@ -110,5 +111,6 @@ ALL = frozenset(
         QUARANTINE,
         DRIFT,
         URL_PINS,
+        EXTRACTION_TEST,
     }
 )

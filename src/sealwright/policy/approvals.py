@@ -38,6 +38,7 @@ ACTIONS = (
     "register",
     "promote",
     "export",
+    "serve",
     "readmit",
     "policy.activate",
     "containment.release",

@@ -23,6 +23,7 @@ from sealwright.policy.activation import Timeline, timeline
 from sealwright.policy.approvals import Book, Request, Tally
 from sealwright.policy.containment import Holds
 from sealwright.policy.context import Context
+from sealwright.policy.extracted import Extracted
 from sealwright.policy.facts import NEVER, Facts, Gate
 from sealwright.policy.factsheet import Value
 from sealwright.policy.policyset import PolicySet
@@ -33,6 +34,7 @@ from sealwright.policy.screened import Screened
 from sealwright.policy.supplied import Supplied
 
 _NOT_DATA = frozenset({"plan", "code", "config", "environment", "interpreter", "packages"})
+_FINISHED = frozenset({"promote", "export", "serve"})
 
 
 class Drawn(msgspec.Struct, frozen=True):
@@ -62,13 +64,14 @@ def draw(
     made = [] if gate == "train" else ledger.runs_of(digests, data, gate)
     request = ledger.book.matching(gate, digests, context.params)
     tally = ledger.approvals(request, made)
-    looser = ledger.looser(digests if gate in ("promote", "export") else [], data, made)
+    looser = ledger.looser(digests if gate in _FINISHED else [], data, made)
     values: dict[str, Value] = {
         "subjects": len(set(digests)),
         **_request_facts(context, active, history.size),
         **_data_facts(data, digests, ledger),
         **_held_facts(context, digests, data, ledger),
         **ledger.screened.facts(ledger.read_by_runs(gate, subjects, data, made)),
+        **_extraction_facts(gate, context, digests, ledger),
         **ledger.supplied.facts(_steps(gate, context, made), [] if gate == "train" else digests),
         **_run_facts(gate, context, made),
         **_approval_facts(tally),
@@ -96,6 +99,7 @@ class _Read:
         self.standing = Standing(history, self.graph)
         self.screened = Screened(history, self.book, self.timeline)
         self.supplied = Supplied(history)
+        self.extracted = Extracted(history)
         self.versions = {
             subject.digest: entry
             for entry in history.of_type(DATASET_VERSION)
@@ -143,6 +147,7 @@ class _Ledger:
         self.standing = read.standing
         self.screened = read.screened
         self.supplied = read.supplied
+        self.extracted = read.extracted
         self.revoked = self.standing.revoked.keys()
         self.versions = read.versions
         self.sensitivity = read.sensitivity
@@ -327,6 +332,17 @@ def _held_facts(
     }
 
 
+def _extraction_facts(
+    gate: Gate, context: Context, digests: Sequence[Digest], ledger: _Ledger
+) -> Mapping[str, Value]:
+    """Who could ask the model, which only ``serve`` knows, and what thieves made of it."""
+    asked = [] if gate == "train" else digests
+    return {
+        **ledger.extracted.facts(asked, context.now),
+        "serve_external": gate == "serve" and context.params.get("external") is not False,
+    }
+
+
 def _steps(gate: Gate, context: Context, made: Sequence[Run]) -> list[Step]:
     """The stages whose supply chain a gate is about: at ``train`` the one that would run."""
     if gate == "train":
@@ -376,7 +392,7 @@ def _missing(
     """Statements the gate rests on and did not find."""
     for run in made:
         yield from run.missing
-    if gate not in ("promote", "export"):
+    if gate not in _FINISHED:
         return
     for digest in digests:
         about = history.about(digest)

@@ -20,7 +20,7 @@ VERSION = "facts/v1"
 NEVER = 2**53 - 1
 """The age or lag of something that never happened: later than any limit."""
 
-GATES = ("train", "register", "promote", "export")
+GATES = ("train", "register", "promote", "export", "serve")
 PROFILES = ("solo", "team", "regulated")
 """Laxest first; the fact ``profile`` is the index."""
 
@@ -30,7 +30,7 @@ SEPARATIONS = ("none", "same-uid", "same-host", "remote")
 CUSTODIES = ("unknown", "key-file", "passphrase", "external")
 """How the root key is kept; the fact ``key_custody`` is the index."""
 
-Gate = Literal["train", "register", "promote", "export"]
+Gate = Literal["train", "register", "promote", "export", "serve"]
 Kind = Literal["Bool", "Long", "String", "Set<String>"]
 
 
@@ -101,6 +101,20 @@ ROWS: tuple[Row, ...] = (
         "Long",
         "ledger",
         "artifacts and runs whose evidence was made under a looser profile than this one",
+        NEVER,
+    ),
+    Row(
+        "extraction_over",
+        "Long",
+        "ledger",
+        "subjects whose newest extraction test bounds the best copy above its declared target",
+        NEVER,
+    ),
+    Row(
+        "extraction_untested",
+        "Long",
+        "ledger",
+        "subjects that no extraction test of the last 180 days speaks of; 0 at `train`",
         NEVER,
     ),
     Row("inputs", "Long", "ledger", "dataset versions the subjects are or were made from", 0),
@@ -224,6 +238,13 @@ ROWS: tuple[Row, ...] = (
         "credentials in the code of the runs or, at `train`, of the one to come, that "
         "nobody waived",
         NEVER,
+    ),
+    Row(
+        "serve_external",
+        "Bool",
+        "request",
+        "at `serve`: others than this project's own can ask it; false at the other gates",
+        True,
     ),
     Row("self_approved", "Bool", "ledger", "who asks approved it too, with a reason", False),
     Row(

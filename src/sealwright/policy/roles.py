@@ -48,6 +48,7 @@ MAY_APPROVE = {
     "register": _DECIDERS,
     "promote": _DECIDERS,
     "export": _DECIDERS,
+    "serve": _DECIDERS,
     "readmit": _OTHERS,
     "policy.activate": _OTHERS,
     "containment.release": _OTHERS,

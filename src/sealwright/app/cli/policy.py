@@ -32,7 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     check = words.add_parser("check", help="what every gate would say now; records nothing")
     check.add_argument("ref", nargs="?", metavar="REF", help="data:NAME@N or model:NAME@N")
     check.add_argument(
-        "--gate", choices=("train", "register", "promote", "export"), help="only this gate"
+        "--gate", choices=("train", "register", "promote", "export", "serve"), help="only this gate"
     )
     check.add_argument("--reason", default="", help="as if this reason were given")
     words.add_parser("show", help="the rules in force, and what policies/ says")

@@ -1,0 +1,115 @@
+"""What an extraction test said of a model: how much of it the best thief copied, at which budget.
+
+Reading never raises: a statement nobody can read is none. Spec: docs/spec/extraction-test-v1.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+
+import msgspec
+
+from sealwright.core import clock
+from sealwright.core.digest import Digest
+from sealwright.core.errors import BadInput
+from sealwright.core.predicates import EXTRACTION_TEST
+from sealwright.core.records import Artifact, Json, Statement
+from sealwright.evidence.history import History
+from sealwright.policy.factsheet import Value
+
+CURRENT_DAYS = 180
+SUITE = 1
+"""Of the thieves: a test by an older suite is no current one."""
+
+
+class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one account may have, and the output policy; 0 is no cap."""
+
+    queries: int
+    mbits: int
+    cells: int
+    accounts: int
+    fidelity: str
+
+
+class Robbed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One thief at the end: agreement, its gain over no questions, and the ledger then."""
+
+    thief: str
+    agreement: str
+    gain: str
+    queries: int
+    mbits: int
+    cells: int
+    accounts: int
+
+
+class Test(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A whole test. Shares are decimal strings; ``bound`` is the upper 95 % bound of the best."""
+
+    suite: int
+    data: Digest
+    held_out: int
+    public: int
+    seed: int
+    budget: Budget
+    thieves: tuple[Robbed, ...]
+    no_questions: str
+    best: str
+    agreement: str
+    bound: str
+    target: str
+    actor: str
+    time: str
+
+    @property
+    def over(self) -> bool:
+        """Whether the bound is above the target; what is no share is."""
+        try:
+            bound, target = Decimal(self.bound), Decimal(self.target)
+            return not (0 <= bound <= target <= 1)
+        except InvalidOperation:
+            return True
+
+    def current(self, now: datetime) -> bool:
+        """Whether it may still be rested on."""
+        try:
+            age = now - clock.parse(self.time)
+        except BadInput:
+            return False
+        return self.suite >= SUITE and -300 <= age.total_seconds() <= CURRENT_DAYS * 86400
+
+
+def statement_of(model: Artifact, test: Test) -> Statement:
+    """The statement of one test of a model."""
+    said: dict[str, Json] = msgspec.to_builtins(test)
+    return Statement((model,), EXTRACTION_TEST, said)
+
+
+class Extracted:
+    """The newest test of each model of a history."""
+
+    def __init__(self, history: History) -> None:
+        self._tests: dict[Digest, Test | None] = {}
+        for entry in history.of_type(EXTRACTION_TEST):
+            try:
+                test = msgspec.convert(dict(entry.statement.predicate), Test)
+            except msgspec.ValidationError:
+                test = None  # unreadable: the model counts as untested
+            for subject in entry.statement.subjects:
+                self._tests[subject.digest] = test
+
+    def of(self, model: Digest) -> Test | None:
+        """The newest test of a model."""
+        return self._tests.get(model)
+
+    def facts(self, models: Iterable[Digest], now: datetime) -> Mapping[str, Value]:
+        """Over the models that are asked about."""
+        asked = [self._tests.get(digest) for digest in set(models)]
+        known = [test for test in asked if test is not None and test.current(now)]
+        return {
+            "extraction_untested": len(asked) - len(known),
+            "extraction_over": sum(test.over for test in known),
+        }
