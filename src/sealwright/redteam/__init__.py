@@ -1,0 +1,1 @@
+"""The red team: attacks on a model before somebody else makes them."""
