@@ -71,7 +71,7 @@ def draw(
         **_data_facts(data, digests, ledger),
         **_held_facts(context, digests, data, ledger),
         **ledger.screened.facts(ledger.read_by_runs(gate, subjects, data, made)),
-        **_extraction_facts(gate, context, digests, ledger),
+        **ledger.extracted.facts(gate, context, digests),
         **ledger.supplied.facts(_steps(gate, context, made), [] if gate == "train" else digests),
         **_run_facts(gate, context, made),
         **_approval_facts(tally),
@@ -329,17 +329,6 @@ def _held_facts(
     return {
         "principal_quarantined": ledger.holds.quarantined(context.account, context.now),
         "artifact_frozen": ledger.holds.frozen(behind, context.now),
-    }
-
-
-def _extraction_facts(
-    gate: Gate, context: Context, digests: Sequence[Digest], ledger: _Ledger
-) -> Mapping[str, Value]:
-    """Who could ask the model, which only ``serve`` knows, and what thieves made of it."""
-    asked = [] if gate == "train" else digests
-    return {
-        **ledger.extracted.facts(asked, context.now),
-        "serve_external": gate == "serve" and context.params.get("external") is not False,
     }
 
 

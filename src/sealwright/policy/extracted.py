@@ -17,6 +17,8 @@ from sealwright.core.errors import BadInput
 from sealwright.core.predicates import EXTRACTION_TEST
 from sealwright.core.records import Artifact, Json, Statement
 from sealwright.evidence.history import History
+from sealwright.policy.context import Context
+from sealwright.policy.facts import Gate
 from sealwright.policy.factsheet import Value
 
 CURRENT_DAYS = 180
@@ -105,11 +107,12 @@ class Extracted:
         """The newest test of a model."""
         return self._tests.get(model)
 
-    def facts(self, models: Iterable[Digest], now: datetime) -> Mapping[str, Value]:
-        """Over the models that are asked about."""
-        asked = [self._tests.get(digest) for digest in set(models)]
-        known = [test for test in asked if test is not None and test.current(now)]
+    def facts(self, gate: Gate, context: Context, models: Iterable[Digest]) -> Mapping[str, Value]:
+        """Over the models that are asked about; who could ask them, only ``serve`` knows."""
+        asked = [self._tests.get(digest) for digest in set(models) if gate != "train"]
+        known = [test for test in asked if test is not None and test.current(context.now)]
         return {
+            "serve_external": gate == "serve" and context.params.get("external") is not False,
             "extraction_untested": len(asked) - len(known),
             "extraction_over": sum(test.over for test in known),
         }

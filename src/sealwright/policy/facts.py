@@ -239,13 +239,7 @@ ROWS: tuple[Row, ...] = (
         "nobody waived",
         NEVER,
     ),
-    Row(
-        "serve_external",
-        "Bool",
-        "request",
-        "at `serve`: others than this project's own can ask it; false at the other gates",
-        True,
-    ),
+    Row("serve_external", "Bool", "request", "at `serve`, others than our own can ask it", True),
     Row("self_approved", "Bool", "ledger", "who asks approved it too, with a reason", False),
     Row(
         "sensitivity",
