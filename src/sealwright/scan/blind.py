@@ -22,8 +22,8 @@ LEAST_SHARE = 0.05
 WORK = 3e9
 """Row-column-class-level updates that a fit may take; beyond, there are fewer trees."""
 FEWEST_TREES = 8
-TABLE_CELLS = 16_000_000
-"""Cells of the table of zeros and ones that a short version is laid out in (8 bytes each)."""
+AT_ONCE = 1 << 18
+"""Cells of the version that are summed in one call: beyond, the calls cost nothing any more."""
 
 
 class Tree:
@@ -116,10 +116,9 @@ def _boost(
     logits = np.full(n, prior, np.float32)
     least = max(10.0, LEAST_SHARE * n)
     grown = []
-    table = _table(bins)
     for _ in range(trees):
         p = 1 / (1 + np.exp(-logits.astype(np.float64)))
-        tree = _grow(bins, table, wanted - p, np.maximum(p * (1 - p), 1e-6), least)
+        tree = _grow(bins, wanted - p, np.maximum(p * (1 - p), 1e-6), least)
         if tree is None:
             break
         tree.add_to(logits, bins)
@@ -130,7 +129,6 @@ def _boost(
 
 def _grow(
     bins: npt.NDArray[np.uint8],
-    table: npt.NDArray[np.float64] | None,
     slope: npt.NDArray[np.float64],
     bend: npt.NDArray[np.float64],
     least: float,
@@ -139,7 +137,7 @@ def _grow(
     leaf = np.zeros(bins.shape[1], np.int64)
     asked: list[tuple[int, int]] = []
     for depth in range(DEPTH):
-        g, h, c = (sums.cumsum(2) for sums in _sums(bins, table, leaf, 1 << depth, slope, bend))
+        g, h, c = (sums.cumsum(2) for sums in _sums(bins, leaf, 1 << depth, slope, bend))
         gains = _gain(g, h, c, least)
         column, cut = np.unravel_index(int(np.argmax(gains)), gains.shape)
         if gains[column, cut] <= 1e-9:
@@ -154,7 +152,6 @@ def _grow(
 
 def _sums(
     bins: npt.NDArray[np.uint8],
-    table: npt.NDArray[np.float64] | None,
     leaf: npt.NDArray[np.int64],
     leaves: int,
     slope: npt.NDArray[np.float64],
@@ -162,37 +159,23 @@ def _sums(
 ) -> tuple[npt.NDArray[np.float64], ...]:
     """Slopes, bends and counts, each (columns, leaves, bins).
 
-    By one product where the version is short, column by column where it is long: either way
-    the time goes into the numbers and not into the calls.
+    As many columns at once as fit ``AT_ONCE`` cells: short versions take few calls.
     """
-    columns = bins.shape[0]
-    if table is not None:
-        weights = np.zeros((3 * leaves, len(leaf)))
-        for number in range(leaves):
-            rows = leaf == number
-            weights[3 * number, rows] = slope[rows]
-            weights[3 * number + 1, rows] = bend[rows]
-            weights[3 * number + 2, rows] = 1.0
-        found = (weights @ table).reshape(leaves, 3, columns, BINS)
-        return tuple(found[:, which].transpose(1, 0, 2) for which in range(3))
-    out = np.empty((3, columns, leaves, BINS))
-    for column in range(columns):
-        at = leaf * BINS + bins[column]
-        for which, weight in enumerate((slope, bend, None)):
-            out[which, column] = np.bincount(at, weight, leaves * BINS).reshape(leaves, BINS)
-    return out[0], out[1], out[2]
-
-
-def _table(bins: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64] | None:
-    """(n, columns * bins) of zeros and ones; None where that would be large."""
     columns, n = bins.shape
-    if columns * n * BINS > TABLE_CELLS:
-        return None
-    out = np.zeros((n, columns * BINS))
-    rows = np.arange(n)
-    for column in range(columns):
-        out[rows, column * BINS + bins[column].astype(np.int64)] = 1.0
-    return out
+    out = np.empty((3, columns, leaves * BINS))
+    step = max(1, min(columns, AT_ONCE // max(1, n)))
+    base = leaf * BINS
+    for start in range(0, columns, step):
+        part = bins[start : start + step]
+        wide = len(part) * leaves * BINS
+        at = (part + base) + (np.arange(len(part)) * leaves * BINS)[:, None]
+        flat = at.ravel()
+        for which, weight in enumerate((slope, bend)):
+            tiled = np.broadcast_to(weight, part.shape).ravel()
+            out[which, start : start + step] = np.bincount(flat, tiled, wide).reshape(len(part), -1)
+        out[2, start : start + step] = np.bincount(flat, minlength=wide).reshape(len(part), -1)
+    shaped = out.reshape(3, columns, leaves, BINS)
+    return shaped[0], shaped[1], shaped[2]
 
 
 def _gain(
