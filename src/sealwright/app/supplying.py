@@ -119,7 +119,7 @@ def _models(
     workspace: Workspace, prepared: Prepared, code: Iterable[tuple[str, bytes]]
 ) -> Iterator[ModelFile]:
     """Every file of the code and of the data that begins like a model file."""
-    with Scanner(_policy(workspace)) as scanner:
+    with Scanner(file_policy(workspace)) as scanner:
         for path, data in code:
             if _is_model(Bytes(data)):
                 yield ModelFile(path, scanner.scan(Bytes(data)))
@@ -239,7 +239,8 @@ def _scan(workspace: Workspace, place: Path) -> list[Scanned]:
     return scan_paths([str(place)], level, _signed(workspace), Silent())
 
 
-def _policy(workspace: Workspace) -> Policy:
+def file_policy(workspace: Workspace) -> Policy:
+    """What a model file may name here: `[supply] level`, and classes the team signed."""
     return policy_of(workspace.settings.supply.level, _signed(workspace))
 
 

@@ -56,6 +56,10 @@ QUARANTINE = _OWN + "quarantine/v1"
 DRIFT = _OWN + "drift/v1"
 URL_PINS = _OWN + "url-pins/v1"
 EXTRACTION_TEST = _OWN + "extraction-test/v1"
+GUARD_BATCH = _OWN + "guard-batch/v1"
+GUARD_EVENT = _OWN + "guard-event/v1"
+SERVING_KEY = _OWN + "serving-key/v1"
+LEASE = _OWN + "lease/v1"
 
 ALL = frozenset(
     {
@@ -112,5 +116,9 @@ ALL = frozenset(
         DRIFT,
         URL_PINS,
         EXTRACTION_TEST,
+        GUARD_BATCH,
+        GUARD_EVENT,
+        SERVING_KEY,
+        LEASE,
     }
 )

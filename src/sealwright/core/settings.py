@@ -14,13 +14,14 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from sealwright.core import refs, screensettings, shape, watchsettings
+from sealwright.core import refs, screensettings, servesettings, shape, watchsettings
 from sealwright.core.amounts import size_bytes as size_bytes
 from sealwright.core.amounts import span_s as span_s
 from sealwright.core.errors import BadInput, BadSettings
 from sealwright.core.reading import small_file
 from sealwright.core.screensettings import ScreeningSettings as ScreeningSettings
 from sealwright.core.sensitivity import Sensitivity
+from sealwright.core.servesettings import ServeSettings as ServeSettings
 from sealwright.core.shape import near
 from sealwright.core.watchsettings import WatchSettings as WatchSettings
 
@@ -193,6 +194,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     secrets: SecretSettings = SecretSettings()
     identity: dict[str, ProviderSettings] = msgspec.field(default_factory=dict)
     supply: SupplySettings = SupplySettings()
+    serve: ServeSettings = ServeSettings()
 
 
 def load(path: Path) -> Settings:
@@ -258,6 +260,9 @@ def _semantics(settings: Settings) -> Iterator[str]:
     if not 1 <= settings.supply.advisories_days <= 3650:
         yield "$.supply.advisories_days: from 1 to 3650"
     yield from screensettings.problems(settings.screening)
+    yield from servesettings.problems(settings.serve)
+    for name in settings.serve.models:
+        yield from _named(f"$.serve.models.{name}", name)
     if settings.keys.kms != "file" and not settings.keys.kms.startswith(("service:", "pkcs11:")):
         yield f"$.keys.kms: {settings.keys.kms!r} is not file, service:… or pkcs11:…"
     yield from _network(settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from sealwright import __version__
 
@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "data": "add, list, verify, screen, compare and prove datasets",
     "run": "run a training command in the sealed room",
     "reproduce": "run a past run again and compare what comes out",
+    "serve": "serve a model behind the guard; keys, budgets, what was answered",
     "verify": "check a dataset, a model, a run or an exported bundle",
     "model": "list, promote, roll back and export models",
     "lineage": "where a dataset or model came from and what was made of it",
@@ -60,7 +61,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class Parser(argparse.ArgumentParser):
-    """Faults in the words are errors like any other: one shape, also under ``--json``."""
+    """Faults in the words are errors like any other: one shape, also under ``--json``.
+
+    ``default_word`` is the word that is meant where the first one is none.
+    """
+
+    default_word = ""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse, with the default word put in where it was left out."""
+        given = list(args or ())
+        if self.default_word and given and given[0] not in ("-h", "--help", *self._words()):
+            given = [self.default_word, *given]
+        return super().parse_known_args(given, namespace)
+
+    def _words(self) -> tuple[str, ...]:
+        found = (action.choices for action in self._actions if action.dest == "verb")
+        return tuple(next(found, None) or ())
 
     def error(self, message: str) -> NoReturn:
         """Raises: BadInput."""

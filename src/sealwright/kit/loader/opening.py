@@ -72,6 +72,8 @@ class OpenModel:
     ) -> None:
         self._process, self._peer = process, peer
         self.facts = facts
+        self.scores = 0
+        """How many columns of the last answer to ``serve`` were scores; the rest are features."""
 
     def __enter__(self) -> Self:
         return self
@@ -83,6 +85,11 @@ class OpenModel:
     def kind(self) -> str:
         """``estimator`` or ``weights``."""
         return self.facts.get("kind", "")
+
+    @property
+    def peer(self) -> socket.socket:
+        """The worker's socket, for who asks it in their own way (``asking``)."""
+        return self._peer
 
     def predict(self, batch: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The model's answer, a row for each row of ``batch``. Raises: Refused (``loader.*``)."""
@@ -106,6 +113,7 @@ class OpenModel:
                 why=message.error or "it gave nothing",
                 rule="loader.answer",
             )
+        self.scores = int(message.facts.get("scores", "0"))
         return answer
 
     def close(self) -> None:

@@ -25,6 +25,17 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def send(peer: socket.socket, message: Message, array: npt.NDArray[Any] | None = None) -> None:
     """Raises: OSError, ValueError (an array of objects)."""
+    peer.sendall(encoded(message, array))
+
+
+def receive(peer: socket.socket) -> tuple[Message, npt.NDArray[Any] | None]:
+    """Raises: EOFError (it closed), OSError, msgspec.DecodeError, ValueError (sizes that lie)."""
+    head, body = sizes(_exactly(peer, 16))
+    return decoded(_exactly(peer, head), _exactly(peer, body))
+
+
+def encoded(message: Message, array: npt.NDArray[Any] | None = None) -> bytes:
+    """A message's bytes: two lengths of 8 bytes, the header, the array. Raises: ValueError."""
     body = b""
     if array is not None:
         if array.dtype.kind not in _KINDS:
@@ -32,19 +43,20 @@ def send(peer: socket.socket, message: Message, array: npt.NDArray[Any] | None =
         body = np.ascontiguousarray(array).tobytes()
         message = msgspec.structs.replace(message, dtype=array.dtype.str, shape=array.shape)
     head = msgspec.json.encode(message)
-    sizes = len(head).to_bytes(8, "little") + len(body).to_bytes(8, "little")
-    peer.sendall(sizes + head)
-    peer.sendall(body)
+    return len(head).to_bytes(8, "little") + len(body).to_bytes(8, "little") + head + body
 
 
-def receive(peer: socket.socket) -> tuple[Message, npt.NDArray[Any] | None]:
-    """Raises: EOFError (it closed), OSError, msgspec.DecodeError, ValueError (sizes that lie)."""
-    sizes = _exactly(peer, 16)
-    head, body = int.from_bytes(sizes[:8], "little"), int.from_bytes(sizes[8:], "little")
+def sizes(data: bytes) -> tuple[int, int]:
+    """How long header and array are. Raises: ValueError (longer than any may be)."""
+    head, body = int.from_bytes(data[:8], "little"), int.from_bytes(data[8:], "little")
     if head > 1 << 20 or body > _MOST:
         raise ValueError("a message larger than any may be")
-    message = msgspec.json.decode(_exactly(peer, head), type=Message)
-    data = _exactly(peer, body)
+    return head, body
+
+
+def decoded(head: bytes, data: bytes) -> tuple[Message, npt.NDArray[Any] | None]:
+    """Raises: msgspec.DecodeError, ValueError (an array of another kind, sizes that lie)."""
+    message = msgspec.json.decode(head, type=Message)
     if not message.dtype:
         return message, None
     dtype = np.dtype(message.dtype)

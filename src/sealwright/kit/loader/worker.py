@@ -51,7 +51,8 @@ def main() -> None:
         except EOFError:
             return
         try:
-            wire.send(peer, wire.Message("answer"), opened.answer(message.what, batch))
+            found, facts = opened.answer(message.what, batch)
+            wire.send(peer, wire.Message("answer", facts=facts), found)
         except Exception as error:  # the model's own code: whatever it raises is its answer
             wire.send(peer, wire.Message("answer", error=f"{type(error).__name__}: {error}"[:400]))
 
@@ -95,35 +96,43 @@ def _opened(data: bytes, order: Order) -> _Opened:
 
 
 class _Opened:
-    """The model, and the two things it is asked: an array for an array, or its weights by name."""
+    """The model, and what it is asked: an array for an array, its weights by name, or to serve."""
 
     def __init__(self, model: Any, steps: tuple[str, ...]) -> None:
         from sealwright.kit.loader.weights import arrays_of
 
         self._model, self._steps = model, steps
-        self._weights = {} if hasattr(model, "predict") else arrays_of(model)
+        whole = hasattr(model, "predict") or hasattr(model, "transform")
+        self._weights = {} if whole else arrays_of(model)
 
     def facts(self) -> dict[str, str]:
-        kind = "estimator" if hasattr(self._model, "predict") else "weights"
+        from sealwright.kit.loader import served
+
+        kind = "weights" if self._weights else "estimator"
         shapes = {
             f"tensor:{name}": f"{one.dtype} {list(one.shape)}"
             for name, one in list(self._weights.items())[:10_000]
         }
-        return {"kind": kind, "class": type(self._model).__name__, **shapes}
+        told = served.facts_of(self._model, self._weights, self._steps)
+        return {"kind": kind, "class": type(self._model).__name__, **told, **shapes}
 
-    def answer(self, what: str, batch: Any) -> Any:
+    def answer(self, what: str, batch: Any) -> tuple[Any, dict[str, str]]:
+        """``serve`` gives scores and features side by side; ``scores`` says how many are scores."""
         import numpy as np
 
-        from sealwright.kit.loader import forward
+        from sealwright.kit.loader import forward, served
 
         if what.startswith("tensor:"):
-            return self._weights[what.removeprefix("tensor:")]
+            return self._weights[what.removeprefix("tensor:")], {}
+        if what == "serve":
+            scores, features = served.answered(self._model, self._weights, self._steps, batch)
+            return np.hstack([scores, features]), {"scores": str(scores.shape[1])}
         if self._weights and what == "predict":
-            return forward.run(self._weights, self._steps, batch)
+            return forward.run(self._weights, self._steps, batch), {}
         if what not in ("predict", "predict_proba", "decision_function", "transform"):
             raise ValueError(f"no question {what!r}")
         found = np.asarray(getattr(self._model, what)(batch))
-        return found.astype(str) if found.dtype == object else found
+        return (found.astype(str) if found.dtype == object else found), {}
 
 
 if __name__ == "__main__":

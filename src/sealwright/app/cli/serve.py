@@ -1,0 +1,103 @@
+"""Serve a model: its weights in a sandboxed worker, the guard in front of it.
+
+seal serve model:fraud@1                         Open Inference Protocol v2 on 127.0.0.1:8080
+seal serve keys create acme --organisation acme  a key for somebody outside, printed once
+seal serve status                                what is served, and what was answered
+seal serve budget                                what each caller has learned, and has left
+seal serve prove RECORD answer.json              one answer's evidence, checked anywhere
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sealwright.app.cli import Parser
+    from sealwright.app.cli.out import Out
+
+HELP = "serve a model behind the guard"
+
+
+def configure(parser: Parser) -> None:
+    """Describe the arguments."""
+    parser.default_word = "start"
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="WORD")
+    start = verbs.add_parser("start", help="serve a model; the word may be left out")
+    start.add_argument("ref", metavar="MODEL", help="model:NAME@N, NAME@ALIAS or NAME")
+    start.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1)")
+    start.add_argument("--port", type=int, default=8080, help="the port (8080); 0 for a free one")
+    start.add_argument("--socket", default="", metavar="PATH", help="a Unix socket instead")
+    start.add_argument("--reason", default="", help="why, for the log")
+    _keys(verbs.add_parser("keys", help="make, list and revoke serving keys"))
+
+
+def _keys(parser: argparse.ArgumentParser) -> None:
+    acts = parser.add_subparsers(dest="act", required=True, metavar="ACT")
+    made = acts.add_parser("create", help="make a key and print it once")
+    made.add_argument("name", metavar="NAME")
+    made.add_argument("--organisation", default="", help="who it is for; they share one budget")
+    where = made.add_mutually_exclusive_group()
+    where.add_argument("--external", action="store_true", help="somebody outside (the default)")
+    where.add_argument("--internal", action="store_true", help="one of our own: full outputs")
+    made.add_argument("--honey", action="store_true", help="a tripwire: any use is an event")
+    made.add_argument("--fidelity", choices=("label", "top1", "full"), default="")
+    made.add_argument("--budget", type=int, default=0, metavar="BITS", help="a budget of its own")
+    made.add_argument("--until", default="", metavar="WHEN", help="the grant's end: +30d or a time")
+    made.add_argument("--reason", default="", help="why, for the log")
+    acts.add_parser("list", help="every key, without the key")
+    ended = acts.add_parser("revoke", help="a key is good no more, within a second")
+    ended.add_argument("name", metavar="NAME")
+    ended.add_argument("--reason", default="", help="why, for the log")
+
+
+def run(args: argparse.Namespace, out: Out) -> int:
+    """Run one word."""
+    from sealwright.app.cli import serve_keys
+
+    words: dict[str, Callable[[argparse.Namespace, Out], int]] = {
+        "start": _start,
+        "keys": serve_keys.run,
+    }
+    return words[args.verb](args, out)
+
+
+def _start(args: argparse.Namespace, out: Out) -> int:
+    from sealwright.app import serving, wiring
+    from sealwright.app.cli.model_views import resolved
+    from sealwright.app.serving import Ready, Where
+
+    workspace = wiring.open_workspace()
+    model = resolved(workspace, args.ref)
+    gate = serving.allowed(workspace, model, args.reason)
+    lease = serving.leased(workspace, model, args.reason)
+    for note in (*gate.warnings, *workspace.settle()):
+        out.note(note)
+
+    def ready(found: Ready) -> None:
+        shape = {
+            "url": found.url,
+            "ref": found.ref,
+            "digest": found.digest,
+            "profile": found.profile,
+            "lease": {"id": lease.id, "until": found.lease_until},
+            "recovered": found.recovered,
+        }
+        lines = [
+            f"{found.ref} is served at {found.url}",
+            f"  profile  {found.profile}; outside callers get its label and top-1 share",
+            f"  lease    until {found.lease_until}",
+        ]
+        if found.recovered:
+            lines.append(
+                f"  records  {found.recovered:,} of a server that was killed are sealed now"
+            )
+        out.emit(shape, "\n".join(lines))
+
+    where = Where(args.host, args.port, args.socket)
+    serving.run(workspace, model, where, ready, out.note)
+    for note in workspace.settle():
+        out.note(note)
+    out.note("stopped")
+    return 0

@@ -1,0 +1,299 @@
+"""``seal serve``: the guard, our worker behind it, HTTP before it; joined here and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from sealwright.adapters.budget_memory import MemoryLedger
+from sealwright.app import accessing, gating, leasing, servingmodel
+from sealwright.app.gating import WorkspaceGate
+from sealwright.app.servingwatch import Standing
+from sealwright.core.amounts import size_bytes, span_s
+from sealwright.core.digest import Digest
+from sealwright.core.errors import BadInput, MissingExtra, Refused, Unavailable
+from sealwright.core.predicates import GUARD_BATCH
+from sealwright.core.records import Artifact
+from sealwright.core.servesettings import ServeSettings
+from sealwright.evidence.history import History
+from sealwright.registry.aliases import refuse_unusable
+from sealwright.registry.versions import Model
+from sealwright.serve.callers import Callers, Door, Proof
+from sealwright.serve.evidence import InputKey
+from sealwright.serve.gateway import Gateway, Limits
+from sealwright.serve.guard import Guard, Offer
+from sealwright.serve.interface import Allowance
+from sealwright.serve.journal import About, Covered, Journal
+from sealwright.serve.oip_front import OipFront
+from sealwright.serve.oip_mount import OipMount, Served, Unwatched
+from sealwright.serve.tending import Tended
+from sealwright.vault import private
+
+if TYPE_CHECKING:
+    from sealwright.app.wiring import Workspace
+
+Say = Callable[[str], None]
+STOP_S = 10
+_INPUT_KEY, _INPUT_LABEL = "serving", b"sealwright guard input v1"
+
+
+class Where(msgspec.Struct, frozen=True):
+    """Where to listen: a host and port (0: any that is free), or a Unix socket."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    path: str = ""
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return bool(self.path) or self.host in ("127.0.0.1", "::1", "localhost")
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """A server that answers: its address, and what it serves."""
+
+    url: str
+    ref: str
+    digest: Digest
+    profile: str
+    lease_until: str
+    recovered: int
+
+
+def allowed(workspace: Workspace, model: Model, reason: str) -> WorkspaceGate:
+    """The present principal may deploy this model, and the policy lets it be used.
+
+    Serving is asked for as a promotion to the alias ``serve``: facts of the same kind decide.
+    Raises: GateDenied, Refused (``model.revoked``, ``model.blocked``).
+    """
+    refuse_unusable(model)
+    subject = Artifact(model.ref, model.digest)
+    accessing.require(workspace, "deploy", [subject], reason=reason, size_bytes=model.size_bytes)
+    gate = WorkspaceGate(workspace, reason)
+    gate("promote", (subject,), {"alias": "serve"})
+    return gate
+
+
+def leased(workspace: Workspace, model: Model, reason: str) -> leasing.Lease:
+    """The lease on this host that serving goes on under; a new one where there is none."""
+    found = leasing.live(workspace, workspace.history(), model.digest)
+    if found is not None:
+        return found
+    span = workspace.settings.serve.lease
+    return leasing.take(workspace, model, span, reason or "seal serve")
+
+
+def run(
+    workspace: Workspace, model: Model, where: Where, ready: Callable[[Ready], None], say: Say
+) -> None:
+    """Serve until a signal ends it, the model is withdrawn, or the lease ends. Blocks.
+
+    Raises: MissingExtra, SealError.
+    """
+    lease = leasing.live(workspace, workspace.history(), model.digest)
+    if lease is None:
+        raise Refused(
+            f"no lease lets {model.ref} be served on this host",
+            hint=f"seal model lease {model.ref} --reason '...'",
+            rule="guard.lease",
+        )
+    try:
+        import uvloop
+    except ImportError as error:
+        raise MissingExtra("seal serve", "serve") from error
+    serving = Serving(workspace, model, where, say)
+    uvloop.run(
+        serving.run(
+            lambda url, recovered, served: ready(
+                Ready(url, model.ref, model.digest, served.shape.profile, lease.until, recovered)
+            )
+        )
+    )
+
+
+class Serving:
+    """One served model: its parts, made in order and let go in the opposite one."""
+
+    def __init__(self, workspace: Workspace, model: Model, where: Where, say: Say) -> None:
+        self._workspace = workspace
+        self._model = model
+        self._where = where
+        self._say = say
+        self._settings = workspace.settings.serve
+
+    async def run(self, ready: Callable[[str, int, Served], None]) -> None:
+        """Serve. Raises: SealError (it could not start)."""
+        from sealwright.serve.listener import server_of
+
+        workspace, settings = self._workspace, self._settings
+        history = workspace.history()
+        folder = workspace.seal_dir / "serve"
+        private.make_dir(folder)
+        open_ = servingmodel.opener(workspace, self._model)
+        tended = Tended(open_, span_s(settings.answer_time), self._say)
+        opened = await asyncio.to_thread(open_)
+        served = await asyncio.to_thread(servingmodel.served, workspace, self._model, opened)
+        tended.adopt(opened)
+        callers = Callers(self._door(), self._verify)
+        standing = Standing(workspace, self._model, callers, self._say)
+        policy = gating.policies_of(workspace).digest
+        covered = covered_of(history)
+        about = About(self._model.ref, self._model.digest, policy, workspace.principal.name)
+        ledger = ledger_of(workspace)
+        journal = Journal(
+            folder / "records",
+            about,
+            workspace.recorder,
+            workspace.clock,
+            covered,
+            span_s(settings.batch),
+            self._say,
+        )
+        recovered = await asyncio.to_thread(journal.recover, covered)
+        standing.journal = journal
+        standing.changed = lambda why: tended.shut(why) if why else tended.revive()
+        await standing.look()
+        mount = OipMount(served, tended.ask, Unwatched())
+        guard = Guard(
+            offer_of(self._model, policy, served, settings),
+            mount,
+            callers,
+            ledger,
+            journal,
+            standing,
+            InputKey(self._input_key()),
+        )
+        front = OipFront(guard, mount, standing, journal.count)
+        gateway = Gateway(front, limits_of(settings), journal.count, self._say)
+        server = server_of(gateway, STOP_S)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, _stop, server, gateway)
+        listening = listen(self._where)
+        tasks = [asyncio.create_task(one) for one in (journal.run(), standing.run())]
+        try:
+            ready(url_of(self._where, listening), recovered, served)
+            await server.serve(sockets=[listening])
+        finally:
+            standing.stop()
+            for task in tasks:
+                task.cancel()
+            tended.shut("the server stopped")
+            await journal.close()
+            await ledger.close()
+            if self._where.path:
+                Path(self._where.path).unlink(missing_ok=True)
+
+    def _door(self) -> Door:
+        return Door(os.getuid(), self._workspace.principal.name, self._where.loopback)
+
+    def _verify(self, token: str, proof: str) -> Proof:
+        workspace = self._workspace
+        claims = workspace.tokens.verify(token, proof, workspace.clock()).claims
+        return Proof(claims.sub, claims.iss, claims.kind)
+
+    def _input_key(self) -> bytes:
+        self._workspace.kms.create(_INPUT_KEY)
+        return self._workspace.kms.derive(_INPUT_KEY, _INPUT_LABEL)
+
+
+def _stop(server: Any, gateway: Gateway) -> None:
+    """What is being answered is answered; what comes from now on is refused."""
+    gateway.stopping = True
+    server.should_exit = True
+
+
+def ledger_of(workspace: Workspace) -> MemoryLedger:
+    """The leakage ledger that ``[serve] ledger`` names. Raises: Unavailable, BadInput."""
+    if workspace.settings.serve.ledger != "file":
+        raise BadInput("this ledger is not wired yet", hint='[serve] ledger = "file"')
+    return MemoryLedger.open(workspace.seal_dir / "serve" / "budget.db")
+
+
+def offer_of(model: Model, policy: Digest, served: Served, settings: ServeSettings) -> Offer:
+    """What is on offer, and to whom how much of it."""
+    own = servingmodel.of_model(settings, model.name)
+    lifetime = (own.lifetime_bits or settings.lifetime_bits) * 1000
+    external = Allowance(
+        (own.budget_bits or settings.budget_bits) * 1000,
+        lifetime,
+        settings.cells,
+        settings.rate_per_s,
+        settings.burst,
+    )
+    rate = settings.internal_rate_per_s
+    internal = Allowance(settings.internal_bits * 1000, lifetime, 0, rate, rate)
+    return Offer(model.ref, model.digest, policy, served.shape.profile, external, internal)
+
+
+def limits_of(settings: ServeSettings) -> Limits:
+    """What one client may take."""
+    return Limits(
+        head_bytes=size_bytes(settings.head),
+        body_bytes=size_bytes(settings.body),
+        head_s=span_s(settings.head_time),
+        body_s=span_s(settings.body_time),
+        idle_s=span_s(settings.idle_time),
+        requests=settings.requests,
+        connections=settings.connections,
+    )
+
+
+def covered_of(history: History) -> Covered:
+    """How far the log has roots over each file of records."""
+    files: dict[str, int] = {}
+    newest = ""
+    for entry in history.of_type(GUARD_BATCH):
+        told: Any = entry.statement.predicate
+        name = str(told["file"])
+        files[name] = max(files.get(name, 0), int(told["first"]) + int(told["count"]))
+        newest = entry.statement.subjects[0].digest
+    return Covered(files, newest)
+
+
+def listen(where: Where) -> socket.socket:
+    """A listening socket. Raises: Unavailable (the address is taken)."""
+    try:
+        if where.path:
+            return _unix(Path(where.path))
+        family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
+        sock = socket.socket(family)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((where.host, where.port))
+        sock.listen(256)
+        return sock
+    except OSError as error:
+        raise Unavailable(
+            f"cannot listen on {where.path or f'{where.host}:{where.port}'}",
+            why=error.strerror or str(error),
+            hint="name another: seal serve MODEL --port PORT",
+        ) from error
+
+
+def _unix(path: Path) -> socket.socket:
+    if path.is_socket():
+        with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
+            probe.connect(str(path))
+            raise OSError("somebody listens there")
+        path.unlink()
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(str(path))
+    path.chmod(0o600)
+    sock.listen(256)
+    return sock
+
+
+def url_of(where: Where, listening: socket.socket) -> str:
+    """What a client is given."""
+    if where.path:
+        return f"unix:{where.path}"
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

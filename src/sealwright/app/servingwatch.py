@@ -1,0 +1,149 @@
+"""Whether a model may still be served: what the log says of it, and its lease, twice a second.
+
+Only entries that are new are read, and everything is judged anew where one of them could matter:
+a revocation, a containment, a key, a lease, the trust root. What cannot be read stops serving.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sealwright.app import containing, leasing
+from sealwright.core import refs
+from sealwright.core.errors import SealError
+from sealwright.core.predicates import (
+    CONTAINMENT,
+    LEASE,
+    POLICY_ACTIVATION,
+    RELEASE,
+    REVOCATION,
+    SERVING_KEY,
+    TRUST,
+)
+from sealwright.evidence.history import verified_entry
+from sealwright.registry.versions import Model, Models
+from sealwright.serve.callers import Callers, keys_of, known_of
+from sealwright.serve.refusals import OutOfService, refused
+
+if TYPE_CHECKING:
+    from sealwright.app.wiring import Workspace
+    from sealwright.serve.journal import Journal
+
+EVERY_S = 0.5
+_TELLING = frozenset(
+    {REVOCATION, CONTAINMENT, RELEASE, SERVING_KEY, LEASE, TRUST, POLICY_ACTIVATION}
+)
+
+
+class Standing:
+    """The port ``serve.guard.Standing``. ``changed`` is told why serving may not go on, or "" when
+    it may again."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        model: Model,
+        callers: Callers,
+        say: Callable[[str], None],
+    ) -> None:
+        self._workspace = workspace
+        self._model = model
+        self._callers = callers
+        self._say = say
+        self._seen = 0
+        self._until_ms = 0
+        self._withdrawn = "nothing was looked at yet"
+        self._stopped = False
+        self._started = (time.time(), time.monotonic())
+        self.journal: Journal | None = None
+        self.changed: Callable[[str], None] = lambda _why: None
+        self._over = ""
+
+    def require(self) -> None:
+        """Raises: Refused (``guard.withdrawn``, ``guard.lease``), OutOfService."""
+        if self._stopped:
+            raise OutOfService("guard.stopping", "this server is stopping")
+        if self._withdrawn:
+            raise refused(
+                "guard.withdrawn",
+                f"{self._model.ref} is not served any more",
+                self._withdrawn,
+                f"seal lineage {self._model.ref}",
+            )
+        if self.now_ms() >= self._until_ms:
+            raise refused(
+                "guard.lease",
+                f"the lease of {self._model.ref} on this host has ended",
+                hint=f"seal model lease {self._model.ref} --reason '...'",
+            )
+        if self.journal is not None:
+            self.journal.require()
+
+    def stop(self) -> None:
+        """Refuse everything from now on."""
+        self._stopped = True
+
+    def now_ms(self) -> int:
+        """The clock, which may be set forward but not back while this runs."""
+        started, since = self._started
+        return int(max(time.time(), started + time.monotonic() - since) * 1000)
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await asyncio.sleep(EVERY_S)
+            await self.look()
+
+    async def look(self) -> None:
+        """Read what the log gained; end serving where it may not go on."""
+        try:
+            await asyncio.to_thread(self._look)
+        except (SealError, OSError) as error:
+            self._withdrawn = f"the log cannot be read: {error}"
+            self._seen = 0
+        over = self._withdrawn or ("its lease ended" if self.now_ms() >= self._until_ms else "")
+        if over != self._over:
+            self._over = over
+            self._say(f"{self._model.ref} is {f'not served: {over}' if over else 'served again'}")
+            self.changed(over)
+
+    def _look(self) -> None:
+        workspace = self._workspace
+        size = workspace.log.size()
+        if size == self._seen:
+            return
+        if self._seen and not self._telling(size):
+            self._seen = size
+            return
+        self._judge()
+        self._seen = size
+
+    def _telling(self, size: int) -> bool:
+        trust = self._workspace.trust
+        return any(
+            verified_entry(entry, trust).statement.predicate_type in _TELLING
+            for entry in self._workspace.log.entries(self._seen, size)
+        )
+
+    def _judge(self) -> None:
+        workspace = self._workspace
+        history = workspace.history()
+        model = Models(history).resolve(refs.parse(self._model.ref, "model"))
+        self._callers.replace(known_of(keys_of(history.of_type(SERVING_KEY))))
+        now = workspace.clock()
+        held = containing.holds(workspace, history)
+        digests = [model.digest, *(one.digest for one in model.inputs)]
+        if model.status != "active":
+            names = ", ".join(artifact.name for artifact in model.blocked_by)
+            self._withdrawn = (
+                f"it was made from {names}, which was revoked" if names else "it was revoked"
+            )
+        elif held.frozen(digests, now):
+            self._withdrawn = "it, or what it was made from, is frozen by a containment"
+        else:
+            self._withdrawn = ""
+        lease = leasing.live(workspace, history, model.digest)
+        self._until_ms = lease.until_ms() if lease else 0

@@ -1,0 +1,106 @@
+"""``[serve]`` of ``seal.toml``: what a served model may tell whom, and what a client may take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Literal
+
+import msgspec
+
+from sealwright.core.amounts import size_bytes, span_s
+from sealwright.core.errors import BadInput
+
+ProfileName = Literal["", "multiclass", "binary", "regression", "ranking", "embedding"]
+
+
+class ModelServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[serve.models.NAME]``: how one model is asked and answered.
+
+    ``profile`` and ``labels`` empty: as the model says. ``steps`` are the layers of weights
+    without a class; ``file`` the weights' path inside the model where there are several.
+    """
+
+    profile: ProfileName = ""
+    labels: list[str] = msgspec.field(default_factory=list)
+    steps: list[str] = msgspec.field(default_factory=list)
+    file: str = ""
+    input: str = "input"
+    text: bool = False
+    width: int = 0
+    budget_bits: int = 0
+    lifetime_bits: int = 0
+
+
+class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[serve]``. Budgets are bits of released information; ``cells`` of 4,096, 0 is no cap.
+
+    ``ledger`` is ``file`` (this machine), or ``redis://… + postgresql://…`` for replicas.
+    """
+
+    budget_bits: int = 20_000
+    lifetime_bits: int = 10_000_000
+    internal_bits: int = 1_000_000_000
+    cells: int = 0
+    rate_per_s: int = 50
+    burst: int = 100
+    internal_rate_per_s: int = 10_000
+    rows: int = 1_000
+    body: str = "8MiB"
+    head: str = "16KiB"
+    head_time: str = "10s"
+    body_time: str = "30s"
+    answer_time: str = "30s"
+    idle_time: str = "30s"
+    requests: int = 64
+    connections: int = 1_024
+    batch: str = "1s"
+    lease: str = "24h"
+    ledger: str = "file"
+    memory: str = "8GiB"
+    models: dict[str, ModelServeSettings] = msgspec.field(default_factory=dict)
+
+
+def problems(serve: ServeSettings) -> Iterator[str]:
+    """What is wrong with ``[serve]``, each with its path."""
+    for field in _COUNTS:
+        if getattr(serve, field) < 1:
+            yield f"$.serve.{field}: at least 1"
+    if not 0 <= serve.cells <= 4_096:
+        yield "$.serve.cells: from 0 to 4,096"
+    for field, read in _AMOUNTS.items():
+        yield from _amount(f"$.serve.{field}", getattr(serve, field), read)
+    if serve.ledger != "file" and not serve.ledger.startswith("redis"):
+        yield f"$.serve.ledger: {serve.ledger!r} is not file or redis://… + postgresql://…"
+    for name, model in serve.models.items():
+        yield from _model(f"$.serve.models.{name}", model)
+
+
+_COUNTS = (
+    *("budget_bits", "lifetime_bits", "internal_bits", "rate_per_s", "burst"),
+    *("internal_rate_per_s", "rows", "requests", "connections"),
+)
+_AMOUNTS: Mapping[str, Callable[[str], int]] = {
+    **dict.fromkeys(("body", "head", "memory"), size_bytes),
+    **dict.fromkeys(("head_time", "body_time", "answer_time", "idle_time"), span_s),
+    **dict.fromkeys(("batch", "lease"), span_s),
+}
+
+
+def _model(path: str, model: ModelServeSettings) -> Iterator[str]:
+    if model.text and model.width:
+        yield f"{path}.width: a text has none"
+    for field in ("width", "budget_bits", "lifetime_bits"):
+        if getattr(model, field) < 0:
+            yield f"{path}.{field}: at least 0"
+    if len(set(model.labels)) != len(model.labels):
+        yield f"{path}.labels: one is there twice"
+
+
+def _amount(path: str, text: str, read: Callable[[str], int]) -> Iterator[str]:
+    try:
+        found = read(text)
+    except BadInput as error:
+        yield f"{path}: {error.what} ({error.why})"
+        return
+    if found < 1:
+        yield f"{path}: at least 1"

@@ -1,0 +1,201 @@
+"""The guard as an ASGI application: what HTTP brings is bounded here before anything reads it.
+
+Headers, body, the time either takes and how many are asked at once have limits; a request that
+can be read in two ways is refused. Whatever happens inside ends in a reply of the protocol's own
+form: a fault is a word, never a traceback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol
+
+import msgspec
+
+from sealwright.core.errors import Refused, SealError
+from sealwright.serve.messages import Peer, Reply, Request
+from sealwright.serve.refusals import OutOfService, refused, rule_of
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+ONCE = frozenset(
+    {
+        *(b"authorization", b"content-length", b"content-type", b"content-encoding", b"host"),
+        *(b"transfer-encoding", b"inference-header-content-length", b"seal-proof"),
+    }
+)
+"""Headers of which a second one makes a request two requests."""
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one client may take. Bytes, seconds, and how many at once."""
+
+    head_bytes: int = 16 << 10
+    body_bytes: int = 8 << 20
+    head_s: float = 10.0
+    body_s: float = 30.0
+    idle_s: float = 30.0
+    requests: int = 64
+    connections: int = 1_024
+
+
+class Front(Protocol):
+    """One protocol's routes: a request in, a reply out, also where the answer is no."""
+
+    async def handle(self, request: Request) -> Reply:
+        """The reply."""
+        ...
+
+    def refusal(self, error: SealError, rule: str, *, close: bool = False) -> Reply:
+        """A refusal in the protocol's form."""
+        ...
+
+
+class Gone(Exception):
+    """The client left."""
+
+
+class Gateway:
+    """The ASGI application. ``stop`` refuses what comes from then on."""
+
+    def __init__(
+        self,
+        front: Front,
+        limits: Limits,
+        count: Callable[[str], None],
+        say: Callable[[str], None] = lambda _line: None,
+    ) -> None:
+        self.front = front
+        self.limits = limits
+        self.count = count
+        self._say = say
+        self._busy = 0
+        self.stopping = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            raise RuntimeError(f"{scope['type']} is not served")
+        self._busy += 1
+        try:
+            reply = await self._reply(scope, receive)
+        except Gone:
+            return
+        finally:
+            self._busy -= 1
+        await send_reply(reply, send)
+
+    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
+        try:
+            if self.stopping:
+                raise OutOfService("guard.stopping", "this server is stopping")
+            if self._busy > self.limits.requests:
+                raise OutOfService(
+                    "guard.busy",
+                    "too many requests at once",
+                    why=f"{self.limits.requests} are answered at a time",
+                )
+            request = await self._read(scope, receive)
+        except SealError as error:
+            rule = rule_of(error)
+            self.count(rule)
+            return self.front.refusal(error, rule, close=True)
+        try:
+            return await self.front.handle(request)
+        except Exception as error:
+            # what no link of the chain foresaw: said to the operator by its kind alone
+            self._say(f"fault: {type(error).__name__}: {error}"[:300])
+            self.count("guard.fault")
+            fault = OutOfService("guard.fault", "something went wrong in the guard")
+            return self.front.refusal(fault, "guard.fault", close=True)
+
+    async def _read(self, scope: Scope, receive: Receive) -> Request:
+        headers = headers_of(scope["headers"])
+        _refuse_ambiguous(scope, headers)
+        length = headers.get(b"content-length", b"")
+        if length and int(length) > self.limits.body_bytes:
+            raise self._too_large()
+        try:
+            async with asyncio.timeout(self.limits.body_s):
+                body = await self._body(receive)
+        except TimeoutError as error:
+            raise refused(
+                "guard.slow", "the body took too long", f"{self.limits.body_s:g} s are given"
+            ) from error
+        path = scope.get("raw_path") or scope["path"].encode()
+        return Request(
+            scope["method"],
+            path.decode("ascii", "replace"),
+            headers,
+            body,
+            peer_of(scope),
+            time.time_ns() // 1_000_000,
+        )
+
+    async def _body(self, receive: Receive) -> bytes:
+        parts, size = list[bytes](), 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Gone
+            part = message.get("body", b"")
+            size += len(part)
+            if size > self.limits.body_bytes:
+                raise self._too_large()
+            parts.append(part)
+            if not message.get("more_body"):
+                return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _too_large(self) -> Refused:
+        return refused(
+            "guard.too-large",
+            "the body is too large",
+            f"{self.limits.body_bytes} bytes at most",
+            "send several requests",
+        )
+
+
+def headers_of(given: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Headers by name. Raises: Refused (``guard.header``: one that must be there once is twice)."""
+    out: dict[bytes, bytes] = {}
+    for name, value in given:
+        if name in out and name in ONCE:
+            raise refused("guard.header", f"there are two headers {name.decode('latin-1')}")
+        out.setdefault(name, value)
+    return out
+
+
+def _refuse_ambiguous(scope: Scope, headers: dict[bytes, bytes]) -> None:
+    if b"upgrade" in headers:
+        raise refused("guard.upgrade", "no other protocol is spoken here")
+    length, coding = headers.get(b"content-length"), headers.get(b"transfer-encoding")
+    if coding is not None and (length is not None or coding.lower() != b"chunked"):
+        raise refused("guard.header", "the length of the body can be read in two ways")
+    if length is not None and not length.isdigit():
+        raise refused("guard.header", "Content-Length is no number")
+    if scope.get("query_string"):
+        raise refused("guard.http", "nothing is asked by a query string here")
+
+
+def peer_of(scope: Scope) -> Peer:
+    """Where the request comes from; the server's protocol knows more than ASGI says."""
+    told = scope.get("state", {}).get("peer")
+    if told is not None:
+        found: Peer = told()
+        return found
+    client = scope.get("client")
+    return Peer(client[0] if client else "")
+
+
+async def send_reply(reply: Reply, send: Send) -> None:
+    """A whole reply."""
+    headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
+    if reply.close:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})

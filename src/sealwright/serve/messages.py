@@ -1,0 +1,38 @@
+"""A request and a reply as the guard sees them, whatever carried them: HTTP, a proxy, ext_proc."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+Headers = Mapping[bytes, bytes]
+JSON = b"application/json"
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """Where a connection comes from. ``uid`` is -1 where the kernel did not say whose it is."""
+
+    address: str
+    loopback: bool = False
+    uid: int = -1
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One request, whole. Header names are lower case and there once each."""
+
+    method: str
+    path: str
+    headers: Headers
+    body: bytes
+    peer: Peer
+    at_ms: int
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What goes back. ``close``: the connection ends with it."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = ((b"content-type", JSON),)
+    close: bool = False
