@@ -17,6 +17,7 @@ import msgspec
 
 from sealwright.core.digest import Digest
 from sealwright.core.errors import Refused, SealError, Unavailable
+from sealwright.serve.bounds import ONE_BIT
 from sealwright.serve.callers import NO_SUCH, Admitted, Callers, stranger
 from sealwright.serve.evidence import FORMAT, Event, InputKey, Record, Verdict
 from sealwright.serve.interface import (
@@ -199,7 +200,11 @@ class Guard:
         except BaseException as error:
             await self.failed(pending, error)
             raise
-        settled = await self._settle(pending, out)
+        try:
+            settled = await self._settle(pending, out)
+        except SealError as error:
+            await self._unsettled(pending, error)
+            raise
         self._balances[caller.principal] = settled
         record = self._record(pending, "answered", out.mbits, "", balance.rung, out.reply.body)
         self._journal.add(record)
@@ -210,6 +215,18 @@ class Guard:
             (b"seal-record", record.id.encode()),
         )
         return msgspec.structs.replace(out.reply, headers=out.reply.headers + shown)
+
+    async def _unsettled(self, pending: Pending, error: SealError) -> None:
+        """The ledger did not let the answer go: recorded, with what the refusal itself tells."""
+        rule = rule_of(error)
+        told = ONE_BIT if rule == "guard.coverage" else 0
+        verdict: Verdict = "refused" if isinstance(error, Refused) else "failed"
+        record = self._record(
+            pending, verdict, told, rule, pending.reservation.balance.rung, b""
+        )
+        self._journal.add(record)
+        if rule in AT_ONCE:
+            await self._event_of(pending.admitted.caller, rule, error.why or error.what, record.id)
 
     async def failed(self, pending: Pending, error: BaseException) -> None:
         """The call gave nothing: settled at nothing, and recorded."""

@@ -36,6 +36,7 @@ STATUS: dict[str, int] = {
     "guard.budget": 403,
     "guard.model-budget": 403,
     "guard.coverage": 403,
+    "guard.reservation": 503,
     "guard.blocked": 403,
     "guard.withdrawn": 403,
     "guard.lease": 403,

@@ -76,8 +76,8 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(given, namespace)
 
     def _words(self) -> tuple[str, ...]:
-        found = (action.choices for action in self._actions if action.dest == "verb")
-        return tuple(next(found, None) or ())
+        found = [action.choices for action in self._actions if action.dest == "verb"]
+        return tuple(found[0] or ()) if found else ()
 
     def error(self, message: str) -> NoReturn:
         """Raises: BadInput."""
