@@ -221,9 +221,7 @@ class Guard:
         rule = rule_of(error)
         told = ONE_BIT if rule == "guard.coverage" else 0
         verdict: Verdict = "refused" if isinstance(error, Refused) else "failed"
-        record = self._record(
-            pending, verdict, told, rule, pending.reservation.balance.rung, b""
-        )
+        record = self._record(pending, verdict, told, rule, pending.reservation.balance.rung, b"")
         self._journal.add(record)
         if rule in AT_ONCE:
             await self._event_of(pending.admitted.caller, rule, error.why or error.what, record.id)
