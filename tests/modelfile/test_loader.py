@@ -1,8 +1,11 @@
 """The loader: one sealed copy is hashed, scanned and loaded, elsewhere and under one policy."""
 
 import io
+import json
 import os
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -43,6 +46,47 @@ def test_a_classifier_answers_from_its_worker_as_it_does_here():
             with pytest.raises(Refused, match="did not answer"):
                 opened.predict(np.zeros((2, 9)))
             assert opened.predict(x[:1]).tolist() == ["a"]
+
+
+PRY = """
+import json, os, subprocess, sys
+from sealwright.kit.loader import files
+held = open(sys.argv[1])
+if not files.enter():
+    print("null")
+    raise SystemExit
+def tried(what):
+    try:
+        what()
+    except OSError as error:
+        return type(error).__name__
+    return "done"
+import decimal, sqlite3, numpy.random, sklearn.linear_model
+print(json.dumps([
+    tried(lambda: open(sys.argv[1]).read()),
+    tried(lambda: os.listdir(os.path.dirname(sys.argv[1]))),
+    tried(lambda: open("/etc/passwd").read()),
+    tried(lambda: open(sys.argv[2], "w")),
+    tried(lambda: os.unlink(sys.argv[1])),
+    tried(lambda: subprocess.run(["/bin/true"], close_fds=False)),
+    held.read(),
+]))
+"""
+
+
+def test_the_worker_sees_libraries_and_no_file_of_the_host(tmp_path):
+    pytest.importorskip("sklearn")
+    key = tmp_path / "key"
+    key.write_text("secret")
+    words = [sys.executable, "-I", "-c", PRY, str(key), str(tmp_path / "new")]
+    said = subprocess.run(words, capture_output=True, text=True, check=True, cwd="/").stdout
+    if said == "null\n":
+        pytest.skip("this kernel has no Landlock")
+    assert json.loads(said) == ["PermissionError"] * 6 + ["secret"]
+    assert key.exists()
+    x, model = trained()
+    with open_model(Bytes(pickle.dumps(model, 4)), POLICY) as opened:
+        assert "files" in opened.facts["walls"]
 
 
 def test_weights_predict_by_the_steps_they_are_given():

@@ -234,7 +234,7 @@ OTHER_VALUES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(facts.PROFILES),
     st.sampled_from(facts.GATES),

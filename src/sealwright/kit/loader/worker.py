@@ -1,7 +1,7 @@
 """The worker: one model, one socket, and nothing else it could reach.
 
 ``python -I -m sealwright.kit.loader.worker SOCKET MODEL LEVEL …``: two inherited descriptors. It
-leaves the network and takes its limits before it reads a byte of the model.
+leaves the network and the host's files, and takes its limits, before it reads a byte of the model.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from sealwright.kit.loader import files
 from sealwright.kit.modelfile.policy import Level, Signed, policy_of
 
 _NEW_USER, _NEW_NET, _NEW_IPC = 0x10000000, 0x40000000, 0x08000000
@@ -74,6 +75,8 @@ def _walls(order: Order) -> list[str]:
         _, hard = resource.getrlimit(what)
         value = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(what, (value, value))
+    if files.enter():
+        walls.append("files")
     return [*walls, "limits"]
 
 
