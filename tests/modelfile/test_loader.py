@@ -84,7 +84,7 @@ def test_the_worker_sees_libraries_and_no_file_of_the_host(tmp_path):
         pytest.skip("this kernel has no Landlock")
     assert json.loads(said) == ["PermissionError"] * 6 + ["secret"]
     assert key.exists()
-    x, model = trained()
+    _, model = trained()
     with open_model(Bytes(pickle.dumps(model, 4)), POLICY) as opened:
         assert "files" in opened.facts["walls"]
 
