@@ -40,3 +40,4 @@ def _supplied_quickly(request, monkeypatch):
 
         monkeypatch.setattr(supplying, "_look", nothing)
         monkeypatch.setattr(supplying, "_scan", lambda workspace, place: [])
+        monkeypatch.setattr("sealwright.app.materials.of_model", lambda workspace, model: "")

@@ -87,3 +87,22 @@ def test_lies_from_inside_the_room_name_no_library_that_is_not_installed(project
 def test_a_dataset_has_no_bill(project) -> None:
     code, body, _ = project.seal("supply", "bom", "data:train@1")
     assert (code, "run or a model" in json.dumps(body)) == (2, True)
+
+
+@needs_room
+@pytest.mark.supplied
+def test_a_run_keeps_the_bill_of_the_model_it_registers(project) -> None:
+    project.write("train.py", TRAIN)
+    project.ok("run", "--model", "model.json", "--name", "fraud", "--", "python", "train.py")
+    kept = project.ok("supply", "bom", "model:fraud@1", "--kept")
+    made = project.ok("supply", "bom", "model:fraud@1")
+    assert (kept["sha256"], kept["bom"]) == (made["sha256"], made["bom"])
+    project.ok("gc", "--yes")
+    assert project.ok("supply", "bom", "model:fraud@1", "--kept") == kept
+
+
+@needs_room
+def test_where_no_bill_was_kept_the_refusal_says_how_to_make_one(ran) -> None:
+    project, run = ran
+    code, body, _ = project.seal("supply", "bom", run["model"]["ref"], "--kept")
+    assert (code, body["error"]["hint"]) == (2, f"seal supply bom {run['model']['ref']}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import platform
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,11 +18,12 @@ from sealwright.app.wiring import Workspace
 from sealwright.core import clock
 from sealwright.core.digest import Digest, of_bytes
 from sealwright.core.errors import BadInput, SealError
+from sealwright.core.ports import StoredFile
 from sealwright.core.predicates import BOM
 from sealwright.core.records import Artifact, Finding, Json, Recorded, Statement
 from sealwright.core.refs import Ref
 from sealwright.pipeline.training import IMPORTS
-from sealwright.registry.versions import Models
+from sealwright.registry.versions import Model, Models
 from sealwright.supply import bom
 from sealwright.supply.audit import Imported, Installed
 from sealwright.supply.bom import Bill, Part, Step
@@ -92,7 +94,8 @@ def collect(workspace: Workspace, ref: Ref) -> Collected:
 
 
 def record(workspace: Workspace, collected: Collected, artifact: Artifact) -> int:
-    """Say in the log which bill there is of ``artifact``; returns the entry's index."""
+    """Keep the bill, and say in the log which one there is of ``artifact``; its entry's index."""
+    kept = workspace.store.put(keep.SCOPE, io.BytesIO(collected.data))
     counts: dict[str, Json] = dict(bom.counts(collected.bill))
     said: dict[str, Json] = {
         "sha256": collected.sha256,
@@ -100,10 +103,31 @@ def record(workspace: Workspace, collected: Collected, artifact: Artifact) -> in
         "counts": counts,
         "observed": collected.observed,
         "findings": [finding.rule for finding in collected.findings],
+        "bill": msgspec.to_builtins(kept),
         "actor": workspace.principal.name,
         "time": clock.stamp(workspace.clock()),
     }
     return workspace.recorder.record(Statement((artifact,), BOM, said)).index
+
+
+def of_model(workspace: Workspace, model: Model) -> str:
+    """Make and keep the bill of a model just registered; a word if that cannot be done."""
+    try:
+        collected = collect(workspace, Ref("model", model.name, model.version))
+        record(workspace, collected, Artifact(model.ref, model.digest))
+    except SealError as error:
+        return f"no bill of materials: {error.what} ({error.why}); seal supply bom {model.ref}"
+    return ""
+
+
+def recorded(workspace: Workspace, artifact: Artifact) -> bytes:
+    """The newest bill that was kept of ``artifact``. Raises: BadInput (none), VerifyError."""
+    for entry in reversed(workspace.history().of_type(BOM)):
+        found = entry.statement.predicate.get("bill")
+        if entry.statement.subjects[0] == artifact and found is not None:
+            file = msgspec.convert(found, StoredFile)
+            return workspace.store.open(keep.SCOPE, file).pread(0, file.size)
+    raise BadInput(f"no bill of {artifact.name} was kept", hint=f"seal supply bom {artifact.name}")
 
 
 def subject_of(workspace: Workspace, ref: Ref) -> Artifact:

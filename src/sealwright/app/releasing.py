@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from sealwright.app import supplying
+from sealwright.app import materials, supplying
 from sealwright.app.datasets import ports_of
 from sealwright.app.gating import WorkspaceGate
 from sealwright.app.running import Ran
@@ -64,7 +64,10 @@ def release(workspace: Workspace, ran: Ran, reason: str = "") -> Released:
             scratch=workspace.seal_dir / "tmp",
         ),
     )
-    return Released(model, datasets, (*gate.warnings, *supplying.words(scanned)))
+    words = (*gate.warnings, *supplying.words(scanned))
+    if workspace.settings.supply.bill and (said := materials.of_model(workspace, model)):
+        words = (*words, said)
+    return Released(model, datasets, words)
 
 
 def _dataset(workspace: Workspace, ran: Ran, name: str, path: str, reason: str) -> Dataset:

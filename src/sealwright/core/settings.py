@@ -48,10 +48,11 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SupplySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[supply]``: how old the index of advisories may be before it counts as none, and what
-    a model file may name."""
+    """``[supply]``: how old the index of advisories may be before it counts as none, what a
+    model file may name, and whether a bill of materials is kept of every model a run registers."""
 
     advisories_days: int = 30
+    bill: bool = True
     level: Literal["weights", "framework", "project"] = "framework"
 
 

@@ -2,6 +2,7 @@
 
 seal supply bom model:fraud@1 --out bom.json
 seal supply bom run:ID                          to stdout
+seal supply bom model:fraud@1 --kept            the one that seal run kept when it registered it
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from sealwright.app.cli.out import Out
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
     parser.add_argument("ref", metavar="RUN|MODEL", help="run:ID or model:NAME@N")
+    parser.add_argument("--kept", action="store_true", help="the newest bill that was kept of it")
     parser.add_argument("--out", metavar="FILE", help="write it there; to stdout if absent")
 
 
@@ -27,6 +29,8 @@ def run(args: argparse.Namespace, out: Out) -> int:
 
     workspace = wiring.open_workspace()
     ref = refs.parse(args.ref)
+    if args.kept:
+        return _kept(args, out, materials.recorded(workspace, materials.subject_of(workspace, ref)))
     with out.progress("bill of materials"):
         collected = materials.collect(workspace, ref)
     index = materials.record(workspace, collected, materials.subject_of(workspace, ref))
@@ -53,4 +57,18 @@ def run(args: argparse.Namespace, out: Out) -> int:
     else:
         shape["bom"] = bom.document(collected.bill)
         out.emit(shape, collected.data.decode())
+    return 0
+
+
+def _kept(args: argparse.Namespace, out: Out, data: bytes) -> int:
+    import json
+
+    from sealwright.core.digest import of_bytes
+
+    shape: dict[str, Any] = {"sha256": of_bytes(data)}
+    if args.out:
+        Path(args.out).write_bytes(data)
+        out.emit({**shape, "file": args.out}, f"wrote {args.out}\nsha256 {shape['sha256']}")
+    else:
+        out.emit({**shape, "bom": json.loads(data)}, data.decode())
     return 0
