@@ -273,7 +273,7 @@ PATTERNS = (
             validator=jwt, confidence=HIGH + 10),
     Pattern("private-key", "private-key", "credential",
             regex=r"-----BEGIN[ A-Z0-9_-]{0,40}PRIVATE KEY(?: BLOCK)?-----"
-            r"[\s\S]{24,8192}?-----END[ A-Z0-9_-]{0,40}"
+            r"[\s\S]{24,8192}?-----END[ A-Z0-9_]{0,40}"
             r"PRIVATE KEY(?: BLOCK)?-----|-----BEGIN[ A-Z0-9_-]{0,40}PRIVATE KEY(?: BLOCK)?-----",
             anchors=("-----BEGIN",), validator=pem, confidence=HIGH + 10, strict=False),
     Pattern("putty-key", "private-key", "credential",

@@ -1,0 +1,101 @@
+"""Runs of words that stand in the training data, found in text by hashes of n words in a row.
+
+The set holds no text: one 64-bit number for each run of ``n`` words. Runs that stand in many
+records are nobody's secret and are left out. docs/spec/text-egress-v1.md has the file's format.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from sealwright.core.errors import BadInput
+
+WORDS = 8
+COMMON = 5
+"""A run of words that stands in this many records or more is common speech."""
+
+_MAGIC = b"SEALNG1\n"
+_HEAD = struct.Struct("<8sIIQ")
+_WORD = re.compile(r"[^\W_]+")
+_PRIME = (1 << 61) - 1
+_BASE = 0x1D3F_7A91_C04B_65E7 % _PRIME
+
+
+def number(word: str) -> int:
+    """One word as a number; case makes no difference."""
+    return zlib.crc32(word.casefold().encode("utf-8", "surrogatepass")) + 1
+
+
+class Run:
+    """The last ``n`` words of a text as one number, moved on a word at a time."""
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+        self._top = pow(_BASE, n, _PRIME)
+        self._last: list[int] = []
+        self._value = 0
+
+    def add(self, word: int) -> int:
+        """The number of the last n words, -1 while there are fewer."""
+        last = self._last
+        last.append(word)
+        self._value = (self._value * _BASE + word) % _PRIME
+        if len(last) > self._n:
+            self._value = (self._value - last.pop(0) * self._top) % _PRIME
+        return self._value if len(last) == self._n else -1
+
+
+class Memorised:
+    """A set of runs of ``words`` words, in a sorted array of 64-bit numbers."""
+
+    def __init__(self, words: int, numbers: Sequence[int]) -> None:
+        self.words = words
+        self._numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __contains__(self, run: int) -> bool:
+        at = bisect_left(self._numbers, run)
+        return at < len(self._numbers) and self._numbers[at] == run
+
+
+def words_of(text: str, start: int = 0) -> Iterable[re.Match[str]]:
+    """Every word of ``text`` from ``start`` on."""
+    return _WORD.finditer(text, start)
+
+
+def written(records: Iterable[str], n: int = WORDS, common: int = COMMON) -> bytes:
+    """The file of a data version's records. Raises: BadInput (a run of fewer than 4 words)."""
+    if not 4 <= n <= 64:
+        raise BadInput("a run has 4 to 64 words", hint="8 tells a quotation from common speech")
+    parts = [np.array(sorted(_runs(record, n)), np.uint64) for record in records]
+    every = np.concatenate(parts) if parts else np.zeros(0, np.uint64)
+    kept, counts = np.unique(every, return_counts=True)
+    kept = kept[counts < common]
+    return _HEAD.pack(_MAGIC, n, 0, len(kept)) + bytes(kept.astype("<u8").data)
+
+
+def _runs(record: str, n: int) -> set[int]:
+    run = Run(n)
+    return {run.add(number(word[0])) for word in words_of(record)} - {-1}
+
+
+def read(data: bytes | memoryview) -> Memorised:
+    """The set in a file's bytes (a map of the file will do). Raises: BadInput (no such file)."""
+    view = memoryview(data)
+    if len(view) < _HEAD.size or bytes(view[:8]) != _MAGIC:
+        raise BadInput("this is no set of memorised runs", hint="seal serve memorised makes one")
+    _, n, zero, count = _HEAD.unpack(view[: _HEAD.size])
+    numbers = np.frombuffer(view[_HEAD.size :], "<u8") if (len(view) % 8) == 0 else None
+    if numbers is None or zero or not 4 <= n <= 64 or len(numbers) != count:
+        raise BadInput("this set of memorised runs is damaged", hint="make it again")
+    if count > 1 and not (numbers[1:] > numbers[:-1]).all():
+        raise BadInput("this set of memorised runs is not sorted", hint="make it again")
+    return Memorised(n, memoryview(numbers))
