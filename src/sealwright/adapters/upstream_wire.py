@@ -1,0 +1,299 @@
+"""One HTTP/1.1 connection to a server behind the guard; RFC 9112 read strictly.
+
+An answer has exactly one length: Content-Length once, or ``chunked`` alone. One that ends where
+the connection does cannot be told from one cut short, and is refused, as are folded headers, bare
+line feeds, upgrades, bytes that nobody asked for, and heads or framing without bounds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from sealwright.core.errors import MissingExtra, Unavailable
+
+MOST_INTERIM = 4
+_PAUSE, _RESUME = 1 << 18, 1 << 16
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Bytes and seconds of one answer, and how many connections. ``keep_s``: idle, at most."""
+
+    head_bytes: int = 32 << 10
+    body_bytes: int = 16 << 20
+    framing_bytes: int = 64 << 10
+    connect_s: float = 3.0
+    head_s: float = 60.0
+    piece_s: float = 30.0
+    total_s: float = 600.0
+    keep_s: float = 3.0
+    connections: int = 64
+
+
+def broken(why: str) -> Unavailable:
+    """An answer that cannot be relied on."""
+    return Unavailable(
+        "the server behind the guard gave no answer", why=why, hint="look at its own log"
+    )
+
+
+class Connection(asyncio.Protocol):
+    """One connection: a question at a time, the head of its answer, then the pieces of its body."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._make = _parser()
+        self._transport: Any = None
+        self._error: Unavailable | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._can_write: asyncio.Event | None = None
+        self.closed = False
+        self.idle_since = 0.0
+        self.answered = False  # a byte of the answer came
+        self._reset()
+
+    def _reset(self) -> None:
+        self._asked = False
+        self._parser: Any = None
+        self.status = 0
+        self.headers: dict[bytes, bytes] = {}
+        self.head_done = self.done = False
+        self._head_bytes = self._chunks = self._body = self._interim = self._fed = 0
+        self._pieces: deque[bytes] = deque()
+        self._held = 0
+        self._paused = False
+        self._keep = False
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio."""
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio."""
+        self.closed = True
+        if self._asked and not self.done:
+            self._fail("it closed the connection before its answer was whole")
+        self._wake()
+
+    def eof_received(self) -> bool:
+        """See asyncio: half a connection is none."""
+        return False
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio."""
+        if not self._asked or self.done:
+            self._fail("it sent something that nobody asked for")
+            return
+        self.answered = True
+        self._fed += len(data)
+        try:
+            self._feed(data)
+        except Unavailable as error:
+            self._fail(error.why)
+            return
+        except Exception as error:  # httptools' own, and what its callbacks raised inside
+            cause = error.__context__ if isinstance(error.__context__, Unavailable) else None
+            self._fail(cause.why if cause else f"its answer is not HTTP/1.1: {error}")
+            return
+        if self._held > _PAUSE and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def pause_writing(self) -> None:
+        """See asyncio."""
+        self._can_write = asyncio.Event()
+
+    def resume_writing(self) -> None:
+        """See asyncio."""
+        if self._can_write is not None:
+            self._can_write.set()
+            self._can_write = None
+
+    # httptools
+
+    def on_message_begin(self) -> None:
+        """An answer begins."""
+        if self.done:
+            raise broken("it sent a second answer")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer, which is dropped."""
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > self._limits.head_bytes:
+            raise broken("the head of its answer is too long")
+        if self.head_done:
+            return
+        key = name.lower()
+        if key in self.headers and key in _ONCE:
+            raise broken(f"it has two headers {key.decode('latin-1')}")
+        self.headers.setdefault(key, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self.status = self._parser.get_status_code()
+        if self.status < 200:
+            return
+        self._keep = self._parser.get_http_version() == "1.1" and (
+            self.headers.get(b"connection", b"").lower() != b"close"
+        )
+        self._framed()
+        self.head_done = True
+
+    def _framed(self) -> None:
+        length, coding = self.headers.get(b"content-length"), self.headers.get(b"transfer-encoding")
+        if coding is not None and coding.lower() != b"chunked":
+            raise broken("its Transfer-Encoding is not chunked alone")
+        if coding is None and length is None and self.status not in (204, 304):
+            raise broken("its answer has no length")
+        if length is not None and (not length.isdigit() or int(length) > self._limits.body_bytes):
+            raise broken("its answer is too large")
+        if self.headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise broken("it compressed its answer, which nobody asked for")
+
+    def on_chunk_header(self) -> None:
+        """A chunk begins."""
+        self._chunks += 1
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body."""
+        self._body += len(data)
+        self._pieces.append(data)
+        self._held += len(data)
+
+    def on_message_complete(self) -> None:
+        """The answer is whole; one of 1xx only says that there will be one."""
+        if 100 <= self.status < 200:
+            self._interim += 1
+            if self._interim > MOST_INTERIM or self.status == 101:
+                raise broken("it would speak another protocol")
+            self.headers = {}
+            return
+        self.done = True
+
+    # what the pool does
+
+    async def send(self, head: bytes, body: bytes) -> None:
+        """Ask. Raises: Unavailable."""
+        self._reset()
+        self._error, self.answered = None, False
+        self._parser = self._make(self)
+        self._asked = True
+        self._transport.write(head + body)
+        if self._can_write is not None:
+            await self._can_write.wait()
+
+    async def head(self) -> None:
+        """Wait until the head of the answer is there. Raises: Unavailable."""
+        while not self.head_done:
+            await self._more()
+
+    async def piece(self) -> bytes:
+        """The next piece of the body, nothing at its end. Raises: Unavailable."""
+        while not self._pieces:
+            if self._error is not None:
+                raise self._error
+            if self.done:
+                return b""
+            await self._more()
+        found = self._pieces.popleft()
+        self._held -= len(found)
+        if self._paused and self._held < _RESUME:
+            self._paused = False
+            self._transport.resume_reading()
+        return found
+
+    async def body(self) -> bytes:
+        """The whole body. Raises: Unavailable."""
+        while not self.done:
+            if self._body > self._limits.body_bytes:
+                raise broken("its answer is too large")
+            if self._paused:
+                self._paused = False
+                self._transport.resume_reading()
+            await self._more()
+        if self._error is not None:
+            raise self._error
+        return b"".join(self._pieces)
+
+    def reusable(self) -> bool:
+        """Whether another question may be asked on it."""
+        return self.done and self._keep and not self.closed and self._error is None
+
+    def close(self) -> None:
+        """End it."""
+        self.closed = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _feed(self, data: bytes) -> None:
+        if not self.head_done and len(data) > self._limits.head_bytes:
+            # a head without an end is not collected: no line of it is longer than the limit
+            head = data[: self._limits.head_bytes]
+            if b"\r\n\r\n" not in head:
+                raise broken("the head of its answer is too long")
+        if not self.head_done and self._fed - len(data) > self._limits.head_bytes:
+            raise broken("the head of its answer is too long")
+        self._parser.feed_data(data)
+        framing = self._fed - self._body - self._head_bytes
+        if framing > self._limits.framing_bytes + 32 * self._chunks:
+            raise broken("its answer is framed without bounds")
+
+    def _fail(self, why: str) -> None:
+        if self._error is None:
+            self._error = broken(why)
+        self.close()
+        self._wake()
+
+    async def _more(self) -> None:
+        if self._error is not None:
+            raise self._error
+        if self.closed:
+            raise broken("it closed the connection")
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+        if self._error is not None and not self._pieces:
+            raise self._error
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+_ONCE = frozenset({b"content-length", b"transfer-encoding", b"content-type", b"content-encoding"})
+
+
+def _parser() -> Any:
+    try:
+        import httptools
+    except ImportError as error:
+        raise MissingExtra("the guard before another server", "serve") from error
+    return httptools.HttpResponseParser
+
+
+def head_of(
+    method: str, path: str, host: str, body: bytes, headers: Mapping[bytes, bytes]
+) -> bytes:
+    """The head of a question. Names and values are the guard's own, never a caller's."""
+    lines = [f"{method} {path} HTTP/1.1\r\nhost: {host}\r\naccept-encoding: identity\r\n".encode()]
+    if body or method == "POST":
+        lines.append(b"content-length: %d\r\n" % len(body))
+    for name, value in headers.items():
+        if _unsafe(name) or _unsafe(value):
+            raise Unavailable("a header for the server behind holds a line break")
+        lines.append(name + b": " + value + b"\r\n")
+    lines.append(b"\r\n")
+    return b"".join(lines)
+
+
+def _unsafe(text: bytes) -> bool:
+    return b"\r" in text or b"\n" in text or b"\0" in text
