@@ -173,24 +173,21 @@ class Serving:
             InputKey(self._input_key()),
         )
         front = OipFront(guard, mount, standing, journal.count)
-        gateway = Gateway(front, limits_of(settings), journal.count, self._say)
-        server = server_of(gateway, STOP_S)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, _stop, server, gateway)
-        listening = listen(self._where)
-        tasks = [asyncio.create_task(one) for one in (journal.run(), standing.run())]
         try:
-            ready(url_of(self._where, listening), recovered, served)
-            await server.serve(sockets=[listening])
+            await answer(
+                front,
+                self._where,
+                settings,
+                lambda url: ready(url, recovered, served),
+                [journal, standing],
+                journal.count,
+                self._say,
+            )
         finally:
             standing.stop()
-            for task in tasks:
-                task.cancel()
             tended.shut("the server stopped")
             await journal.close()
             await ledger.close()
-            if self._where.path:
-                Path(self._where.path).unlink(missing_ok=True)
 
     def _door(self) -> Door:
         return Door(os.getuid(), self._workspace.principal.name, self._where.loopback)

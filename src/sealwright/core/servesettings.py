@@ -17,7 +17,8 @@ class ModelServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """``[serve.models.NAME]``: how one model is asked and answered.
 
     ``profile`` and ``labels`` empty: as the model says. ``steps`` are the layers of weights
-    without a class; ``file`` the weights' path inside the model where there are several.
+    without a class; ``file`` the weights' path inside the model where there are several;
+    ``output`` the scores' name on a server behind.
     """
 
     profile: ProfileName = ""
@@ -25,10 +26,49 @@ class ModelServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     steps: list[str] = msgspec.field(default_factory=list)
     file: str = ""
     input: str = "input"
+    output: str = ""
     text: bool = False
     width: int = 0
     budget_bits: int = 0
     lifetime_bits: int = 0
+
+
+Action = Literal["redact", "cut", "report"]
+
+
+class TextServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[serve.text]``: what one request of OpenAI's protocol may ask for, and what it may learn.
+
+    ``tokens``, ``choices``: of one request at most. A token is at most ``token_bits`` bits.
+    """
+
+    tokens: int = 1_024
+    choices: int = 4
+    prompts: int = 16
+    inputs: int = 256
+    dimensions: int = 4_096
+    token_bits: int = 17
+    budget_bits: int = 50_000_000
+    lifetime_bits: int = 10_000_000_000
+
+
+class EgressServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``[serve.egress]``: what happens to what is found in text on its way out.
+
+    ``canaries`` names a secret with one canary a line; ``memorised_runs`` a file that
+    ``seal serve memorised`` made. ``confidence`` in percent, of personal data and credentials.
+    """
+
+    personal: Action = "redact"
+    financial: Action = "redact"
+    health: Action = "redact"
+    credential: Action = "redact"
+    network: Action = "report"
+    canary: Action = "cut"
+    memorised: Action = "redact"
+    confidence: int = 60
+    canaries: str = ""
+    memorised_runs: str = ""
 
 
 class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,6 +97,8 @@ class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lease: str = "24h"
     ledger: str = "file"
     memory: str = "8GiB"
+    text: TextServeSettings = TextServeSettings()
+    egress: EgressServeSettings = EgressServeSettings()
     models: dict[str, ModelServeSettings] = msgspec.field(default_factory=dict)
 
 
@@ -71,6 +113,11 @@ def problems(serve: ServeSettings) -> Iterator[str]:
         yield from _amount(f"$.serve.{field}", getattr(serve, field), read)
     if serve.ledger != "file" and not serve.ledger.startswith("redis"):
         yield f"$.serve.ledger: {serve.ledger!r} is not file or redis://… + postgresql://…"
+    for field in TextServeSettings.__struct_fields__:
+        if getattr(serve.text, field) < 1:
+            yield f"$.serve.text.{field}: at least 1"
+    if not 1 <= serve.egress.confidence <= 99:
+        yield "$.serve.egress.confidence: from 1 to 99 percent"
     for name, model in serve.models.items():
         yield from _model(f"$.serve.models.{name}", model)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
 import msgspec
@@ -84,6 +84,9 @@ class Gateway:
         self._busy += 1
         try:
             reply = await self._reply(scope, receive)
+            if reply.stream is not None:
+                await send_stream(reply, reply.stream, receive, send, self.limits.body_s)
+                return
         except Gone:
             return
         finally:
@@ -199,3 +202,41 @@ async def send_reply(reply: Reply, send: Send) -> None:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})
+
+
+async def send_stream(
+    reply: Reply,
+    stream: AsyncGenerator[bytes, None],
+    receive: Receive,
+    send: Send,
+    piece_s: float,
+) -> None:
+    """A reply whose body comes in pieces. A client that left, or does not read, ends it."""
+    gone = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await send(
+            {"type": "http.response.start", "status": reply.status, "headers": [*reply.headers]}
+        )
+        while not gone.done():
+            following = asyncio.ensure_future(anext(stream, None))
+            await asyncio.wait((following, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not following.done():
+                following.cancel()
+                await asyncio.wait((following,))
+                break
+            piece = following.result()
+            if piece is None:
+                await send({"type": "http.response.body", "body": b""})
+                break
+            async with asyncio.timeout(piece_s):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+    except TimeoutError:
+        raise Gone from None
+    finally:
+        gone.cancel()
+        await stream.aclose()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 
 import msgspec
 
@@ -30,9 +30,14 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """What goes back. ``close``: the connection ends with it."""
+    """What goes back. ``close``: the connection ends with it.
+
+    ``stream``: the body comes from there, piece by piece; whoever sends it closes it, also where
+    the client left.
+    """
 
     status: int
     body: bytes
     headers: tuple[tuple[bytes, bytes], ...] = ((b"content-type", JSON),)
     close: bool = False
+    stream: AsyncGenerator[bytes, None] | None = None

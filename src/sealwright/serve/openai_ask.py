@@ -216,6 +216,7 @@ class Asked(msgspec.Struct, frozen=True):
     usage: bool = False
     logprobs: int = -1  # alternatives beside each token; -1: none are asked for
     tools: frozenset[str] = frozenset()
+    at_ms: int = 0
 
 
 _RECORDS: dict[Kind, Any] = {
