@@ -6,10 +6,10 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -26,9 +26,9 @@ from sealwright.core.servesettings import ServeSettings
 from sealwright.evidence.history import History
 from sealwright.registry.aliases import refuse_unusable
 from sealwright.registry.versions import Model
-from sealwright.serve.callers import Callers, Door, Proof
+from sealwright.serve.callers import Callers, Door, Proof, VerifyToken
 from sealwright.serve.evidence import InputKey
-from sealwright.serve.gateway import Gateway, Limits
+from sealwright.serve.gateway import Front, Gateway, Limits
 from sealwright.serve.guard import Guard, Offer
 from sealwright.serve.interface import Allowance
 from sealwright.serve.journal import About, Covered, Journal
@@ -132,8 +132,6 @@ class Serving:
 
     async def run(self, ready: Callable[[str, int, Served], None]) -> None:
         """Serve. Raises: SealError (it could not start)."""
-        from sealwright.serve.listener import server_of
-
         workspace, settings = self._workspace, self._settings
         history = workspace.history()
         folder = workspace.seal_dir / "serve"
@@ -143,7 +141,8 @@ class Serving:
         opened = await asyncio.to_thread(open_)
         served = await asyncio.to_thread(servingmodel.served, workspace, self._model, opened)
         tended.adopt(opened)
-        callers = Callers(self._door(), self._verify)
+        door, verify, inputs = doors(workspace, self._where)
+        callers = Callers(door, verify)
         standing = Standing(workspace, self._model, callers, self._say)
         policy = gating.policies_of(workspace).digest
         covered = covered_of(history)
@@ -170,7 +169,7 @@ class Serving:
             ledger,
             journal,
             standing,
-            InputKey(self._input_key()),
+            inputs,
         )
         front = OipFront(guard, mount, standing, journal.count)
         try:
@@ -189,17 +188,53 @@ class Serving:
             await journal.close()
             await ledger.close()
 
-    def _door(self) -> Door:
-        return Door(os.getuid(), self._workspace.principal.name, self._where.loopback)
 
-    def _verify(self, token: str, proof: str) -> Proof:
-        workspace = self._workspace
+def doors(workspace: Workspace, where: Where) -> tuple[Door, VerifyToken, InputKey]:
+    """Who is let in without a key, how a token is held to be good, and the key of inputs."""
+
+    def verify(token: str, proof: str) -> Proof:
         claims = workspace.tokens.verify(token, proof, workspace.clock()).claims
         return Proof(claims.sub, claims.iss, claims.kind)
 
-    def _input_key(self) -> bytes:
-        self._workspace.kms.create(_INPUT_KEY)
-        return self._workspace.kms.derive(_INPUT_KEY, _INPUT_LABEL)
+    workspace.kms.create(_INPUT_KEY)
+    key = workspace.kms.derive(_INPUT_KEY, _INPUT_LABEL)
+    return Door(os.getuid(), workspace.principal.name, where.loopback), verify, InputKey(key)
+
+
+class Runs(Protocol):
+    """What goes on beside the answering until it is cancelled."""
+
+    async def run(self) -> None:
+        """Go on."""
+        ...
+
+
+async def answer(
+    front: Front,
+    where: Where,
+    settings: ServeSettings,
+    ready: Callable[[str], None],
+    beside: Sequence[Runs],
+    count: Callable[[str], None],
+    say: Say,
+) -> None:
+    """Listen and answer by ``front`` until a signal ends it. Raises: Unavailable."""
+    from sealwright.serve.listener import server_of
+
+    gateway = Gateway(front, limits_of(settings), count, say)
+    server = server_of(gateway, STOP_S)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, _stop, server, gateway)
+    listening = listen(where)
+    tasks = [asyncio.create_task(one.run()) for one in beside]
+    try:
+        ready(url_of(where, listening))
+        await server.serve(sockets=[listening])
+    finally:
+        for task in tasks:
+            task.cancel()
+        if where.path:
+            Path(where.path).unlink(missing_ok=True)
 
 
 def _stop(server: Any, gateway: Gateway) -> None:

@@ -130,6 +130,8 @@ class StreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     include_obfuscation: bool = False
 
 
+Given = Text | list[Text | int | list[int]]
+"""A text, texts, tokens, or lists of tokens; :func:`decode` refuses a mixture."""
 Stop = Text | Annotated[list[Text], Meta(max_length=8)]
 Bias = dict[str, Annotated[float, Meta(ge=-100, le=100)]]
 
@@ -171,7 +173,7 @@ class Chat(_Sampled, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Completion(_Sampled, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """POST /v1/completions."""
 
-    prompt: Text | list[Text] | list[int] | list[list[int]]
+    prompt: Given
     logprobs: Annotated[int, Meta(ge=0)] | None = None
 
 
@@ -179,7 +181,7 @@ class Embedding(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     """POST /v1/embeddings."""
 
     model: Annotated[str, Meta(max_length=200)]
-    input: Text | list[Text] | list[int] | list[list[int]]
+    input: Given
     dimensions: Annotated[int, Meta(ge=1)] | None = None
     encoding_format: Literal["float", "base64"] | None = None
     user: str | None = None
@@ -313,12 +315,13 @@ def _embedding(body: Embedding, limits: Limits) -> Asked:
     return Asked("embedding", body, count, dimensions)
 
 
-def _count(given: str | list[str] | list[int] | list[list[int]], param: str) -> int:
-    if isinstance(given, str) or (given and isinstance(given[0], int)):
+def _count(given: Any, param: str) -> int:
+    if isinstance(given, str):
         return 1
-    if not given:
-        raise BadParameter(param, "invalid_value", f"{param} is empty")
-    return len(given)
+    kinds = {type(each) for each in given}
+    if len(kinds) != 1:
+        raise BadParameter(param, "invalid_value", f"{param} is empty, or of several kinds")
+    return 1 if kinds == {int} else len(given)
 
 
 def _at_most(param: str, value: int, most: int) -> int:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 
-from sealwright.core.errors import SealError
+from sealwright.core.errors import Refused, SealError
 from sealwright.serve import openai_shape, sse
 from sealwright.serve.guard import Guard, Pending, Standing
 from sealwright.serve.messages import JSON, Reply, Request
 from sealwright.serve.openai_ask import Asked, BadParameter
 from sealwright.serve.openai_mount import Flow, OpenAiMount, told
-from sealwright.serve.refusals import rule_of, status_of, words
+from sealwright.serve.refusals import OutOfService, out_of_service, rule_of, status_of, words
 from sealwright.serve.routes import Match, Route, Table
 
 ROUTES: tuple[Route, ...] = (
@@ -125,6 +125,8 @@ class OpenAiFront:
         await asyncio.shield(self._guard.after(pending, flow))
 
     def _broken(self, error: SealError) -> bytes:
+        if not isinstance(error, Refused | OutOfService):
+            error = out_of_service("guard.upstream", error)
         rule = rule_of(error)
         self._count(rule)
         return sse.written(_error(error, rule))

@@ -79,7 +79,7 @@ class OpenAiMount:
 
     def require_model(self, name: str) -> None:
         """Raises: Refused (``guard.model``: no such model here)."""
-        if name != self.text.name:
+        if name not in (self.text.name, self.text.behind):
             raise refused("guard.model", f"{name[:80]} is not here", f"served: {self.text.name}")
 
     def check(self, question: Question, fidelity: Fidelity) -> int:

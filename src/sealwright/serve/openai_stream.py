@@ -43,7 +43,7 @@ class Stream:
         return out
 
     def take(self, event: sse.Event) -> bytes:
-        """What leaves because of ``event``. Raises: Unavailable (nonsense)."""
+        """What leaves because of ``event``. Raises: OutOfService (nonsense)."""
         if self.done or event.data == sse.DONE:
             self.done = True
             return b""
@@ -63,7 +63,7 @@ class Stream:
         return b"".join(map(sse.written, out))
 
     def close(self) -> bytes:
-        """The end, once the server ended. Raises: Unavailable (a choice never ended)."""
+        """The end, once the server ended. Raises: OutOfService (a choice never ended)."""
         if not all(one.ended for one in self._choices):
             raise nonsense("it stopped in the middle of its answer")
         out = b""

@@ -28,7 +28,7 @@ class Whole(msgspec.Struct):
 def answered(face: Face, data: bytes, egress: Egress, tokens: int) -> Whole:
     """The server's answer ``data`` as it may leave; ``tokens``: of each choice at most.
 
-    Raises: Unavailable (nonsense, or more than was asked for).
+    Raises: OutOfService (nonsense, or more than was asked for).
     """
     asked = face.asked
     reader = _Reader(asked, egress)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from sealwright.core.errors import Unavailable
+from sealwright.serve.refusals import OutOfService
 
 Text = str
 Index = Annotated[int, Meta(ge=0, le=4096)]
@@ -124,9 +124,9 @@ _completion = msgspec.json.Decoder(Completion)
 _embeddings = msgspec.json.Decoder(Embeddings)
 
 
-def nonsense(why: str) -> Unavailable:
+def nonsense(why: str) -> OutOfService:
     """An answer that is none."""
-    return Unavailable("the server behind answered nonsense", why=why, hint="look at its own log")
+    return OutOfService("guard.upstream", "the server behind answered nonsense", why=why)
 
 
 def _read(decoder: msgspec.json.Decoder[Any], data: bytes) -> Any:
@@ -137,13 +137,13 @@ def _read(decoder: msgspec.json.Decoder[Any], data: bytes) -> Any:
 
 
 def chat(data: bytes) -> Chat:
-    """Raises: Unavailable (no answer to a chat)."""
+    """Raises: OutOfService (no answer to a chat)."""
     found: Chat = _read(_chat, data)
     return found
 
 
 def completion(data: bytes) -> Completion:
-    """Raises: Unavailable (no continuation)."""
+    """Raises: OutOfService (no continuation)."""
     found: Completion = _read(_completion, data)
     return found
 
@@ -151,7 +151,7 @@ def completion(data: bytes) -> Completion:
 def embeddings(data: bytes, inputs: int, dimensions: int) -> tuple[list[list[float]], int]:
     """The vectors in the order of the inputs, and the prompt's tokens.
 
-    Raises: Unavailable (others than one finite vector an input, all of one length).
+    Raises: OutOfService (others than one finite vector an input, all of one length).
     """
     found: Embeddings = _read(_embeddings, data)
     vectors: dict[int, list[float]] = {one.index: one.embedding for one in found.data}

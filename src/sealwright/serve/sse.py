@@ -87,7 +87,8 @@ class Events:
 def written(data: bytes, name: bytes = b"") -> bytes:
     """One event on the wire; a line of ``data`` to each of its lines."""
     lines = [b"event: " + name] if name else []
-    lines += [b"data: " + line for line in data.splitlines() or [b""]]
+    plain = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    lines += [b"data: " + line for line in plain.split(b"\n")]
     return b"\n".join(lines) + b"\n\n"
 
 

@@ -1,6 +1,7 @@
 """Serve a model: its weights in a sandboxed worker, the guard in front of it.
 
 seal serve model:fraud@1                         Open Inference Protocol v2 on 127.0.0.1:8080
+seal serve --upstream http://127.0.0.1:8000 --model NAME   the guard before a server that runs
 seal serve keys create acme --organisation acme  a key for somebody outside, printed once
 seal serve status                                what is served, and what was answered
 seal serve budget                                what each caller has learned, and has left
@@ -25,12 +26,26 @@ def configure(parser: Parser) -> None:
     parser.default_word = "start"
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="WORD")
     start = verbs.add_parser("start", help="serve a model; the word may be left out")
-    start.add_argument("ref", metavar="MODEL", help="model:NAME@N, NAME@ALIAS or NAME")
+    start.add_argument("ref", nargs="?", metavar="MODEL", help="model:NAME@N, NAME@ALIAS or NAME")
+    _behind(start.add_argument_group("before another server, instead of a model of this project"))
     start.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1)")
     start.add_argument("--port", type=int, default=8080, help="the port (8080); 0 for a free one")
     start.add_argument("--socket", default="", metavar="PATH", help="a Unix socket instead")
     start.add_argument("--reason", default="", help="why, for the log")
     _keys(verbs.add_parser("keys", help="make, list and revoke serving keys"))
+
+
+def _behind(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--upstream", default="", metavar="URL", help="http://HOST:PORT, unix:/PATH")
+    group.add_argument("--model", default="", metavar="NAME", help="the model's name there")
+    group.add_argument("--as", dest="name", default="", metavar="NAME", help="its name here")
+    group.add_argument(
+        "--protocol", choices=("openai", "oip"), default="openai", help="what it speaks (openai)"
+    )
+    group.add_argument(
+        "--credential", default="", metavar="SECRET", help="the secret it is shown, as a Bearer"
+    )
+    group.add_argument("--ca", default="", metavar="FILE", help="who vouches for its certificate")
 
 
 def _keys(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +79,61 @@ def run(args: argparse.Namespace, out: Out) -> int:
 
 
 def _start(args: argparse.Namespace, out: Out) -> int:
+    from sealwright.core.errors import BadInput
+
+    if bool(args.ref) == bool(args.upstream):
+        raise BadInput(
+            "what is to be served: a model of this project, or a server that runs already?",
+            hint="seal serve MODEL, or seal serve --upstream URL --model NAME",
+        )
+    return _before(args, out) if args.upstream else _own(args, out)
+
+
+def _before(args: argparse.Namespace, out: Out) -> int:
+    from sealwright.app import servingupstream, wiring
+    from sealwright.app.serving import Ready, Where
+    from sealwright.core.errors import BadInput
+    from sealwright.core.refs import check_name
+
+    if not args.model:
+        raise BadInput(
+            "which model of that server?", hint="add --model NAME, as it is called there"
+        )
+    name = check_name(args.name or args.model.rsplit("/", 1)[-1].lower())
+    workspace = wiring.open_workspace()
+    behind = servingupstream.Behindhand(
+        args.upstream, args.protocol, args.model, name, args.credential, args.ca
+    )
+    servingupstream.allowed(workspace, behind, args.reason)
+    for note in workspace.settle():
+        out.note(note)
+
+    def ready(found: Ready) -> None:
+        shape = {
+            "url": found.url,
+            "ref": found.ref,
+            "digest": found.digest,
+            "profile": found.profile,
+            "upstream": args.upstream,
+            "recovered": found.recovered,
+        }
+        base = "/v1" if args.protocol == "openai" else ""
+        out.emit(
+            shape,
+            f"{found.ref} is served at {found.url}{base}\n"
+            f"  model    {args.model} at {args.upstream}, as {name}\n"
+            f"  profile  {found.profile}; what it answers is read and written anew",
+        )
+
+    where = Where(args.host, args.port, args.socket)
+    servingupstream.run(workspace, behind, where, ready, out.note)
+    for note in workspace.settle():
+        out.note(note)
+    out.note("stopped")
+    return 0
+
+
+def _own(args: argparse.Namespace, out: Out) -> int:
     from sealwright.app import serving, wiring
     from sealwright.app.cli.model_views import resolved
     from sealwright.app.serving import Ready, Where
