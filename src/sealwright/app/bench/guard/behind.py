@@ -107,7 +107,7 @@ class Server:
             for prompt in prompts
             for at in range(body.get("n") or 1)
         ]
-        usage = {
+        usage: Any = {
             "prompt_tokens": sum(len(prompt.split()) for prompt in prompts),
             "completion_tokens": sum(map(len, texts)),
         }
@@ -125,7 +125,7 @@ class Server:
         return [*(b"data: " + _json(event) + b"\n\n" for event in events), b"data: [DONE]\n\n"]
 
 
-METADATA = {
+METADATA: dict[str, Any] = {
     "name": "toy",
     "platform": "toy",
     "inputs": [{"name": "input", "datatype": "FP64", "shape": [-1, WIDTH]}],
