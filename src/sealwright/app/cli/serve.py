@@ -32,6 +32,11 @@ def configure(parser: Parser) -> None:
     start.add_argument("--port", type=int, default=8080, help="the port (8080); 0 for a free one")
     start.add_argument("--socket", default="", metavar="PATH", help="a Unix socket instead")
     start.add_argument("--reason", default="", help="why, for the log")
+    runs = verbs.add_parser("memorised", help="hashes of a version's words, for [serve.egress]")
+    runs.add_argument("ref", metavar="DATA", help="data:NAME@N: what the model was trained on")
+    runs.add_argument("--column", action="append", default=[], help="a column of texts (all)")
+    runs.add_argument("--words", type=int, default=8, help="words in a row (8)")
+    runs.add_argument("--out", default="memorised.runs", metavar="FILE", help="(memorised.runs)")
     _keys(verbs.add_parser("keys", help="make, list and revoke serving keys"))
 
 
@@ -73,6 +78,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
 
     words: dict[str, Callable[[argparse.Namespace, Out], int]] = {
         "start": _start,
+        "memorised": _memorised,
         "keys": serve_keys.run,
     }
     return words[args.verb](args, out)
@@ -170,4 +176,24 @@ def _own(args: argparse.Namespace, out: Out) -> int:
     for note in workspace.settle():
         out.note(note)
     out.note("stopped")
+    return 0
+
+
+def _memorised(args: argparse.Namespace, out: Out) -> int:
+    from pathlib import Path
+
+    from sealwright.app import memorising, wiring
+    from sealwright.intake.versions import Datasets
+
+    workspace = wiring.open_workspace()
+    dataset = Datasets(workspace.history(), workspace.store).resolve(args.ref)
+    with out.progress(f"reading {dataset.ref}") as progress:
+        runs = memorising.make(
+            workspace, dataset, args.column, Path(args.out), args.words, progress
+        )
+    out.emit(
+        {"data": dataset.ref, "file": args.out, "runs": runs, "words": args.words},
+        f"{args.out} holds {runs:,} runs of {args.words} words of {dataset.ref}, as hashes\n"
+        f'  use it  [serve.egress] memorised_runs = "{args.out}"',
+    )
     return 0
