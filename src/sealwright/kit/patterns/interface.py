@@ -67,3 +67,28 @@ class Match(msgspec.Struct, frozen=True, gc=False):
     valid: bool
     pattern: str
     category: Category
+
+
+def identifier(
+    name: str,
+    shapes: tuple[str, ...],
+    plain: tuple[str, ...],
+    validator: Callable[[str], bool | None] | None,
+    context: tuple[str, ...],
+    confidence: int = HIGH,
+    bare: int = LOW,
+    kind: str = "national-id",
+    category: Category = "personal",
+) -> Pattern:
+    """A number that stands for a person, a company or a thing of theirs."""
+    return Pattern(
+        name,
+        kind,
+        category,
+        shapes=shapes,
+        plain=plain,
+        validator=validator,
+        context=context,
+        confidence=confidence,
+        bare=bare,
+    )

@@ -11,7 +11,8 @@ from sealwright.kit.patterns.checksums import (
     same,
     weighted,
 )
-from sealwright.kit.patterns.interface import HIGH, LOW, MEDIUM, Pattern
+from sealwright.kit.patterns.interface import HIGH, LOW, MEDIUM
+from sealwright.kit.patterns.interface import identifier as _id
 
 _DNI = "TRWAGMYFPDXBNJZSQVHLCKE"
 _HETU = "0123456789ABCDEFHJKLMNPRSTUVWXY"
@@ -236,26 +237,9 @@ def kennitala(text: str) -> bool:
 _ELEVEN, _TEN, _NINE = "9" * 11, "9" * 10, "9" * 9
 
 
-def _id(
-    name: str,
-    shapes: tuple[str, ...],
-    plain: tuple[str, ...],
-    validator: object,
-    context: tuple[str, ...],
-    confidence: int = HIGH,
-    bare: int = LOW,
-    kind: str = "national-id",
-) -> Pattern:
-    return Pattern(
-        name, kind, "health" if name == "uk-nhs" else "personal",
-        shapes=shapes, plain=plain, validator=validator,  # type: ignore[arg-type]
-        context=context, confidence=confidence, bare=bare,
-    )  # fmt: skip
-
-
 PATTERNS = (
     _id("uk-nhs", ("999 999 9999",), ("999-999-9999", _TEN), nhs,
-        ("nhs", "national health", "health service", "patient")),
+        ("nhs", "national health", "health service", "patient"), category="health"),
     _id("uk-nino", ("AA999999A", "AA 99 99 99 A", "AA 999999 A", "AA-99-99-99-A", "AA999999 A"),
         ("AA999999", "AA 99 99 99"), nino, ("national insurance", "nino", "ni number",
         "insurance")),

@@ -11,7 +11,8 @@ from sealwright.kit.patterns.checksums import (
     verhoeff,
     weighted,
 )
-from sealwright.kit.patterns.interface import HIGH, LOW, MEDIUM, SURE, Category, Pattern
+from sealwright.kit.patterns.interface import HIGH, LOW, MEDIUM, SURE
+from sealwright.kit.patterns.interface import identifier as _id
 
 _WITHDRAWN = ("078051120", "219099999")  # printed on wallet inserts and brochures
 _BASE36 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -242,24 +243,6 @@ def _two_checks(number: str, first: tuple[int, ...], second: tuple[int, ...]) ->
     checks = [11 - weighted(number, weights) % 11 for weights in (first, second)]
     given = [0 if check > 9 else check for check in checks] == [int(number[-2]), int(number[-1])]
     return given and not same(number)
-
-
-def _id(
-    name: str,
-    shapes: tuple[str, ...],
-    plain: tuple[str, ...],
-    validator: object,
-    context: tuple[str, ...],
-    confidence: int = HIGH,
-    bare: int = LOW,
-    kind: str = "national-id",
-    category: Category = "personal",
-) -> Pattern:
-    return Pattern(
-        name, kind, category,
-        shapes=shapes, plain=plain, validator=validator,  # type: ignore[arg-type]
-        context=context, confidence=confidence, bare=bare,
-    )  # fmt: skip
 
 
 _NINE, _TEN, _ELEVEN, _TWELVE = "9" * 9, "9" * 10, "9" * 11, "9" * 12
