@@ -3,39 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from sealwright.adapters.budget_memory import MemoryLedger
 from sealwright.app import accessing, gating, leasing, servingmodel
 from sealwright.app.gating import WorkspaceGate
+from sealwright.app.servingbase import What, founded
+from sealwright.app.servingbase import Where as Where
+from sealwright.app.servingcover import Cover
 from sealwright.app.servingwatch import Standing
 from sealwright.core.amounts import size_bytes, span_s
 from sealwright.core.digest import Digest
-from sealwright.core.errors import BadInput, MissingExtra, Refused, Unavailable
-from sealwright.core.predicates import GUARD_BATCH
+from sealwright.core.errors import MissingExtra, Refused, Unavailable
 from sealwright.core.records import Artifact
 from sealwright.core.servesettings import ServeSettings
-from sealwright.evidence.history import History
 from sealwright.registry.aliases import refuse_unusable
 from sealwright.registry.versions import Model
-from sealwright.serve.callers import Callers, Door, Proof, VerifyToken
-from sealwright.serve.evidence import InputKey
 from sealwright.serve.gateway import Front, Gateway, Limits
 from sealwright.serve.guard import Guard, Offer
 from sealwright.serve.interface import Allowance
-from sealwright.serve.journal import About, Covered, Journal
 from sealwright.serve.oip_front import OipFront
-from sealwright.serve.oip_mount import OipMount, Served, Unwatched
+from sealwright.serve.oip_mount import OipMount, Served
 from sealwright.serve.tending import Tended
-from sealwright.vault import private
 
 if TYPE_CHECKING:
     from sealwright.app.wiring import Workspace
@@ -43,19 +38,6 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 STOP_S = 10
 _INPUT_KEY, _INPUT_LABEL = "serving", b"sealwright guard input v1"
-
-
-class Where(msgspec.Struct, frozen=True):
-    """Where to listen: a host and port (0: any that is free), or a Unix socket."""
-
-    host: str = "127.0.0.1"
-    port: int = 8080
-    path: str = ""
-
-    @property
-    def loopback(self) -> bool:
-        """Whether only this machine can reach it."""
-        return bool(self.path) or self.host in ("127.0.0.1", "::1", "localhost")
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -69,17 +51,17 @@ class Ready(msgspec.Struct, frozen=True):
     recovered: int
 
 
-def allowed(workspace: Workspace, model: Model, reason: str) -> WorkspaceGate:
-    """The present principal may deploy this model, and the policy lets it be used.
+def allowed(workspace: Workspace, model: Model, reason: str, *, external: bool) -> WorkspaceGate:
+    """The present principal may deploy this model, and the gate ``serve`` lets it be asked.
 
-    Serving is asked for as a promotion to the alias ``serve``: facts of the same kind decide.
-    Raises: GateDenied, Refused (``model.revoked``, ``model.blocked``).
+    ``external``: by others than our own. Raises: GateDenied, Refused (``model.revoked``,
+    ``model.blocked``).
     """
     refuse_unusable(model)
     subject = Artifact(model.ref, model.digest)
     accessing.require(workspace, "deploy", [subject], reason=reason, size_bytes=model.size_bytes)
     gate = WorkspaceGate(workspace, reason)
-    gate("promote", (subject,), {"alias": "serve"})
+    gate("serve", (subject,), {"external": external})
     return gate
 
 
@@ -132,73 +114,64 @@ class Serving:
 
     async def run(self, ready: Callable[[str, int, Served], None]) -> None:
         """Serve. Raises: SealError (it could not start)."""
-        workspace, settings = self._workspace, self._settings
-        history = workspace.history()
-        folder = workspace.seal_dir / "serve"
-        private.make_dir(folder)
-        open_ = servingmodel.opener(workspace, self._model)
-        tended = Tended(open_, span_s(settings.answer_time), self._say)
-        opened = await asyncio.to_thread(open_)
-        served = await asyncio.to_thread(servingmodel.served, workspace, self._model, opened)
-        tended.adopt(opened)
-        door, verify, inputs = doors(workspace, self._where)
-        callers = Callers(door, verify)
-        standing = Standing(workspace, self._model, callers, self._say)
+        workspace, model, settings = self._workspace, self._model, self._settings
         policy = gating.policies_of(workspace).digest
-        covered = covered_of(history)
-        about = About(self._model.ref, self._model.digest, policy, workspace.principal.name)
-        ledger = ledger_of(workspace)
-        journal = Journal(
-            folder / "records",
-            about,
-            workspace.recorder,
-            workspace.clock,
-            covered,
-            span_s(settings.batch),
-            self._say,
-        )
-        recovered = await asyncio.to_thread(journal.recover, covered)
-        standing.journal = journal
-        standing.changed = lambda why: tended.shut(why) if why else tended.revive()
-        await standing.look()
-        mount = OipMount(served, tended.ask, Unwatched())
-        guard = Guard(
-            offer_of(self._model, policy, served, settings),
-            mount,
-            callers,
-            ledger,
-            journal,
-            standing,
-            inputs,
-        )
-        front = OipFront(guard, mount, standing, journal.count)
-        try:
+        async with AsyncExitStack() as held:
+            what = What(model.ref, model.digest, policy)
+            base = await founded(workspace, what, self._where, held, self._say)
+            tended, served = await self._worker()
+            held.callback(tended.shut, "the server stopped")
+            standing = Standing(workspace, model, base.callers, self._say)
+            standing.journal = base.journal
+            standing.changed = lambda why: tended.shut(why) if why else tended.revive()
+            standing.keys = base.linker.organise
+            await standing.look()
+            held.callback(standing.stop)
+            cover = Cover(workspace.state_dir / f"serve-{model.digest[:16]}.frame", self._say)
+            mount = OipMount(served, tended.ask, cover)
+            offer = offer_of(model, policy, served, settings)
+            guard = Guard(
+                offer, mount, base.callers, base.ledger, base.journal, standing, base.inputs
+            )
+
+            def told() -> dict[str, Any]:
+                return {
+                    "state": standing.state,
+                    "lease_until": standing.until,
+                    "worker_starts": tended.starts,
+                    "coverage": cover.state,
+                }
+
+            base.desk.profile, base.desk.told = offer.profile, told
+
+            def shown(url: str) -> None:
+                base.desk.url = url
+                ready(url, base.recovered, served)
+
             await answer(
-                front,
+                OipFront(guard, mount, standing, base.journal.count),
                 self._where,
                 settings,
-                lambda url: ready(url, recovered, served),
-                [journal, standing],
-                journal.count,
+                shown,
+                [base.journal, standing],
+                base.journal.count,
                 self._say,
             )
-        finally:
-            standing.stop()
-            tended.shut("the server stopped")
-            await journal.close()
-            await ledger.close()
 
-
-def doors(workspace: Workspace, where: Where) -> tuple[Door, VerifyToken, InputKey]:
-    """Who is let in without a key, how a token is held to be good, and the key of inputs."""
-
-    def verify(token: str, proof: str) -> Proof:
-        claims = workspace.tokens.verify(token, proof, workspace.clock()).claims
-        return Proof(claims.sub, claims.iss, claims.kind)
-
-    workspace.kms.create(_INPUT_KEY)
-    key = workspace.kms.derive(_INPUT_KEY, _INPUT_LABEL)
-    return Door(os.getuid(), workspace.principal.name, where.loopback), verify, InputKey(key)
+    async def _worker(self) -> tuple[Tended, Served]:
+        """The model in its worker, asked once to see what it answers."""
+        open_ = servingmodel.opener(self._workspace, self._model)
+        tended = Tended(open_, span_s(self._settings.answer_time), self._say)
+        opened = await asyncio.to_thread(open_)
+        try:
+            found = await asyncio.to_thread(
+                servingmodel.served, self._workspace, self._model, opened
+            )
+        except BaseException:
+            opened.close()
+            raise
+        tended.adopt(opened)
+        return tended, found
 
 
 class Runs(Protocol):
@@ -243,13 +216,6 @@ def _stop(server: Any, gateway: Gateway) -> None:
     server.should_exit = True
 
 
-def ledger_of(workspace: Workspace) -> MemoryLedger:
-    """The leakage ledger that ``[serve] ledger`` names. Raises: Unavailable, BadInput."""
-    if workspace.settings.serve.ledger != "file":
-        raise BadInput("this ledger is not wired yet", hint='[serve] ledger = "file"')
-    return MemoryLedger.open(workspace.seal_dir / "serve" / "budget.db")
-
-
 def offer_of(model: Model, policy: Digest, served: Served, settings: ServeSettings) -> Offer:
     """What is on offer, and to whom how much of it."""
     own = servingmodel.of_model(settings, model.name)
@@ -277,18 +243,6 @@ def limits_of(settings: ServeSettings) -> Limits:
         requests=settings.requests,
         connections=settings.connections,
     )
-
-
-def covered_of(history: History) -> Covered:
-    """How far the log has roots over each file of records."""
-    files: dict[str, int] = {}
-    newest = ""
-    for entry in history.of_type(GUARD_BATCH):
-        told: Any = entry.statement.predicate
-        name = str(told["file"])
-        files[name] = max(files.get(name, 0), int(told["first"]) + int(told["count"]))
-        newest = entry.statement.subjects[0].digest
-    return Covered(files, newest)
 
 
 def listen(where: Where) -> socket.socket:

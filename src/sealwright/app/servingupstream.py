@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -15,6 +16,7 @@ from sealwright.adapters.upstream_http import HttpUpstream, parse_address
 from sealwright.adapters.upstream_wire import Limits as WireLimits
 from sealwright.app import accessing, gating, serving
 from sealwright.app.serving import Ready, Where
+from sealwright.app.servingbase import What, founded
 from sealwright.app.servingmodel import of_model
 from sealwright.core.amounts import span_s
 from sealwright.core.digest import Digest
@@ -25,13 +27,13 @@ from sealwright.core.records import Artifact
 from sealwright.core.servesettings import ModelServeSettings, ServeSettings
 from sealwright.serve import callers as callers_
 from sealwright.serve import memorised, proxy
-from sealwright.serve.callers import Callers
+from sealwright.serve.callers import Callers, Known
 from sealwright.serve.canaries import Canaries
 from sealwright.serve.egress import Egress, Policy
 from sealwright.serve.gateway import Front
 from sealwright.serve.guard import Guard, Offer
 from sealwright.serve.interface import Allowance
-from sealwright.serve.journal import About, Journal
+from sealwright.serve.journal import Journal
 from sealwright.serve.oip import NUMBERS, TEXT, InputSpec
 from sealwright.serve.oip_front import OipFront
 from sealwright.serve.oip_mount import OipMount, Served, Unwatched
@@ -41,7 +43,6 @@ from sealwright.serve.openai_mount import OpenAiMount, Text
 from sealwright.serve.outputs import Shape
 from sealwright.serve.proxy import Behind, OipBehind
 from sealwright.serve.refusals import OutOfService
-from sealwright.vault import private
 from sealwright.vault.secrets import check_name
 
 if TYPE_CHECKING:
@@ -111,48 +112,36 @@ class _Serving:
     async def run(self, ready: Callable[[Ready], None]) -> None:
         """Serve. Raises: SealError (it could not start)."""
         workspace, behind, settings = self._workspace, self._behind, self._settings
-        folder = workspace.seal_dir / "serve"
-        private.make_dir(folder)
-        upstream = upstream_of(workspace, behind)
-        mount = await mount_of(workspace, behind, upstream)
         policy = gating.policies_of(workspace).digest
-        door, verify, inputs = serving.doors(workspace, self._where)
-        callers = Callers(door, verify)
-        covered = serving.covered_of(workspace.history())
-        journal = Journal(
-            folder / "records",
-            About(behind.ref, behind.digest, policy, workspace.principal.name),
-            workspace.recorder,
-            workspace.clock,
-            covered,
-            span_s(settings.batch),
-            self._say,
-        )
-        recovered = await asyncio.to_thread(journal.recover, covered)
-        ledger = serving.ledger_of(workspace)
-        standing = Standing(workspace, callers, journal)
-        await standing.look()
-        profile = "text" if isinstance(mount, OpenAiMount) else mount.served.shape.profile
-        offer = offer_of(behind, policy, profile, settings)
-        guard = Guard(offer, mount, callers, ledger, journal, standing, inputs)
-        front: Front
-        if isinstance(mount, OpenAiMount):
-            front = OpenAiFront(guard, mount, standing, journal.count)
-        else:
-            front = OipFront(guard, mount, standing, journal.count)
+        async with AsyncExitStack() as held:
+            what = What(behind.ref, behind.digest, policy)
+            base = await founded(workspace, what, self._where, held, self._say)
+            journal = base.journal
+            upstream = upstream_of(workspace, behind)
+            held.push_async_callback(upstream.close)
+            mount = await mount_of(workspace, behind, upstream)
+            standing = Standing(workspace, base.callers, journal)
+            standing.keys = base.linker.organise
+            await standing.look()
+            held.callback(standing.stop)
+            profile = "text" if isinstance(mount, OpenAiMount) else mount.served.shape.profile
+            offer = offer_of(behind, policy, profile, settings)
+            guard = Guard(offer, mount, base.callers, base.ledger, journal, standing, base.inputs)
+            front: Front
+            if isinstance(mount, OpenAiMount):
+                front = OpenAiFront(guard, mount, standing, journal.count)
+            else:
+                front = OipFront(guard, mount, standing, journal.count)
+            base.desk.profile = profile
+            base.desk.told = lambda: {"state": standing.state, "upstream": behind.url}
 
-        def shown(url: str) -> None:
-            ready(Ready(url, behind.ref, behind.digest, profile, "", recovered))
+            def shown(url: str) -> None:
+                base.desk.url = url
+                ready(Ready(url, behind.ref, behind.digest, profile, "", base.recovered))
 
-        try:
             await serving.answer(
                 front, self._where, settings, shown, [journal, standing], journal.count, self._say
             )
-        finally:
-            standing.stop()
-            await upstream.close()
-            await journal.close()
-            await ledger.close()
 
 
 class Standing:
@@ -165,6 +154,14 @@ class Standing:
         self._seen = 0
         self._why = "nothing was looked at yet"
         self._stopped = False
+        self.keys: Callable[[Iterable[Known]], Awaitable[None]] | None = None
+        self._known: tuple[Known, ...] = ()
+        self._told: tuple[Known, ...] = ()
+
+    @property
+    def state(self) -> str:
+        """In words."""
+        return f"not served: {self._why}" if self._why else "served"
 
     def require(self) -> None:
         """Raises: OutOfService."""
@@ -189,6 +186,9 @@ class Standing:
         try:
             await asyncio.to_thread(self._look)
             self._why = ""
+            if self.keys is not None and self._known != self._told:
+                await self.keys(self._known)
+                self._told = self._known
         except (SealError, OSError) as error:
             self._seen, self._why = 0, str(error)
 
@@ -196,7 +196,9 @@ class Standing:
         size = self._workspace.log.size()
         if size != self._seen:
             entries = self._workspace.history().of_type(SERVING_KEY)
-            self._callers.replace(callers_.known_of(callers_.keys_of(entries)))
+            known = callers_.known_of(callers_.keys_of(entries))
+            self._known = tuple(known.values())
+            self._callers.replace(known)
             self._seen = size
 
 

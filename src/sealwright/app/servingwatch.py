@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sealwright.app import containing, leasing
 from sealwright.core import refs
+from sealwright.core.clock import stamp
 from sealwright.core.errors import SealError
 from sealwright.core.predicates import (
     CONTAINMENT,
@@ -25,7 +27,7 @@ from sealwright.core.predicates import (
 )
 from sealwright.evidence.history import verified_entry
 from sealwright.registry.versions import Model, Models
-from sealwright.serve.callers import Callers, keys_of, known_of
+from sealwright.serve.callers import Callers, Known, keys_of, known_of
 from sealwright.serve.refusals import OutOfService, refused
 
 if TYPE_CHECKING:
@@ -59,6 +61,9 @@ class Standing:
         self._stopped = False
         self._started = (time.time(), time.monotonic())
         self.journal: Journal | None = None
+        self.keys: Callable[[Iterable[Known]], Awaitable[None]] | None = None
+        self._known: tuple[Known, ...] = ()
+        self._told: tuple[Known, ...] = ()
         self.changed: Callable[[str], None] = lambda _why: None
         self._over = ""
 
@@ -82,6 +87,16 @@ class Standing:
         if self.journal is not None:
             self.journal.require()
 
+    @property
+    def state(self) -> str:
+        """In words."""
+        return f"not served: {self._over}" if self._over else "served"
+
+    @property
+    def until(self) -> str:
+        """When the lease ends."""
+        return stamp(datetime.fromtimestamp(self._until_ms / 1000, UTC))
+
     def stop(self) -> None:
         """Refuse everything from now on."""
         self._stopped = True
@@ -104,6 +119,9 @@ class Standing:
         except (SealError, OSError) as error:
             self._withdrawn = f"the log cannot be read: {error}"
             self._seen = 0
+        if self.keys is not None and self._known != self._told:
+            await self.keys(self._known)
+            self._told = self._known
         over = self._withdrawn or ("its lease ended" if self.now_ms() >= self._until_ms else "")
         if over != self._over:
             self._over = over
@@ -132,7 +150,9 @@ class Standing:
         workspace = self._workspace
         history = workspace.history()
         model = Models(history).resolve(refs.parse(self._model.ref, "model"))
-        self._callers.replace(known_of(keys_of(history.of_type(SERVING_KEY))))
+        known = known_of(keys_of(history.of_type(SERVING_KEY)))
+        self._known = tuple(known.values())
+        self._callers.replace(known)
         now = workspace.clock()
         held = containing.holds(workspace, history)
         digests = [model.digest, *(one.digest for one in model.inputs)]

@@ -163,11 +163,15 @@ VerifyToken = Callable[[str, str], Proof]
 
 
 class Door(msgspec.Struct, frozen=True):
-    """What this server lets in without a key: its own account, where it listens on loopback."""
+    """What this server lets in without a key: its own account, where it listens on loopback.
+
+    ``external``: whether it lets in anybody but our own at all.
+    """
 
     uid: int
     owner: str
     loopback: bool
+    external: bool = True
 
 
 class Callers:
@@ -202,7 +206,15 @@ class Callers:
         caller, budget = known.caller, known.key.budget_bits
         if known.until_ms and at_ms >= known.until_ms:
             caller, budget = msgspec.structs.replace(caller, fidelity="top1"), 0
-        return Admitted(caller, budget, honey=is_honey(key, known.key))
+        honey = is_honey(key, known.key)
+        if not (caller.internal or honey or self._door.external):
+            raise refused(
+                "guard.external",
+                "only our own are answered here",
+                why="it was started with --own",
+                hint="seal serve MODEL, without --own, asks the gate whether others may",
+            )
+        return Admitted(caller, budget, honey)
 
     def _by_token(self, token: str, request: Request) -> Caller:
         proof = request.headers.get(b"seal-proof", b"").decode("latin-1")

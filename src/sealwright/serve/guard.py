@@ -87,8 +87,8 @@ class Journal(Protocol):
         """Written on return: it outlives this process. Raises: Unavailable."""
         ...
 
-    async def event(self, event: Event) -> None:
-        """In the log on return. Raises: Unavailable."""
+    async def event(self, event: Event, *, again: bool = False) -> int:
+        """In the log on return; its index. Raises: Unavailable."""
         ...
 
 

@@ -79,6 +79,10 @@ class Journal:
         self._previous = covered.newest
         self._waiting: list[bytes] = []
         self._refusals: dict[str, int] = {}
+        self.verdicts: dict[str, int] = {}
+        """How many requests ended how, since the start."""
+        self.turned_away: dict[str, int] = {}
+        """How many nobody could be named for, by rule, since the start."""
         self._wake = asyncio.Event()
         self._sealing = asyncio.Lock()
         self._said_at: dict[tuple[str, str], int] = {}
@@ -101,6 +105,7 @@ class Journal:
         except OSError as error:
             raise _unavailable(error.strerror or str(error)) from error
         self._size += written
+        self.verdicts[record.verdict] = self.verdicts.get(record.verdict, 0) + 1
         self._waiting.append(line)
         if len(self._waiting) >= MOST_RECORDS:
             self._wake.set()
@@ -113,24 +118,26 @@ class Journal:
     def count(self, rule: str) -> None:
         """A refusal of somebody nobody can name: counted in the next batch."""
         self._refusals[rule] = self._refusals.get(rule, 0) + 1
+        self.turned_away[rule] = self.turned_away.get(rule, 0) + 1
 
-    async def event(self, event: Event) -> None:
+    async def event(self, event: Event, *, again: bool = False) -> int:
         """Record an event, at once; the same one of the same caller again after a minute.
 
-        Raises: Unavailable.
+        ``again``: now, too. Returns its log index, -1 where it was said. Raises: OutOfService.
         """
         now = self._clock()
         at, key = int(now.timestamp() * 1000), (event.principal, event.rule + event.what)
-        if at - self._said_at.get(key, -EVENT_EVERY_MS) < EVENT_EVERY_MS:
-            return
+        if not again and at - self._said_at.get(key, -EVENT_EVERY_MS) < EVENT_EVERY_MS:
+            return -1
         self._said_at[key] = at
         statement = event_statement(event, stamp(now), self._about.actor)
         try:
-            await asyncio.to_thread(self._recorder.record, statement)
+            receipt = await asyncio.to_thread(self._recorder.record, statement)
         except (SealError, OSError) as error:
             self._said_at.pop(key, None)
             raise _unavailable(str(error)) from error
         self._say(f"{event.what}: {event.principal}: {event.rule}: {event.why}")
+        return receipt.index
 
     # -- batches ----------------------------------------------------------------------------
 

@@ -60,6 +60,13 @@ class OipFront:
 
 
 UNNAMED = frozenset(
-    {"guard.route", "guard.control-route", "guard.method", "guard.unknown-caller", "guard.origin"}
+    {
+        "guard.route",
+        "guard.control-route",
+        "guard.method",
+        "guard.unknown-caller",
+        "guard.origin",
+        "guard.external",
+    }
 )
 """Refusals before anybody was known: counted by rule in the next batch."""

@@ -107,6 +107,8 @@ def released(shape: Shape, fidelity: Fidelity, answer: Answer) -> tuple[Tensor, 
     if shape.profile == "embedding" and fidelity == "label":
         return (Tensor("embedding", "FP32", np.where(scores < 0, -1, 1).astype(np.float32)),)
     name = "embedding" if shape.profile == "embedding" else "value"
+    if np.abs(scores).max(initial=0) > np.finfo(np.float32).max:
+        raise ValueError("its values do not fit into FP32")
     return (Tensor(name, "FP32", cut(scores, _MANTISSA[fidelity])),)
 
 
@@ -122,7 +124,7 @@ def _classes(shape: Shape, fidelity: Fidelity, scores: Array) -> tuple[Tensor, .
         if fidelity == "top1":
             # 0.01 to 1.00 are a hundred values, which is what the ceiling counts
             top = np.maximum(np.round(top, DIGITS), 10.0**-DIGITS)
-        out.append(Tensor("probability", "FP32", top.astype(np.float32)))
+        out.append(Tensor("probability", "FP32", top))
     if fidelity == "full":
         out.append(Tensor("probabilities", "FP32", scores.astype(np.float32)))
     return tuple(out)

@@ -11,6 +11,7 @@ STATUS: dict[str, int] = {
     "guard.unknown-caller": 401,
     "guard.step-up": 401,
     "guard.origin": 403,
+    "guard.external": 403,
     "guard.header": 400,
     "guard.upgrade": 400,
     "guard.pipelined": 400,

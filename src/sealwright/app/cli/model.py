@@ -4,6 +4,7 @@ seal model list                                newest first
 seal model promote fraud@2 prod --reason "…"   point the alias prod at version 2
 seal model rollback fraud prod                 point it back
 seal model export fraud@prod fraud.tar         model, signature and all the evidence
+seal model lease fraud@prod --for 24h          let this host serve it until then
 """
 
 from __future__ import annotations
@@ -44,6 +45,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     shown.add_argument("out", metavar="OUT", help="a directory, or one file where it ends in .tar")
     shown.add_argument("--reason", default="", help="why, for the log")
     shown.add_argument("--purpose", default="", help="what for; the data behind it must allow it")
+    shown = verbs.add_parser("lease", help="let this host serve a version, for a time")
+    shown.add_argument("ref", metavar="REF")
+    shown.add_argument("--for", default="24h", dest="span", metavar="SPAN", help="how long (24h)")
+    shown.add_argument("--end", action="store_true", help="give the leases on this host back")
+    shown.add_argument("--list", action="store_true", help="show the leases there are")
+    shown.add_argument("--reason", default="", help="why, for the log")
     shown = verbs.add_parser("revoke", help="withdraw a version; what was made of it is blocked")
     revoking.arguments(shown)
 
@@ -51,7 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, out: Out) -> int:
     """Run one verb."""
     from sealwright.app import wiring
-    from sealwright.app.cli import model_views
+    from sealwright.app.cli import model_leases, model_views
 
     workspace = wiring.open_workspace()
     verbs: dict[str, Callable[[Workspace, argparse.Namespace, Out], int]] = {
@@ -61,6 +68,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
         "rollback": _rollback,
         "export": _export,
         "revoke": _revoke,
+        "lease": model_leases.run,
     }
     return verbs[args.verb](workspace, args, out)
 

@@ -5,7 +5,7 @@ seal serve --upstream http://127.0.0.1:8000 --model NAME   the guard before a se
 seal serve keys create acme --organisation acme  a key for somebody outside, printed once
 seal serve status                                what is served, and what was answered
 seal serve budget                                what each caller has learned, and has left
-seal serve prove RECORD answer.json              one answer's evidence, checked anywhere
+seal serve prove RECORD proof.json               one answer's evidence, checked anywhere
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ def configure(parser: Parser) -> None:
     start.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1)")
     start.add_argument("--port", type=int, default=8080, help="the port (8080); 0 for a free one")
     start.add_argument("--socket", default="", metavar="PATH", help="a Unix socket instead")
+    start.add_argument("--own", action="store_true", help="only our own may ask")
     start.add_argument("--reason", default="", help="why, for the log")
     runs = verbs.add_parser("memorised", help="hashes of a version's words, for [serve.egress]")
     runs.add_argument("ref", metavar="DATA", help="data:NAME@N: what the model was trained on")
@@ -38,6 +39,23 @@ def configure(parser: Parser) -> None:
     runs.add_argument("--words", type=int, default=8, help="words in a row (8)")
     runs.add_argument("--out", default="memorised.runs", metavar="FILE", help="(memorised.runs)")
     _keys(verbs.add_parser("keys", help="make, list and revoke serving keys"))
+    verbs.add_parser("status", help="what is served, since when, and what was asked")
+    verbs.add_parser("budget", help="what each group has learned, and has left")
+    links = verbs.add_parser("links", help="who is counted together, and why")
+    links.add_argument("--place", nargs=2, metavar=("PRINCIPAL", "GROUP"), help="count them there")
+    links.add_argument("--reason", default="", help="why, for the log")
+    thaw = verbs.add_parser("thaw", help="take a group off its rung: an appeal that was granted")
+    thaw.add_argument("group", metavar="GROUP")
+    thaw.add_argument("--reason", default="", help="why, for the log")
+    hold = verbs.add_parser("hold", help="put a group on a rung, for a time")
+    hold.add_argument("group", metavar="GROUP")
+    rungs = ("warn", "throttle", "step-up", "degrade", "block")
+    hold.add_argument("--rung", choices=rungs, required=True)
+    hold.add_argument("--for", default="24h", dest="span", metavar="SPAN", help="how long (24h)")
+    hold.add_argument("--reason", default="", help="why, for the log")
+    prove = verbs.add_parser("prove", help="write one answer's evidence, for seal verify")
+    prove.add_argument("what", metavar="RECORD", help="the id in seal-record, or entry:N")
+    prove.add_argument("out", metavar="OUT", help="the file to write")
 
 
 def _behind(group: argparse._ArgumentGroup) -> None:
@@ -74,12 +92,18 @@ def _keys(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Out) -> int:
     """Run one word."""
-    from sealwright.app.cli import serve_keys
+    from sealwright.app.cli import serve_keys, serve_views
 
     words: dict[str, Callable[[argparse.Namespace, Out], int]] = {
         "start": _start,
         "memorised": _memorised,
         "keys": serve_keys.run,
+        "status": serve_views.status,
+        "budget": serve_views.budget,
+        "links": serve_views.links,
+        "thaw": serve_views.thaw,
+        "hold": serve_views.hold,
+        "prove": serve_views.prove,
     }
     return words[args.verb](args, out)
 
@@ -131,7 +155,7 @@ def _before(args: argparse.Namespace, out: Out) -> int:
             f"  profile  {found.profile}; what it answers is read and written anew",
         )
 
-    where = Where(args.host, args.port, args.socket)
+    where = Where(args.host, args.port, args.socket, not args.own)
     servingupstream.run(workspace, behind, where, ready, out.note)
     for note in workspace.settle():
         out.note(note)
@@ -146,7 +170,7 @@ def _own(args: argparse.Namespace, out: Out) -> int:
 
     workspace = wiring.open_workspace()
     model = resolved(workspace, args.ref)
-    gate = serving.allowed(workspace, model, args.reason)
+    gate = serving.allowed(workspace, model, args.reason, external=not args.own)
     lease = serving.leased(workspace, model, args.reason)
     for note in (*gate.warnings, *workspace.settle()):
         out.note(note)
@@ -171,7 +195,7 @@ def _own(args: argparse.Namespace, out: Out) -> int:
             )
         out.emit(shape, "\n".join(lines))
 
-    where = Where(args.host, args.port, args.socket)
+    where = Where(args.host, args.port, args.socket, not args.own)
     serving.run(workspace, model, where, ready, out.note)
     for note in workspace.settle():
         out.note(note)

@@ -4,6 +4,7 @@ seal verify model:fraud@2                             read again to the last byt
 seal verify fraud.tar --trust FINGERPRINT             offline, without a workspace
 seal verify fraud.tar --trust trust.json --max-age 7d
 seal verify fraud.tar --trust trust.json --profile team    and your own policy has to allow it
+seal verify proof.json --trust FINGERPRINT            one answer of a served model, or a denial
 """
 
 from __future__ import annotations
@@ -111,7 +112,21 @@ def _is_bundle(target: str) -> bool:
     )
 
 
+def _is_guard_proof(target: str) -> bool:
+    from sealwright.serve.proof import MARK
+
+    path = Path(target)
+    if not path.is_file():
+        return False
+    with open(path, "rb") as stream:
+        return stream.read(len(MARK)) == MARK
+
+
 def _bundle(args: argparse.Namespace, out: Out) -> int:
+    if _is_guard_proof(args.target):
+        from sealwright.app.cli import verify_guard
+
+        return verify_guard.run(args, out)
     from sealwright.app.pinning import pin
     from sealwright.core import clock
     from sealwright.core.settings import span_s
