@@ -109,7 +109,7 @@ def test_a_served_model_from_its_first_answer_to_the_revocation_of_its_data(
         }
         found = server.get(INFER, ASKED)
         assert found[1]["seal-profile"] == "multiclass/label"
-        assert b"probabilit" not in found[2]
+        assert b"probabilities" not in found[2]
         degraded = found[1]["seal-record"]
         held["block"] = seal(
             capsys, "serve", "hold", "ada", "--rung", "block", "--for", "1h", "--reason", "try"
