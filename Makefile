@@ -16,6 +16,7 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	@scripts/need-room
 	@scripts/need-softhsm
+	@scripts/need-ledger-servers
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
 
 check: $(VENV)/.dev

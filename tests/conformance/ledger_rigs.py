@@ -5,7 +5,12 @@ from __future__ import annotations
 import asyncio
 from contextlib import contextmanager
 
+from servers import shared_postgres, shared_redis
+
 from sealwright.adapters.budget_memory import MemoryLedger
+from sealwright.adapters.budget_redis import RedisLedger
+
+ORIGIN = "sealwright.local/w0123456789abcdef"
 
 
 class Clock:
@@ -19,6 +24,8 @@ class Clock:
 
 
 class MemoryRig:
+    restart_empties_the_rate = True
+
     def __init__(self, folder):
         self.path = folder / "budget.db"
         self.clock = Clock()
@@ -58,4 +65,54 @@ def memory(folder):
         rig.close()
 
 
-RIGS = {"memory": memory}
+class RedisRig:
+    """One replica; ``crash`` is a flushed Redis, ``restart`` a replica closed and opened anew."""
+
+    restart_empties_the_rate = False
+
+    def __init__(self):
+        self.redis, self.postgres = shared_redis(), shared_postgres()
+        self.redis.cli("FLUSHALL")
+        exists = self.postgres.sql("SELECT 1 FROM pg_database WHERE datname = 'ledger'")
+        if not exists:
+            self.postgres.database("ledger")
+        self.url = f"postgresql://seal@/ledger?host={self.postgres.folder}"
+        if self.postgres.sql("SELECT to_regclass('sealwright_placed')", "ledger"):
+            names = "sealwright_epochs, sealwright_accounts, sealwright_models, sealwright_placed"
+            self.postgres.sql(f"TRUNCATE {names}", "ledger")
+        self.clock = Clock()
+        self.runner = asyncio.Runner()
+        self.ledger = self.opened()
+
+    def opened(self):
+        return self.run(RedisLedger.open(self.redis.url, self.url, ORIGIN, clock_us=self.clock))
+
+    def run(self, call):
+        return self.runner.run(call)
+
+    def crash(self):
+        self.redis.cli("FLUSHALL")
+
+    def restart(self):
+        self.run(self.ledger.close())
+        self.ledger = self.opened()
+
+    def break_record(self):
+        self.ledger._record._url = "postgresql://seal@/ledger?host=/nonexistent"
+        self.run(self.ledger._record.close())
+
+    def close(self):
+        self.run(self.ledger.close())
+        self.runner.close()
+
+
+@contextmanager
+def redis(folder):
+    rig = RedisRig()
+    try:
+        yield rig
+    finally:
+        rig.close()
+
+
+RIGS = {"memory": memory, "redis": redis}

@@ -139,7 +139,8 @@ class Histories(RuleBasedStateMachine):
         self.rig.restart()
         self.open.clear()
         self.plain.reserved.clear()
-        self.plain.tats.clear()
+        if self.rig.restart_empties_the_rate:
+            self.plain.tats.clear()
 
     @rule()
     def crash(self):

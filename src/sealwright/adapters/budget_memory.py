@@ -13,7 +13,7 @@ from sealwright.adapters.claims_sqlite import SqliteClaims
 from sealwright.core.clock import steady_us
 from sealwright.serve import bounds
 from sealwright.serve.book import Book
-from sealwright.serve.claims import Claim, Claims
+from sealwright.serve.claims import Claim, Claims, Wanted
 from sealwright.serve.interface import Allowance, Ask, Balance, Reservation, Rung
 
 
@@ -25,7 +25,7 @@ class MemoryLedger:
         self._clock = clock_us
         self._last_us = 0
         self._book = Book(claims.take())
-        self._wanted: dict[tuple[str, str], Claim] = {}
+        self._wanted = Wanted()
         self._writing: asyncio.Future[None] | None = None
         self._structure = asyncio.Lock()
         self._closed = False
@@ -109,7 +109,7 @@ class MemoryLedger:
 
     async def _make_durable(self, claim: Claim) -> None:
         """Return once this claim, or one that was already being written, is durable."""
-        self._wanted[claim.model, claim.principal] = claim
+        self._wanted.add(claim)
         if self._writing is None:
             self._writing = asyncio.ensure_future(self._write())
             self._writing.add_done_callback(_seen)
@@ -119,8 +119,7 @@ class MemoryLedger:
         try:
             # those who ask in this turn of the loop come along
             await asyncio.sleep(0)
-            wanted, self._wanted = self._wanted.values(), {}
-            batch = tuple(self._book.whole(one) for one in wanted)
+            batch = [self._book.whole(one) for one in self._wanted.take()]
             await asyncio.to_thread(self._claims.claim, batch)
             for one in batch:
                 self._book.granted(one)

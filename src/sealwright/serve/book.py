@@ -263,6 +263,7 @@ def _claim(account: Account, mbits: int, allowance: Allowance, cells: int = 0) -
         account.anomaly,
         allowance.group_mbits,
         allowance.model_mbits,
+        ask_mbits=mbits,
     )
 
 

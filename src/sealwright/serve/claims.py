@@ -61,7 +61,8 @@ class Record(msgspec.Struct, frozen=True):
 class Claim(msgspec.Struct, frozen=True):
     """A durable write asked for: the record's amounts and margin rise to these, never fall.
 
-    ``cells`` are added to the bitmap.
+    ``cells`` are added to the bitmap. ``known`` is what the counters know to be claimed: a record
+    that holds less was put back to an older state.
     """
 
     model: str
@@ -73,6 +74,42 @@ class Claim(msgspec.Struct, frozen=True):
     anomaly_mbits: int
     allowed_mbits: int
     model_allowed_mbits: int
+    known_mbits: int = 0
+    known_model_mbits: int = 0
+    ask_mbits: int = 0
+
+
+class Wanted:
+    """Claims that wait for the next durable write. Those that meet are wide enough for all."""
+
+    def __init__(self) -> None:
+        self._claims: dict[tuple[str, str], Claim] = {}
+
+    def add(self, claim: Claim) -> None:
+        """One more."""
+        key = (claim.model, claim.principal)
+        if other := self._claims.get(key):
+            claim = msgspec.structs.replace(
+                claim,
+                mbits=max(claim.mbits, other.mbits + claim.ask_mbits),
+                cells=claim.cells | other.cells,
+                margin=max(claim.margin, other.margin),
+                ask_mbits=claim.ask_mbits + other.ask_mbits,
+            )
+        self._claims[key] = claim
+
+    def take(self) -> list[Claim]:
+        """All of them; none wait any more."""
+        taken, self._claims = list(self._claims.values()), {}
+        asked: dict[str, int] = {}
+        for one in taken:
+            asked[one.model] = asked.get(one.model, 0) + one.ask_mbits
+        return [
+            msgspec.structs.replace(
+                one, model_mbits=one.model_mbits + asked[one.model] - one.ask_mbits
+            )
+            for one in taken
+        ]
 
 
 class Claims(Protocol):
