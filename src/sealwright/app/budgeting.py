@@ -13,8 +13,8 @@ _REDIS = ("redis://", "rediss://", "unix://")
 _POSTGRES = ("postgresql://", "postgres://")
 
 
-async def open_budget(spec: str, state_dir: Path, origin: str) -> Ledger:
-    """``file``: this process alone, its record in ``state_dir``. Else Redis and PostgreSQL, in
+async def open_budget(spec: str, folder: Path, origin: str) -> Ledger:
+    """``file``: this process alone, its record in ``folder``. Else Redis and PostgreSQL, in
     which every workspace (``origin``) has counters and rows of its own.
 
     Raises: BadInput (no such ledger), Unavailable (``guard.ledger``), MissingExtra.
@@ -22,7 +22,7 @@ async def open_budget(spec: str, state_dir: Path, origin: str) -> Ledger:
     if spec == "file":
         from sealwright.adapters.budget_memory import MemoryLedger
 
-        return MemoryLedger.open(state_dir / RECORD)
+        return MemoryLedger.open(folder / RECORD)
     redis_url, postgres_url = addresses(spec)
     from sealwright.adapters.budget_redis import RedisLedger
 

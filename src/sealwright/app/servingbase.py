@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from sealwright.adapters.budget_memory import MemoryLedger
+from sealwright.app.budgeting import open_budget
 from sealwright.app.servecontrol import Control
 from sealwright.app.servingdesk import Desk
 from sealwright.app.servinglinks import Linker
 from sealwright.core import clock
 from sealwright.core.amounts import span_s
 from sealwright.core.digest import Digest
-from sealwright.core.errors import BadInput
 from sealwright.core.predicates import GUARD_BATCH
 from sealwright.evidence.history import History
 from sealwright.serve.callers import Callers, Door, Proof, VerifyToken
@@ -78,12 +77,13 @@ async def founded(
 ) -> Base:
     """Open all of it. Raises: Unavailable (a server runs already, or the ledger is held)."""
     history = workspace.history()
-    private.make_dir(workspace.seal_dir / "serve")
-    ledger = ledger_of(workspace)
+    folder = workspace.seal_dir / "serve"
+    private.make_dir(folder)
+    ledger = await open_budget(workspace.settings.serve.ledger, folder, workspace.origin)
     held.push_async_callback(ledger.close)
     covered = covered_of(history)
     journal = Journal(
-        workspace.seal_dir / "serve" / "records",
+        folder / "records",
         About(what.ref, what.digest, what.policy, workspace.principal.name),
         workspace.recorder,
         workspace.clock,
@@ -114,13 +114,6 @@ def doors(workspace: Workspace, where: Where) -> tuple[Door, VerifyToken, InputK
     key = workspace.kms.derive(_INPUT_KEY, _INPUT_LABEL)
     door = Door(os.getuid(), workspace.principal.name, where.loopback, where.external)
     return door, verify, InputKey(key)
-
-
-def ledger_of(workspace: Workspace) -> MemoryLedger:
-    """The leakage ledger that ``[serve] ledger`` names. Raises: Unavailable, BadInput."""
-    if workspace.settings.serve.ledger != "file":
-        raise BadInput("this ledger is not wired yet", hint='[serve] ledger = "file"')
-    return MemoryLedger.open(workspace.seal_dir / "serve" / "budget.db")
 
 
 def covered_of(history: History) -> Covered:

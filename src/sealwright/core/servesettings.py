@@ -111,7 +111,7 @@ def problems(serve: ServeSettings) -> Iterator[str]:
         yield "$.serve.cells: from 0 to 4,096"
     for field, read in _AMOUNTS.items():
         yield from _amount(f"$.serve.{field}", getattr(serve, field), read)
-    if serve.ledger != "file" and not serve.ledger.startswith("redis"):
+    if serve.ledger != "file" and not serve.ledger.startswith(("redis", "unix:")):
         yield f"$.serve.ledger: {serve.ledger!r} is not file or redis://… + postgresql://…"
     for field in TextServeSettings.__struct_fields__:
         if getattr(serve.text, field) < 1:
