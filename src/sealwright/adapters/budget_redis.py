@@ -18,11 +18,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from sealwright.adapters import budget_replies as replies
 from sealwright.adapters.claims_postgres import Granted, PostgresClaims, StaleEpoch
 from sealwright.adapters.claims_sqlite import packed, unpacked
 from sealwright.adapters.redis_line import RedisLine, ScriptUnknown, Word
 from sealwright.core.errors import BadInput
-from sealwright.serve import bounds, claims, gcra
+from sealwright.serve import bounds, gcra
 from sealwright.serve.claims import Claim, Record, Wanted
 from sealwright.serve.interface import RUNGS, Allowance, Ask, Balance, Reservation, Rung
 
@@ -110,11 +111,11 @@ class RedisLedger:
         while True:
             kind, *rest = await self._ask("reserve", *words)
             if kind == "claim":
-                await self._make_durable(_more(ask, allowance, *rest))
+                await self._make_durable(replies.more(ask, allowance, *rest))
             elif kind == "ok":
                 return Reservation(name, ask, await self._balance(ask.model, *rest))
             else:
-                raise _refusal(kind, rest, ask, allowance)
+                raise replies.refusal(kind, rest, ask, allowance)
 
     async def settle(
         self, reservation: Reservation, mbits: int, cells: Sequence[int], anomaly_mbits: int = 0
@@ -132,7 +133,7 @@ class RedisLedger:
         while True:
             kind, *rest = await self._ask("settle", *words)
             if kind == "claim":
-                await self._make_durable(_kept(ask, bitmap, *rest))
+                await self._make_durable(replies.kept(ask, bitmap, *rest))
             elif kind == "ok":
                 return await self._balance(ask.model, *rest)
             elif kind == "above":
@@ -168,7 +169,7 @@ class RedisLedger:
                 names = (await self._call(epoch, "members", model, group))[2] or [group]
                 await alone.climb(epoch.token, model, names, rung, until_ms)
                 words: tuple[Word, ...] = (model, group, RUNGS.index(rung), until_ms, *names)
-                return _shown(model, *(await self._call(epoch, "climb", *words))[2])
+                return replies.shown(model, *(await self._call(epoch, "climb", *words))[2])
 
         return await self._structured(both)
 
@@ -176,7 +177,9 @@ class RedisLedger:
         """Every group of which somebody ever asked, by name. Raises: BadInput, Unavailable."""
         bounds.check_name("a model", model)
         found = (await self._ask("balances", model))[2]
-        return tuple(sorted((_shown(model, *one) for one in found), key=lambda one: one.group))
+        return tuple(
+            sorted((replies.shown(model, *one) for one in found), key=lambda one: one.group)
+        )
 
     async def close(self) -> None:
         """Let go. The counters stay with Redis, for the other replicas and the next start."""
@@ -205,7 +208,9 @@ class RedisLedger:
                 members.clear()
             _, at, found = await self._ask("members", model, group)
             known = members[model, group] = (at, tuple(sorted(found)))
-        return _standing(model, group, known[1], allowed, all_allowed, spent, all_spent, *rest)
+        return replies.standing(
+            model, group, known[1], allowed, all_allowed, spent, all_spent, *rest
+        )
 
     async def _ask(self, op: str, *words: Word) -> list[Any]:
         """A call under the epoch in force; a new epoch is joined or started where that ended."""
@@ -215,7 +220,7 @@ class RedisLedger:
                 return await self._call(epoch, op, *words)
             except _Lost:
                 await self._join(epoch)
-        raise _restless()
+        raise replies.restless(TRIES)
 
     async def _structured(self, work: Callable[[], Awaitable[Got]]) -> Got:
         for _ in range(TRIES):
@@ -224,7 +229,7 @@ class RedisLedger:
                 return await work()
             except (_Lost, StaleEpoch):
                 await self._join(epoch)
-        raise _restless()
+        raise replies.restless(TRIES)
 
     async def _call(self, epoch: _Epoch, op: str, *words: Word) -> list[Any]:
         """Raises: _Lost, Unavailable."""
@@ -293,7 +298,7 @@ class RedisLedger:
                 await self._load(epoch, record)
                 await self._sweep(epoch.token)
                 if await self._record.token() != epoch.token:
-                    raise _restless()
+                    raise replies.restless(TRIES)
                 self._epoch = epoch
 
     async def _joined(self, ended: _Epoch) -> bool:
@@ -353,110 +358,3 @@ class RedisLedger:
                 await self._line.call("UNLINK", *old)
             if cursor == b"0":
                 return
-
-
-def _more(
-    ask: Ask,
-    allowance: Allowance,
-    cells: int,
-    spent: int,
-    claimed: int,
-    all_spent: int,
-    all_claimed: int,
-    left: int,
-    all_left: int,
-    members: int,
-    anomaly: int,
-    margin: int,
-) -> Claim:
-    chunk, all_chunk = claims.group_chunk(allowance, members), claims.model_chunk(allowance)
-    return Claim(
-        ask.model,
-        ask.principal,
-        max(claimed, claims.ahead(spent, ask.mbits, left, chunk)),
-        max(all_claimed, claims.ahead(all_spent, ask.mbits, all_left, all_chunk)),
-        cells,
-        max(margin, claims.margin(allowance, members)),
-        anomaly,
-        allowance.group_mbits,
-        allowance.model_mbits,
-        claimed,
-        all_claimed,
-        ask.mbits,
-    )
-
-
-def _kept(
-    ask: Ask,
-    new: int,
-    cells: int,
-    claimed: int,
-    members: int,
-    anomaly: int,
-    margin: int,
-    cap: int,
-    allowed: int,
-    all_allowed: int,
-) -> Claim:
-    room = claims.margin(Allowance(allowed, all_allowed, cap), members)
-    return Claim(
-        *(ask.model, ask.principal, claimed, 0, cells | new, max(margin, room)),
-        *(anomaly, allowed, all_allowed, claimed, 0),
-    )
-
-
-def _shown(
-    model: str,
-    members: list[str],
-    allowed: int,
-    all_allowed: int,
-    group: str,
-    version: int,
-    spent: int,
-    all_spent: int,
-    *rest: int,
-) -> Balance:
-    del version
-    names = tuple(sorted(members))
-    return _standing(model, group, names, allowed, all_allowed, spent, all_spent, *rest)
-
-
-def _standing(
-    model: str,
-    group: str,
-    members: tuple[str, ...],
-    allowed: int,
-    all_allowed: int,
-    spent: int,
-    all_spent: int,
-    count: int,
-    anomaly: int,
-    rung: int,
-    until_ms: int,
-) -> Balance:
-    left, all_left = max(0, allowed - spent), max(0, all_allowed - all_spent)
-    where = (model, group, members, spent, left, all_left, count, anomaly)
-    return Balance(*where, RUNGS[rung], until_ms)
-
-
-def _refusal(kind: str, rest: list[Any], ask: Ask, allowance: Allowance) -> Exception:
-    group, *figures = rest
-    if kind == "blocked":
-        return bounds.blocked(group, ask.model, figures[0])
-    if kind == "heavy":
-        return bounds.too_many_rows(group, ask.weight, allowance.burst)
-    if kind == "fast":
-        return bounds.too_fast(group, figures[0])
-    if kind == "covered":
-        return bounds.covered(group, ask.model, figures[0], allowance.cells)
-    if kind == "spent":
-        return bounds.spent(group, ask, figures[0])
-    return bounds.model_spent(ask, figures[0])
-
-
-def _restless() -> Exception:
-    return bounds.unavailable(
-        "Redis loses its counters again and again",
-        f"{TRIES} epochs ended while one request waited",
-        "look why Redis restarts, is flushed or evicts",
-    )
