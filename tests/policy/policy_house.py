@@ -326,7 +326,7 @@ class House:
             held_out=500,
             public=100,
             seed=1,
-            budget=extracted.Budget(100, 0, 0, 1, "top1"),
+            budget=extracted.Budget(100, 996_600, 0, 1, "top1"),
             thieves=(robbed,),
             no_questions="0.500",
             best="random",

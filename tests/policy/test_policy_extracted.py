@@ -6,7 +6,7 @@ import pytest
 from policy_house import House
 
 from sealwright.core.predicates import EXTRACTION_TEST
-from sealwright.policy.extracted import SUITE
+from sealwright.policy.extracted import SUITE, Budget
 
 
 def ready(profile: str = "team"):
@@ -78,6 +78,23 @@ def test_a_statement_that_cannot_be_read_takes_an_older_one_with_it():
     house.rob(model)
     house.say(EXTRACTION_TEST, [model], suite="many")
     assert "extraction.untested" in house.decide("serve", [model]).decision.failed
+
+
+@pytest.mark.parametrize(
+    ("offered", "open_"),
+    [
+        ({"mbits": 996_600, "fidelity": "top1"}, True),
+        ({"mbits": 996_601, "fidelity": "top1"}, False),
+        ({"mbits": 1, "fidelity": "label"}, True),
+        ({"mbits": 1, "fidelity": "full"}, False),
+        ({"mbits": 1, "fidelity": "everything"}, False),
+        ({"mbits": "few"}, False),
+    ],
+)
+def test_a_test_at_a_smaller_budget_or_fidelity_than_is_offered_is_none(offered, open_):
+    house, model = ready()
+    house.rob(model, budget=Budget(100, 996_600, 0, 1, "top1"))
+    assert house.decide("serve", [model], params=offered).decision.allowed is open_
 
 
 def test_training_and_registering_ask_for_no_test():

@@ -22,12 +22,13 @@ from sealwright.policy.facts import Gate
 from sealwright.policy.factsheet import Value
 
 CURRENT_DAYS = 180
+FIDELITIES = ("label", "top1", "full")
 SUITE = 1
 """Of the thieves: a test by an older suite is no current one."""
 
 
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one account may have, and the output policy; 0 is no cap."""
+    """What one account may have, and the output policy; 0 ``cells`` is no cap."""
 
     queries: int
     mbits: int
@@ -75,6 +76,16 @@ class Test(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         except InvalidOperation:
             return True
 
+    def covers(self, offered: Mapping[str, Json]) -> bool:
+        """Whether it was about no smaller budget, and no lower fidelity, than is ``offered``."""
+        mbits, fidelity = offered.get("mbits", 0), offered.get("fidelity", FIDELITIES[0])
+        return (
+            isinstance(mbits, int)
+            and self.budget.mbits >= mbits
+            and {fidelity, self.budget.fidelity} <= set(FIDELITIES)
+            and FIDELITIES.index(self.budget.fidelity) >= FIDELITIES.index(str(fidelity))
+        )
+
     def current(self, now: datetime) -> bool:
         """Whether it may still be rested on."""
         try:
@@ -111,6 +122,7 @@ class Extracted:
         """Over the models that are asked about; who could ask them, only ``serve`` knows."""
         asked = [self._tests.get(digest) for digest in set(models) if gate != "train"]
         known = [test for test in asked if test is not None and test.current(context.now)]
+        known = [test for test in known if test.covers(context.params)]
         return {
             "serve_external": gate == "serve" and context.params.get("external") is not False,
             "extraction_untested": len(asked) - len(known),

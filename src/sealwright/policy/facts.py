@@ -114,7 +114,8 @@ ROWS: tuple[Row, ...] = (
         "extraction_untested",
         "Long",
         "ledger",
-        "subjects that no extraction test of the last 180 days speaks of; 0 at `train`",
+        "subjects that no extraction test of the last 180 days, at no smaller budget, speaks of;"
+        " 0 at `train`",
         NEVER,
     ),
     Row("inputs", "Long", "ledger", "dataset versions the subjects are or were made from", 0),

@@ -17,7 +17,7 @@ from sealwright.redteam.extraction.coding import Coding
 from sealwright.redteam.extraction.interface import Array, Known, Oracle, Reading, Stolen
 from sealwright.redteam.extraction.thieves import thief
 
-CHECKPOINTS = (30, 100, 300, 1000, 3000, 10_000)
+CHECKPOINTS = (30, 60, 100, 200, 300, 500, 700, 1000, 1500, 2000, 3000, 5000, 10_000, 30_000)
 
 
 class Exam(msgspec.Struct, frozen=True):

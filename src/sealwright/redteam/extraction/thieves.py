@@ -25,12 +25,18 @@ MOST_ACCOUNTS = 1000
 
 def thief(name: str, known: Known) -> Thief:
     """``NAME``, or ``NAME*N`` for N accounts in turn. Raises: BadInput (no such thief)."""
+    count = accounts_of(name)
+    module, _, kind = THIEVES[name.partition("*")[0]].partition(":")
+    made: Any = getattr(import_module(module), kind)(known)
+    alone: Thief = made
+    return Split(alone, count) if "*" in name else alone
+
+
+def accounts_of(name: str) -> int:
+    """The N of ``NAME*N``; 1 for ``NAME``. Raises: BadInput."""
     family, times, count = name.partition("*")
     if family not in THIEVES:
         raise BadInput(f"no thief {family!r}", why=f"known: {', '.join(THIEVES)}")
-    if times and not (count.isdecimal() and 1 <= int(count) <= MOST_ACCOUNTS):
+    if times and not (count.isascii() and count.isdigit() and 1 <= int(count) <= MOST_ACCOUNTS):
         raise BadInput(f"{name}: how many accounts?", why=f"from 1 to {MOST_ACCOUNTS:,}")
-    module, _, kind = THIEVES[family].partition(":")
-    made: Any = getattr(import_module(module), kind)(known)
-    alone: Thief = made
-    return Split(alone, int(count)) if times else alone
+    return int(count) if times else 1
