@@ -52,12 +52,13 @@ class Answer(NamedTuple):
 
 
 class Plate(NamedTuple):
-    """Pictures (PNG) or lines side by side, under a title. For the page only, never in JSON."""
+    """Pictures (PNG), lines or charts (SVG) under a title. For the page only, never in JSON."""
 
     title: str
     caption: str
     pictures: tuple[tuple[str, bytes], ...] = ()
     lines: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    charts: tuple[str, ...] = ()
 
 
 def measure(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from sealwright.app.bench import Plate, figure
 
-_STYLE = """
+STYLE = """
 :root{color-scheme:light dark;--ink:#1b1f24;--dim:#636c76;--bar:#3d6b9e;--yard:#b8bfc7;--no:#b3382c;
 --paper:#fff;--line:#e3e6ea}
 @media(prefers-color-scheme:dark){:root{--ink:#e6e8ea;--dim:#9aa3ad;--bar:#6ea3db;--yard:#4a525b;
@@ -39,7 +39,7 @@ def write_page(path: str, report: dict[str, Any], plates: Sequence[Plate] = ()) 
     sections += "\n".join(_plate(plate) for plate in plates)
     Path(path).write_text(
         f"<!doctype html><html lang=en><meta charset=utf-8><title>seal bench {report['bench']}"
-        f"</title><style>{_STYLE}</style><h1>seal bench {html.escape(report['bench'])}</h1>"
+        f"</title><style>{STYLE}</style><h1>seal bench {html.escape(report['bench'])}</h1>"
         f"<p>Sealwright {report['version']} on {html.escape(str(machine['cpu']))}, "
         f"{machine['cores']} cores, Python {machine['python']}"
         f"{', small sizes (--quick)' if report['quick'] else ''}</p>{sections}</html>\n",
@@ -90,7 +90,7 @@ def _plate(plate: Plate) -> str:
         for name, some in plate.lines
     )
     return (
-        f"<section><h2>{html.escape(plate.title)}</h2>{pictures}{lines}"
+        f"<section><h2>{html.escape(plate.title)}</h2>{pictures}{lines}{''.join(plate.charts)}"
         f"<small>{html.escape(plate.caption)}</small></section>"
     )
 

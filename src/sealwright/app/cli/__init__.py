@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "lineage": "where a dataset or model came from and what was made of it",
     "log": "show, verify, publish, witness and mirror the log",
     "supply": "model files, bills of materials, vulnerabilities, waivers",
+    "redteam": "attack a model before somebody else does",
     "policy": "check, activate and explain the rules",
     "access": "members, roles, grants, approvals; who you are",
     "secret": "keep tokens for runs without showing them to the script",

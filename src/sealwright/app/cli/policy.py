@@ -101,6 +101,7 @@ def _asked(workspace: Workspace, ref: str | None) -> Iterator[tuple[Gate, list[A
         model = models.resolve(parsed)
         yield "promote", [Artifact(model.ref, model.digest)]
         yield "export", [Artifact(model.ref, model.digest)]
+        yield "serve", [Artifact(model.ref, model.digest)]
         return
     newest = [datasets.latest(name) for name in sorted({d.name for d in datasets.all()})]
     yield "train", [dataset.artifact for dataset in newest if dataset]
@@ -108,6 +109,7 @@ def _asked(workspace: Workspace, ref: str | None) -> Iterator[tuple[Gate, list[A
         subject = [Artifact(models.of(name)[0].ref, models.of(name)[0].digest)]
         yield "promote", subject
         yield "export", subject
+        yield "serve", subject
 
 
 def _checked(judgements: Sequence[Judgement], out: Out) -> str:
