@@ -58,7 +58,7 @@ class Frame(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         rng = np.random.default_rng(seed)
         if len(rows) > _MOST:
             rows = rows[rng.choice(len(rows), _MOST, replace=False)]
-        basis = _whitening(rows)
+        basis = whitening(rows)
         planes = rng.normal(size=(CELL_BITS, len(basis))) @ basis
         cuts = np.median(rows @ planes.T, axis=0)
         return cls(rows.shape[1], len(rows), _packed(planes), _packed(cuts))
@@ -104,7 +104,7 @@ def finite(features: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return np.nan_to_num(np.clip(rows, -1e30, 1e30), nan=0.0)
 
 
-def _whitening(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def whitening(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """(k, d): the leading components, each divided by its standard deviation."""
     _, sizes, axes = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
     spread = sizes / np.sqrt(max(1, len(rows) - 1))

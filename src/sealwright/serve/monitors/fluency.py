@@ -1,0 +1,54 @@
+"""Texts that nobody would write: what roughness is to pictures.
+
+Bits a word under pairs of words, smoothed (Witten and Bell 1991), learnt from reference texts.
+Words at random, exchanged along a gradient, or of another kind of text read badly.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sealwright.serve.monitors.interface import Floats, Sight
+
+_WORD = re.compile(r"\w+|[^\w\s]")
+_LONGEST = 2_000
+_FEWEST_WORDS = 3
+
+
+class Fluency:
+    """Fitted from reference texts (m,)."""
+
+    def __init__(self, texts: npt.NDArray[Any]) -> None:
+        words = [_words(text) for text in texts.tolist()]
+        self._single = Counter(word for row in words for word in row)
+        self._pairs = Counter(pair for row in words for pair in pairwise(row))
+        self._firsts = Counter(first for first, _ in self._pairs.elements())
+        self._kinds = Counter(first for first, _ in self._pairs)
+        self._total = sum(self._single.values())
+
+    def look(self, sight: Sight) -> Floats:
+        """(n,): bits a word; a text of fewer than 3 words cannot be told."""
+        return np.array([self._bits(str(text)) for text in sight.inputs.tolist()])
+
+    def _bits(self, text: str) -> float:
+        words = _words(text)
+        if len(words) < _FEWEST_WORDS:
+            return float("nan")
+        bits = sum(self._pair_bits(one, two) for one, two in pairwise(words))
+        return bits / (len(words) - 1)
+
+    def _pair_bits(self, one: str, two: str) -> float:
+        vocabulary = len(self._single) + 1
+        alone = (self._single[two] + 0.1) / (self._total + 0.1 * vocabulary)
+        seen, kinds = self._firsts[one], self._kinds[one] + 1
+        return -float(np.log2((self._pairs[one, two] + kinds * alone) / (seen + kinds)))
+
+
+def _words(text: Any) -> list[str]:
+    return _WORD.findall(str(text or "").lower()[:_LONGEST])
