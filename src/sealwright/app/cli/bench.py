@@ -31,6 +31,7 @@ BENCHES: dict[str, tuple[str, ...]] = {
     "personal": ("personal",),
     "poison": ("poison",),
     "supply": ("supply",),
+    "guard": ("guard",),
 }
 """Every bench and the modules of ``app/bench`` it runs; ``all`` runs each module once."""
 
@@ -52,7 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--draws", type=int, default=0, metavar="N", help="poison: at most N builds of a kind"
     )
-    parser.add_argument("--jobs", type=int, default=0, metavar="N", help="poison: processes")
+    parser.add_argument("--jobs", type=int, default=0, metavar="N", help="poison, guard: processes")
 
 
 def run(args: argparse.Namespace, out: Out) -> int:
