@@ -60,6 +60,8 @@ GUARD_BATCH = _OWN + "guard-batch/v1"
 GUARD_EVENT = _OWN + "guard-event/v1"
 SERVING_KEY = _OWN + "serving-key/v1"
 LEASE = _OWN + "lease/v1"
+FINGERPRINT = _OWN + "fingerprint/v1"
+COMPARISON = _OWN + "comparison/v1"
 
 ALL = frozenset(
     {
@@ -120,5 +122,7 @@ ALL = frozenset(
         GUARD_EVENT,
         SERVING_KEY,
         LEASE,
+        FINGERPRINT,
+        COMPARISON,
     }
 )

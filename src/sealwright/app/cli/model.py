@@ -1,4 +1,4 @@
-"""Models: list, show, promote, rollback, export, revoke.
+"""Models: list, show, promote, rollback, export, revoke; whose a model is.
 
 seal model list                                newest first
 seal model promote fraud@2 prod --reason "…"   point the alias prod at version 2
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sealwright.app.cli import revoking
+from sealwright.app.cli import model_compare, model_fingerprint, revoking
 from sealwright.app.cli.out import Out
 
 if TYPE_CHECKING:
@@ -53,6 +53,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     shown.add_argument("--reason", default="", help="why, for the log")
     shown = verbs.add_parser("revoke", help="withdraw a version; what was made of it is blocked")
     revoking.arguments(shown)
+    shown = verbs.add_parser("fingerprint", help="commit to what tells this model from others")
+    model_fingerprint.arguments(shown)
+    shown = verbs.add_parser("questions", help="write a fingerprint's questions to a file")
+    model_fingerprint.question_arguments(shown)
+    shown = verbs.add_parser("compare", help="does a suspect answer as a copy would?")
+    model_compare.arguments(shown)
 
 
 def run(args: argparse.Namespace, out: Out) -> int:
@@ -69,6 +75,9 @@ def run(args: argparse.Namespace, out: Out) -> int:
         "export": _export,
         "revoke": _revoke,
         "lease": model_leases.run,
+        "fingerprint": model_fingerprint.run,
+        "questions": model_fingerprint.run_questions,
+        "compare": model_compare.run,
     }
     return verbs[args.verb](workspace, args, out)
 

@@ -14,6 +14,7 @@ from sealwright.core.errors import BadInput
 SECTIONS: dict[str, str] = {
     "detect": "sealwright.app.bench.guard.detect",
     "units": "sealwright.app.bench.guard.units",
+    "owner": "sealwright.app.bench.guard.owner",
 }
 """Section → the module whose ``rows(ask)`` it is, or whose ``answer(ask)``: rows and plates."""
 
