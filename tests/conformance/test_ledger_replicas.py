@@ -21,8 +21,8 @@ CHUNK = ALLOWED.group_mbits // 64
 
 
 @pytest.fixture
-def redis(tmp_path_factory):
-    server = fresh_redis(tmp_path_factory.mktemp("r"))
+def redis():
+    server = fresh_redis()
     server.start()
     yield server
     server.kill()

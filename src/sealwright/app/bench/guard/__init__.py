@@ -12,6 +12,7 @@ from sealwright.app.bench import Answer, Ask, Plate, Row
 from sealwright.core.errors import BadInput
 
 SECTIONS: dict[str, str] = {
+    "budget": "sealwright.app.bench.guard.budget",
     "detect": "sealwright.app.bench.guard.detect",
     "units": "sealwright.app.bench.guard.units",
     "owner": "sealwright.app.bench.guard.owner",
