@@ -58,8 +58,8 @@ def rows(ask: Question) -> list[Row]:
     out = [_memory_cost(ask.quick)]
     why = missing() or _extras()
     if why:
-        whats = ("budget overruns", "answers uncounted", "budget wasted by the two crashes")
-        return [*out, *(Row(f"{one}, {total:,} requests", None, "", note=why) for one in whats)]
+        names = ("budget overruns", "answers uncounted", "budget wasted by the two crashes")
+        return [*out, *(Row(f"{one}, {total:,} requests", None, "", note=why) for one in names)]
     with _servers() as (redis, postgres):
         out.append(_redis_cost(redis, postgres.database("cost"), ask.quick))
         ask.note("  a counter that is looked at first ...")
