@@ -1,5 +1,7 @@
 """Monitors rank strange above ordinary, and say the same of a stream whole or in pieces."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -9,7 +11,7 @@ from sealwright.serve.calibrate import PRINCIPALS, Calibration, calibrated
 from sealwright.serve.monitors import own
 from sealwright.serve.monitors.combination import Combination
 from sealwright.serve.monitors.drift import Traffic
-from sealwright.serve.monitors.fluency import Fluency
+from sealwright.serve.monitors.fluency import Fluency, Order
 from sealwright.serve.monitors.interface import Sight
 from sealwright.serve.monitors.panel import Look, Panel, margin
 from sealwright.serve.monitors.roughness import Roughness, is_pictures
@@ -95,6 +97,19 @@ def test_words_at_random_read_worse_than_sentences():
     look = Fluency(some(500)).look
     assert look(of(mixed)).mean() > look(of(some(100))).mean() + 1
     assert np.isnan(look(of(np.array(["", "hi", None], object)))).all()
+
+
+def test_shuffled_words_lose_their_order_and_a_mistyped_one_does_not():
+    rng = np.random.default_rng(0)
+    words = product(("cat", "dog", "cow"), ("sat", "lay"), ("mat", "hill"))
+    plain = [f"the {one} {two} on the {three} today" for one, two, three in words]
+    fluency = Fluency(np.array(plain * 20, object))
+    look = Order(fluency).look
+    usual = look(of(np.array(plain, object)))
+    shuffled = np.array([" ".join(rng.permutation(text.split())) for text in plain], object)
+    mistyped = np.array([text.replace("today", "tdoay") for text in plain], object)
+    assert look(of(shuffled)).mean() > usual.max() + 1
+    assert look(of(mistyped)).max() < usual.max() + 1
 
 
 def test_a_near_tie_has_little_margin_and_one_value_has_none():

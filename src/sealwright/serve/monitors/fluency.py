@@ -43,11 +43,42 @@ class Fluency:
         bits = sum(self._pair_bits(one, two) for one, two in pairwise(words))
         return bits / (len(words) - 1)
 
-    def _pair_bits(self, one: str, two: str) -> float:
+    def knows(self, word: str) -> bool:
+        """Whether a reference text has it."""
+        return word in self._single
+
+    def beyond(self, one: str, two: str) -> float:
+        """Bits of ``two`` after ``one``, less those it has by itself."""
+        return self._pair_bits(one, two) + float(np.log2(self._alone(two)))
+
+    def _alone(self, word: str) -> float:
         vocabulary = len(self._single) + 1
-        alone = (self._single[two] + 0.1) / (self._total + 0.1 * vocabulary)
+        return (self._single[word] + 0.1) / (self._total + 0.1 * vocabulary)
+
+    def _pair_bits(self, one: str, two: str) -> float:
+        alone = self._alone(two)
         seen, kinds = self._firsts[one], self._kinds[one] + 1
         return -float(np.log2((self._pairs[one, two] + kinds * alone) / (seen + kinds)))
+
+
+class Order:
+    """How badly known words follow each other: whoever exchanges or shuffles words loses it, and
+    who mistypes them does not. Made of a fitted :class:`Fluency`."""
+
+    def __init__(self, fluency: Fluency) -> None:
+        self._fluency = fluency
+
+    def look(self, sight: Sight) -> Floats:
+        """(n,): bits a word beyond its own rarity; three known pairs of words are needed."""
+        return np.array([self._bits(str(text)) for text in sight.inputs.tolist()])
+
+    def _bits(self, text: str) -> float:
+        told = [
+            self._fluency.beyond(one, two)
+            for one, two in pairwise(_words(text))
+            if self._fluency.knows(one) and self._fluency.knows(two)
+        ]
+        return sum(told) / len(told) if len(told) >= _FEWEST_WORDS else float("nan")
 
 
 def _words(text: Any) -> list[str]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from sealwright.serve.monitors import own
 from sealwright.serve.monitors.combination import Combination
-from sealwright.serve.monitors.fluency import Fluency
+from sealwright.serve.monitors.fluency import Fluency, Order
 from sealwright.serve.monitors.interface import Floats, Monitor, Sight
 from sealwright.serve.monitors.novelty import Likeness, Novelty, Whitened
 from sealwright.serve.monitors.own import PIXELS, REMEMBERED, WINDOW
@@ -92,7 +92,8 @@ class Panel:
 
 def _of_inputs(inputs: npt.NDArray[Any], near: npt.NDArray[Any]) -> dict[str, Monitor]:
     if inputs.ndim == 1:
-        return {"fluency": Fluency(inputs)}
+        fluency = Fluency(inputs)
+        return {"fluency": fluency, "order": Order(fluency)}
     if is_pictures(inputs):
         return {"roughness": Roughness(inputs), "likeness": Likeness(near)}
     return {"combination": Combination(inputs)}
