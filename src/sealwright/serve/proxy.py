@@ -7,6 +7,7 @@ caller's credentials end at the guard: the server sees the guard's own, or none.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
@@ -16,7 +17,7 @@ from msgspec import Meta
 
 from sealwright.core.errors import SealError, Unavailable
 from sealwright.serve.messages import JSON
-from sealwright.serve.oip import NUMBERS, InputSpec
+from sealwright.serve.oip import NUMBERS, TEXT, InputSpec
 from sealwright.serve.refusals import OutOfService, out_of_service, refused
 from sealwright.serve.upstream import Got, Stream, Upstream
 
@@ -109,7 +110,7 @@ _encode = msgspec.json.Encoder().encode
 class Behind(msgspec.Struct, frozen=True):
     """A model on a server of the Open Inference Protocol: which output is its scores.
 
-    ``labels``: where the output is a label a row, each becomes a row of nought and one.
+    Where the output is one of ``labels`` a row, it becomes a row of noughts and a one.
     """
 
     model: str
@@ -166,11 +167,14 @@ class OipBehind:
         tensor = found[0]
         if tensor.shape[0] != rows:
             raise ValueError(f"{tensor.shape[0]} rows for {rows}")
-        if self._behind.labels:
+        named = tensor.datatype == TEXT or (
+            tensor.datatype not in ("FP32", "FP64") and math.prod(tensor.shape) == rows
+        )
+        if self._behind.labels and named:
             return _one_hot(_labels(tensor), self._behind.labels, rows)
         if tensor.datatype not in NUMBERS:
             raise ValueError(f"scores of the datatype {tensor.datatype[:20]!r}")
-        width = int(np.prod(tensor.shape[1:], dtype=np.int64)) if len(tensor.shape) > 1 else 1
+        width = math.prod(tensor.shape[1:])
         values = np.array(_numbers(tensor.data), dtype=np.float64)
         if values.size != rows * width or not width:
             raise ValueError("its data are not as many as its shape says")
@@ -187,7 +191,7 @@ def _numbers(data: msgspec.Raw) -> list[float]:
 
 
 def _labels(tensor: _Tensor) -> list[str]:
-    if tensor.datatype == "BYTES":
+    if tensor.datatype == TEXT:
         return _texts.decode(tensor.data)
     return [str(int(value)) for value in _numbers(tensor.data)]
 
