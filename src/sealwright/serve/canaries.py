@@ -41,45 +41,59 @@ def places(text: str) -> list[int]:
     return [at for at, letter in enumerate(text) if letter.isalnum()]
 
 
+def from_end(text: str, count: int) -> int:
+    """Where the last ``count`` letters and digits of an ASCII text begin."""
+    at = len(text)
+    while count:
+        at -= 1
+        count -= text[at].isalnum()
+    return at
+
+
 class Canaries:
-    """A set of canaries, looked for together. Raises: BadInput (one is too short or too long)."""
+    """A set of canaries, looked for together. Raises: BadInput (one is too short or too long).
+
+    Of a text only every ``stride``-th place is looked up: each variant is known by the heads that
+    begin at its first ``stride`` places, so one of them is met.
+    """
 
     def __init__(self, values: Iterable[str]) -> None:
-        self._heads: dict[str, tuple[str, ...]] = {}
-        self._begun: frozenset[str] = frozenset()
-        self.count = 0
+        every = [variants(value) for value in values]
+        self.count = len(every)
+        shortest = min((len(each) for some in every for each in some), default=_HEAD)
+        self._stride = min(_HEAD, shortest - _HEAD + 1)
+        self._heads: dict[str, tuple[tuple[str, int], ...]] = {}
         begun: set[str] = set()
-        for value in values:
-            self.count += 1
-            for variant in variants(value):
-                head = variant[:_HEAD]
-                self._heads[head] = (*self._heads.get(head, ()), variant)
-                begun.update(head[:size] for size in range(1, _HEAD))
+        for variant in (each for some in every for each in some):
+            for at in range(self._stride):
+                head = variant[at : at + _HEAD]
+                self._heads[head] = (*self._heads.get(head, ()), (variant, at))
+            begun.update(variant[:size] for size in range(1, _HEAD + self._stride))
         self._begun = frozenset(begun)
 
-    def spans(self, squashed: str) -> Iterator[tuple[int, int]]:
-        """``(start, end)`` of each canary in a squashed text."""
-        heads = self._heads
-        for at in range(len(squashed) - _HEAD + 1):
-            head = squashed[at : at + _HEAD]
-            if head in heads:
-                for variant in heads[head]:
-                    if squashed.startswith(variant, at):
-                        yield at, at + len(variant)
-
-    def pending(self, squashed: str) -> int:
-        """From where on more text could complete a canary; the text's length if from nowhere."""
+    def found(self, squashed: str) -> tuple[list[tuple[int, int]], int]:
+        """``(start, end)`` of each canary in a squashed text, and from where on more text could
+        complete one: the text's length if from nowhere."""
         size, heads = len(squashed), self._heads
-        for at in range(max(0, size - MOST * 8), size - _HEAD + 1):
+        spans: list[tuple[int, int]] = []
+        pending = size
+        for at in range(0, size - _HEAD + 1, self._stride):
             head = squashed[at : at + _HEAD]
-            if head in heads:
-                rest = squashed[at:]
-                if any(len(each) > len(rest) and each.startswith(rest) for each in heads[head]):
-                    return at
-        for at in range(max(0, size - _HEAD + 1), size):
+            if head not in heads:
+                continue
+            for variant, ahead in heads[head]:
+                start = at - ahead
+                if start < 0:
+                    continue
+                if squashed.startswith(variant, start):
+                    spans.append((start, start + len(variant)))
+                elif size - start < len(variant) and variant.startswith(squashed[start:]):
+                    pending = min(pending, start)
+        for at in range(max(0, size - _HEAD - self._stride + 1), pending):
             if squashed[at:] in self._begun:
-                return at
-        return size
+                pending = at
+                break
+        return sorted(set(spans)), pending
 
 
 def variants(value: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ rule id; its contents are neither kept nor reported. docs/spec/text-egress-v1.md
 from __future__ import annotations
 
 import re
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
@@ -16,8 +16,8 @@ import msgspec
 
 from sealwright.kit import patterns
 from sealwright.serve import jsontext
-from sealwright.serve.canaries import Canaries, places, squash
-from sealwright.serve.memorised import Memorised, Run, number, words_of
+from sealwright.serve.canaries import Canaries, from_end, places, squash
+from sealwright.serve.memorised import Memorised, Run, words_of
 
 Action = Literal["redact", "cut", "report"]
 Kind = Literal["text", "json"]
@@ -25,7 +25,7 @@ Kind = Literal["text", "json"]
 HOLD = 160
 """Characters at the end of a stream that wait: the longest value with blanks in it, and the
 words after it that say what it is. Unbroken strings and private keys wait until they end."""
-STEP = 128
+STEP = 192
 """New characters between two looks at the text."""
 LEFT = 128
 """Characters that already left and still say what the next ones are."""
@@ -36,6 +36,7 @@ MOST_KEY = 8192
 MOST_HELD = 32_768
 _RUN = re.compile(r"[!#$%&*+\-./0-9:=?@A-Z\\^_`a-z|~]+")
 _LONG_RUN = re.compile(rf"[!#$%&*+\-./0-9:=?@A-Z\\^_`a-z|~]{{{MOST_RUN + 1},}}")
+_OF_RUN = frozenset(chr(code) for code in range(128) if _RUN.match(chr(code)))
 _KEY_END = re.compile(r"-----END[ A-Z0-9_]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_KIND = "private-key"
 _UNBROKEN, _MEMORISED = "egress.unbroken", "egress.memorised"
@@ -172,7 +173,8 @@ class Channel:
                 spans.append(Span(start, end, rule, action, exact=False))
                 if match.kind == _KEY_KIND and _headless(held, max(start, 0), end):
                     spans.append(Span(end, end + MOST_KEY, rule, action))
-        spans += [Span(*run.span(), _UNBROKEN, "redact") for run in _LONG_RUN.finditer(held)]
+        if len(held) > MOST_RUN:
+            spans += [Span(*run.span(), _UNBROKEN, "redact") for run in _LONG_RUN.finditer(held)]
         most = len(held)
         if self._egress.canaries:
             found, most = _canaries(self._egress.canaries, held, policy.canary)
@@ -185,9 +187,7 @@ class Channel:
     def _safe(self, spans: list[Span], most: int) -> int:
         """How much of the held text may be decided about now."""
         limit = min(most, len(self._held) - HOLD)
-        for run in _RUN.finditer(self._held):
-            if run.start() < limit < run.end() and run.end() - run.start() <= MOST_RUN:
-                limit = run.start()
+        limit = _unbroken(self._held, limit)
         for span in reversed(spans):
             if span.start < limit < span.end and not span.exact:
                 limit = span.start
@@ -240,24 +240,28 @@ class _Heard:
         self._memorised = memorised
         self._action = action
         self._run = Run(n)
-        self._starts: deque[int] = deque(maxlen=n)
+        self._starts: list[int] = []  # of the last n - 1 words
         self._read = 0
         self._hits: list[Span] = []
 
     def listen(self, held: str, at: int, last: bool) -> int:
         """Read on in the text held from ``at``; how much of it waits for no more words."""
         assert self._memorised is not None  # noqa: S101
+        n = self._memorised.words
+        words = list(words_of(held, max(0, self._read - at)))
         begun = len(held)
-        for word in words_of(held, max(0, self._read - at)):
-            if word.end() == len(held) and not last:
-                begun = word.start()
-                break
-            self._starts.append(at + word.start())
-            self._read = at + word.end()
-            if self._run.add(number(word[0])) in self._memorised:
-                self._hits.append(Span(self._starts[0], self._read, _MEMORISED, self._action))
-        waiting = list(self._starts)[1 - self._memorised.words :]
-        return max(0, min(begun, waiting[0] - at)) if waiting else begun
+        if words and not last and words[-1].end() == begun:
+            begun = words.pop().start()
+        starts = [*self._starts, *(at + word.start() for word in words)]
+        runs = self._run.over([word[0] for word in words])
+        for hit in self._memorised.hits(runs):
+            first = starts[len(self._starts) + hit + 1 - n]
+            end = at + words[hit].end()
+            self._hits.append(Span(first, end, _MEMORISED, self._action))
+        if words:
+            self._read = at + words[-1].end()
+        self._starts = starts[1 - n :]
+        return max(0, min(begun, self._starts[0] - at)) if self._starts else begun
 
     def spans(self, at: int) -> list[Span]:
         """The memorised runs that do not end before ``at``, counted from there."""
@@ -267,12 +271,22 @@ class _Heard:
 
 def _canaries(canaries: Canaries, held: str, action: Action) -> tuple[list[Span], int]:
     squashed, at = squash(held)
-    hits = list(canaries.spans(squashed))
-    pending = canaries.pending(squashed)
-    if at is None:
-        at = places(held) if hits or pending < len(squashed) else []
+    hits, pending = canaries.found(squashed)
+    if not hits and (at is None or pending == len(squashed)):
+        return [], from_end(held, len(squashed) - pending)
+    at = places(held) if at is None else at
     spans = [Span(at[start], at[end - 1] + 1, "egress.canary", action) for start, end in hits]
     return spans, at[pending] if pending < len(squashed) else len(held)
+
+
+def _unbroken(held: str, limit: int) -> int:
+    """``limit``, or where the unbroken string begins that it would cut in two."""
+    if limit <= 0 or held[limit : limit + 1] not in _OF_RUN:
+        return limit
+    at = limit
+    while at and held[at - 1] in _OF_RUN:
+        at -= 1
+    return at if limit - at <= MOST_RUN else limit
 
 
 def _headless(held: str, start: int, end: int) -> bool:

@@ -11,8 +11,10 @@ import struct
 import zlib
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from sealwright.core.errors import BadInput
 
@@ -27,6 +29,7 @@ _PRIME = (1 << 61) - 1
 _BASE = 0x1D3F_7A91_C04B_65E7 % _PRIME
 
 
+@lru_cache(1 << 16)
 def number(word: str) -> int:
     """One word as a number; case makes no difference."""
     return zlib.crc32(word.casefold().encode("utf-8", "surrogatepass")) + 1
@@ -41,25 +44,47 @@ class Run:
         self._last: list[int] = []
         self._value = 0
 
-    def add(self, word: int) -> int:
-        """The number of the last n words, -1 while there are fewer."""
-        last = self._last
-        last.append(word)
-        self._value = (self._value * _BASE + word) % _PRIME
-        if len(last) > self._n:
-            self._value = (self._value - last.pop(0) * self._top) % _PRIME
-        return self._value if len(last) == self._n else -1
+    def over(self, words: Iterable[str]) -> list[int]:
+        """For each word the number of the n words that end with it, -1 while there are fewer."""
+        last, value, n, top = self._last, self._value, self._n, self._top
+        out: list[int] = []
+        for word in words:
+            new = number(word)
+            last.append(new)
+            value = value * _BASE + new
+            if len(last) > n:
+                value -= last[-1 - n] * top
+            value %= _PRIME
+            out.append(value if len(last) >= n else -1)
+        self._last, self._value = last[-n:], value
+        return out
 
 
 class Memorised:
     """A set of runs of ``words`` words, in a sorted array of 64-bit numbers."""
 
-    def __init__(self, words: int, numbers: Sequence[int]) -> None:
+    def __init__(self, words: int, numbers: npt.NDArray[np.uint64]) -> None:
         self.words = words
-        self._numbers = numbers
+        self._numbers = memoryview(numbers)
+        # sixteen bits a number say of most runs at once that they are not there
+        size = 1 << max(3, (2 * len(numbers)).bit_length())
+        self._mask = size - 1
+        marks: npt.NDArray[np.uint8] = np.zeros(size, np.uint8)
+        np.bitwise_or.at(
+            marks,
+            (numbers >> np.uint64(3)) & np.uint64(self._mask),
+            np.uint8(1) << (numbers & np.uint64(7)).astype(np.uint8),
+        )
+        self._marks = marks.tobytes()
 
     def __len__(self) -> int:
         return len(self._numbers)
+
+    def hits(self, runs: Sequence[int]) -> list[int]:
+        """Which of ``runs`` are in the set, by their place."""
+        marks, mask = self._marks, self._mask
+        likely = [at for at, run in enumerate(runs) if marks[(run >> 3) & mask] >> (run & 7) & 1]
+        return [at for at in likely if runs[at] in self]
 
     def __contains__(self, run: int) -> bool:
         at = bisect_left(self._numbers, run)
@@ -83,8 +108,7 @@ def written(records: Iterable[str], n: int = WORDS, common: int = COMMON) -> byt
 
 
 def _runs(record: str, n: int) -> set[int]:
-    run = Run(n)
-    return {run.add(number(word[0])) for word in words_of(record)} - {-1}
+    return set(Run(n).over(word[0] for word in words_of(record))) - {-1}
 
 
 def read(data: bytes | memoryview) -> Memorised:
@@ -98,4 +122,4 @@ def read(data: bytes | memoryview) -> Memorised:
         raise BadInput("this set of memorised runs is damaged", hint="make it again")
     if count > 1 and not (numbers[1:] > numbers[:-1]).all():
         raise BadInput("this set of memorised runs is not sorted", hint="make it again")
-    return Memorised(n, memoryview(numbers))
+    return Memorised(n, numbers)

@@ -16,6 +16,8 @@ SECTIONS: dict[str, str] = {
     "detect": "sealwright.app.bench.guard.detect",
     "units": "sealwright.app.bench.guard.units",
     "owner": "sealwright.app.bench.guard.owner",
+    "egress": "sealwright.app.bench.guard.egress",
+    "proxy": "sealwright.app.bench.guard.proxy",
 }
 """Section → the module whose ``rows(ask)`` it is, or whose ``answer(ask)``: rows and plates."""
 
