@@ -68,6 +68,15 @@ def test_the_openai_client_streams(client: openai.OpenAI) -> None:
     assert events[-1].usage.completion_tokens >= 150
 
 
+def test_two_answers_stream_at_once(client: openai.OpenAI) -> None:
+    stream = client.chat.completions.create(model="toy", messages=said("x"), stream=True, n=2)
+    heard = {0: "", 1: ""}
+    for each in stream:
+        for choice in each.choices:
+            heard[choice.index] += choice.delta.content or ""
+    assert all(len(text.split()) > 5 for text in heard.values())
+
+
 def test_the_openai_client_completes_and_embeds(client: openai.OpenAI) -> None:
     got = client.completions.create(model="toy", prompt="x", max_tokens=7)
     assert got.usage.completion_tokens == 7
@@ -95,6 +104,12 @@ def test_what_is_not_taken_is_an_error_of_the_clients_own(client: openai.OpenAI)
         openai.OpenAI(base_url=str(client.base_url), api_key="nobody", max_retries=0).models.list()
     with pytest.raises(openai.NotFoundError):
         client.chat.completions.create(model="gpt-4", messages=said("x"))
+
+
+def test_a_credential_does_not_travel_in_the_clear(guarded: Guarded) -> None:
+    words = ["serve", "--upstream", "http://192.0.2.7:8000", "--model", "x", "--credential", "KEY"]
+    with pytest.raises(AssertionError, match="in the clear"):
+        guarded.seal(*words)
 
 
 def raw(url: str, data: bytes) -> bytes:

@@ -18,6 +18,7 @@ from sealwright.adapters.upstream_wire import Connection, Limits, broken, head_o
 from sealwright.core.errors import BadInput, Unavailable
 from sealwright.serve.upstream import Got
 
+_HERE = frozenset({"localhost", "::1"})
 _NONE: Mapping[bytes, bytes] = {}
 
 
@@ -36,6 +37,11 @@ class Address(msgspec.Struct, frozen=True):
             return "localhost"
         name = f"[{self.host}]" if ":" in self.host else self.host
         return f"{name}:{self.port}"
+
+    @property
+    def here(self) -> bool:
+        """Whether what is sent stays on this machine."""
+        return bool(self.socket) or self.host in _HERE or self.host.startswith("127.")
 
     def __str__(self) -> str:
         scheme = "https" if self.tls else "http"

@@ -81,9 +81,14 @@ class Behindhand(msgspec.Struct, frozen=True):
 
 def allowed(workspace: Workspace, behind: Behindhand, reason: str) -> None:
     """The present principal may deploy it. Raises: GateDenied, BadInput."""
-    parse_address(behind.url)
+    address = parse_address(behind.url)
     if behind.credential:
         check_name(behind.credential)
+        if not (address.tls or address.here):
+            raise BadInput(
+                f"a credential would go to {address} in the clear",
+                hint="https://, a Unix socket, or an address of this machine",
+            )
     subject = Artifact(behind.ref, behind.digest)
     accessing.require(workspace, "deploy", [subject], reason=reason)
 
