@@ -64,7 +64,13 @@ class RedisLine:
         reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting.append(reply)
         # written before the first suspension: replies come in the order of calls
-        await connection.send_packed_command((sent,), check_health=False)
+        try:
+            await connection.send_packed_command((sent,), check_health=False)
+        except BaseException:
+            # nobody will ask for it any more; its place in the row stays
+            if not reply.cancel():
+                reply.exception()
+            raise
         return await reply
 
     async def _open(self) -> Any:
