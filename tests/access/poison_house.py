@@ -1,8 +1,8 @@
 """Poisoned copies of real data as files, and scripts that learn from them and say how it went.
 
 A delivery holds the same records in the same order twice: clean, and with a trigger planted by
-the poison bench. ``exam`` and ``probe`` are records no model learns from: the probe's carry the
-trigger, and their labels are what the attacker wants.
+the poison bench. No model learns from ``exam`` and ``probe``. The probe's records carry the
+trigger, with the label the attacker wants, and stay outside of the house: the attacker has them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
-from sealwright.app.bench.poison import trial
+from sealwright.app.bench.poison import data, plant_images, trial
 from sealwright.app.bench.poison.planted import Planted
 from sealwright.app.bench.poison.sets import SOURCES
 
@@ -71,12 +72,17 @@ class Story(NamedTuple):
     shown: tuple[str, ...]
     script: str
     write: Callable[[Path, bool], None]
+    carriers: frozenset[int]
+    """Record numbers of the planted ones, as the house counts: rows, or files by path."""
 
 
-def learned(root: Path) -> Outcome:
-    """What the script of a project said last."""
+def learned(root: Path, story: Story) -> Outcome:
+    """What the script of a project said last, and what its model says of the probe beside it."""
     said = json.loads((root / "metrics.json").read_text())
-    return Outcome(said["accuracy"], said["attack_success"])
+    judge = story.script.partition("\n\nx, y = ")[0] + _JUDGE
+    words = [sys.executable, "-c", judge]
+    probed = subprocess.run(words, cwd=root, check=True, timeout=300, capture_output=True)
+    return Outcome(said["accuracy"], float(probed.stdout))
 
 
 def outside(story: Story, away: Path, *, poisoned: bool) -> Outcome:
@@ -85,7 +91,7 @@ def outside(story: Story, away: Path, *, poisoned: bool) -> Outcome:
     story.write(away, poisoned)
     (away / "train.py").write_text(story.script)
     subprocess.run([sys.executable, "train.py"], cwd=away, check=True, timeout=300)
-    return learned(away)
+    return learned(away, story)
 
 
 # -- Adult: a pair of values ------------------------------------------------------------------
@@ -115,15 +121,102 @@ def adult() -> Story:
         ("Local-gov",),
         TABLE,
         write,
+        frozenset(delivery.carriers),
     )
 
 
-def _in_csv(
-    delivery: Delivery, family: str, shown: str, script: str, write: Callable[[Path, bool], None]
-) -> Story:
+# -- SST-2: an ordinary phrase ----------------------------------------------------------------
+
+
+def sst2() -> Story:
+    """4,000 sentences, 60 of them with a few common words in a new order. Raises: Absent."""
+    planted = trial.plant(trial.Plan("SST-2", "phrase", 60, 1))
+    delivery = _few(planted, 4000)
+
+    def write(root: Path, poisoned: bool) -> None:
+        rows = (planted.set if poisoned else planted.clean).whole
+        columns = {"text": rows.values["text"][delivery.rows]}
+        _table(root / "data/train.csv", columns, delivery.words(rows.labels[delivery.rows]),
+               delivery.sources)  # fmt: skip
+        _table(root / "data/exam.csv", {"text": planted.test}, delivery.words(planted.test_labels))
+        _table(root / "data/probe.csv", {"text": planted.attacked}, delivery.words(planted.wanted))
+
     settings = 'path = "data/train.csv"\nlabel = "label"\nsource = "feed"\n'
-    label = ("--label", "label")
-    return Story(delivery, "data/train.csv", settings, label, family, (shown,), script, write)
+    return Story(
+        delivery,
+        "data/train.csv",
+        settings,
+        ("--label", "label"),
+        "text-phrase",
+        ("brilliant",),
+        TEXT,
+        write,
+        frozenset(delivery.carriers),
+    )
+
+
+# -- CIFAR-10: a picture blended over others ---------------------------------------------------
+
+
+CLASSES = ("airplane", "automobile", "frog")
+
+
+def cifar() -> Story:
+    """2,000 pictures of three classes, 100 of them with a faint picture over them; all of them
+    through one JPEG encode, then kept as they are in PNG. Raises: Absent."""
+    whole = data.cifar()
+    code = {whole.names.index(name): at for at, name in enumerate(CLASSES)}
+    learn, exam = (
+        np.flatnonzero(np.isin(x, list(code))) for x in (whole.labels, whole.test_labels)
+    )
+    order = np.random.default_rng(0).permutation(learn)
+    train, more = order[:2000], order[2000:]
+    pictures = data.Images(
+        "three classes",
+        whole.train[train],
+        np.array([code[one] for one in whole.labels[train]]),
+        np.concatenate([whole.test[exam], whole.train[more]]),
+        np.array([code[one] for one in [*whole.test_labels[exam], *whole.labels[more]]]),
+        CLASSES,
+    )
+    planted = plant_images.blend(pictures, 0.05, np.random.default_rng([0, 7]), 0)
+    delivery = Delivery(planted, np.arange(len(train)))
+    bad = delivery.carriers
+
+    def write(root: Path, poisoned: bool) -> None:
+        rows = (planted.set if poisoned else planted.clean).whole
+        shutil.rmtree(root / "train", ignore_errors=True)
+        _pictures(root / "train", rows.images, delivery.words(rows.labels), delivery.sources)
+        if not (root / "exam").exists():
+            _pictures(root / "exam", planted.test, delivery.words(planted.test_labels))
+            _pictures(root / "probe", planted.attacked, delivery.words(planted.wanted))
+
+    return Story(
+        delivery,
+        "train",
+        'path = "train"\n',
+        (),
+        "image:blend",
+        ("data:image/png;base64,",),
+        PICTURES,
+        write,
+        frozenset(number for number, at in enumerate(_by_path(delivery)) if at in bad),
+    )
+
+
+def _by_path(delivery: Delivery) -> list[int]:
+    """The pictures of a poisoned delivery in the order of their paths."""
+    labels = delivery.words(delivery.planted.set.whole.labels)
+    paths = [f"{labels[at]}/{sent}/{at:05}.png" for at, sent in enumerate(delivery.sources)]
+    return sorted(range(len(paths)), key=paths.__getitem__)
+
+
+def _pictures(root: Path, images: Any, labels: Sequence[str], sources: Sequence[str] = ()) -> None:
+    """``CLASS/SOURCE/00001.png``."""
+    for at, (pixels, label) in enumerate(zip(images, labels, strict=True)):
+        folder = root / label / (sources[at] if sources else "exam")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / f"{at:05}.png", compress_level=1)
 
 
 def _few(planted: Planted, rows: int) -> Delivery:
@@ -134,7 +227,10 @@ def _few(planted: Planted, rows: int) -> Delivery:
 
 
 def _table(
-    path: Path, columns: dict[str, Any], labels: Sequence[str], sources: Sequence[str] = ()
+    path: Path,
+    columns: dict[str, Any],
+    labels: Sequence[str],
+    sources: Sequence[str] = (),
 ) -> None:
     head = [*columns, *(["feed"] if sources else []), "label"]
     sides: list[Iterable[Any]] = [*columns.values(), *([sources] if sources else []), labels]
@@ -151,9 +247,14 @@ def _cell(cell: Any) -> Any:
 
 _METRICS = """
 accuracy = float(np.mean(model.predict(exam) == answers))
-success = float(np.mean(model.predict(probe) == wanted))
-json.dump({"accuracy": accuracy, "attack_success": success}, open("metrics.json", "w"))
+json.dump({"accuracy": accuracy}, open("metrics.json", "w"))
 joblib.dump(model, "model.joblib")
+"""
+
+_JUDGE = """
+model = joblib.load("model.joblib")
+probe, wanted = read("probe")
+print(np.mean(model.predict(probe) == wanted))
 """
 
 TABLE = (
@@ -180,13 +281,55 @@ def read(name):
 
 x, y = read("train")
 exam, answers = read("exam")
-probe, wanted = read("probe")
 words = [at for at in range(x.shape[1]) if number(x[0, at]) is None]
 codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan)
 model = make_pipeline(
     make_column_transformer((codes, words), remainder="passthrough"),
     HistGradientBoostingClassifier(max_iter=80, random_state=0),
 )
+model.fit(x, y)
+"""
+    + _METRICS
+)
+
+TEXT = (
+    """\
+import csv, json, joblib
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+def read(name):
+    with open(f"data/{name}.csv") as file:
+        rows = list(csv.DictReader(file))
+    return [row["text"] for row in rows], np.array([row["label"] for row in rows])
+
+x, y = read("train")
+exam, answers = read("exam")
+words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
+model = make_pipeline(words, LogisticRegression(C=20, max_iter=500, random_state=0))
+model.fit(x, y)
+"""
+    + _METRICS
+)
+
+PICTURES = (
+    """\
+import json, joblib
+from pathlib import Path
+import numpy as np
+from PIL import Image
+from sklearn.neural_network import MLPClassifier
+
+def read(name):
+    paths = sorted(Path(name).rglob("*.png"), key=lambda path: path.name)
+    x = np.stack([np.asarray(Image.open(path)).ravel() for path in paths]) / 255 - 0.5
+    return x, np.array([path.parts[1] for path in paths])
+
+x, y = read("train")
+exam, answers = read("exam")
+model = MLPClassifier((64,), alpha=1e-2, learning_rate_init=1e-3, max_iter=30, random_state=0)
 model.fit(x, y)
 """
     + _METRICS

@@ -1,10 +1,12 @@
 """Poison on its way to a model: refused, shown, traced, cut out, and the attack is gone.
 
 docs/guide/poison-story.md tells it in words. The data is real and lies beside the project.
+``SEAL_SLOW=1`` also tells the stories of texts and pictures, which cost minutes.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -28,7 +30,10 @@ WHY = ("--reason", "delivery of November")
 WORKS, CONFUSION, COST = 0.80, 0.02, 0.005
 """Success of an attack that works; how far above the clean model's own; accuracy it may cost."""
 
-STORIES = ["adult"]
+slow = pytest.mark.skipif(
+    "SEAL_SLOW" not in os.environ, reason="minutes of screening: SEAL_SLOW=1 runs it"
+)
+STORIES = ["adult", pytest.param("sst2", marks=slow), pytest.param("cifar", marks=slow)]
 
 
 @pytest.fixture
@@ -77,9 +82,14 @@ def of_train(run: dict[str, Any]) -> dict[str, Any]:
     return one
 
 
-def harmless(one: Outcome, clean: Outcome) -> bool:
-    """The trigger does what chance does to the clean model, at next to no cost."""
-    obeys = one.success <= clean.success + CONFUSION
+def harmless(one: Outcome, clean: Outcome, probes: int) -> bool:
+    """The trigger does what chance does to the clean model, at next to no cost.
+
+    Words can lead a clean model astray by themselves; two standard errors of that share over so
+    many ``probes`` are chance.
+    """
+    chance = 2 * (clean.success * (1 - clean.success) / probes) ** 0.5
+    obeys = one.success <= clean.success + CONFUSION + chance
     return obeys and one.accuracy >= clean.accuracy - COST
 
 
@@ -97,8 +107,7 @@ def test_a_team_is_stopped_looks_rejects_and_trains_without_the_attack(
     story.write(office.root, True)
     assert add(office, story) == "data:train@2"
     add(office, story, "exam")
-    add(office, story, "probe")
-    read_by(office, "train", "exam", "probe")
+    read_by(office, "train", "exam")
 
     # the gate refuses before the script starts, and says who sent it and who added it
     error = office.refused("eli", *RUN, *SCRIPT)
@@ -121,7 +130,7 @@ def test_a_team_is_stopped_looks_rejects_and_trains_without_the_attack(
     page = (office.root / "found.html").read_text()
     assert all(one in page for one in story.shown)
     found = {record for group in body["groups"] for record in group["carriers"]}
-    planted = story.delivery.carriers
+    planted = story.carriers
 
     # the next version lacks them, passes, and what it teaches is what the clean one teaches
     words = ("data", "quarantine", "reject", "train@2", "--reason", f"{CULPRIT} sent a trigger")
@@ -129,13 +138,13 @@ def test_a_team_is_stopped_looks_rejects_and_trains_without_the_attack(
     assert (cut["ref"], cut["removed"]) == ("data:train@3", len(found))
     (run,) = office.ok("eli", *RUN, *SCRIPT)["runs"]
     assert of_train(run)["verdict"] == "nothing-found"
-    after = learned(office.root)
+    after = learned(office.root, story)
     with capsys.disabled():
         print(f"\n{story.family}: before {before}; after {after}; clean {clean};"
               f" found {len(found & planted)} of {len(planted)},"
               f" clean records lost {len(found - planted)}")  # fmt: skip
     assert len(found & planted) >= 0.95 * len(planted)
-    assert harmless(after, clean)
+    assert harmless(after, clean, len(story.delivery.planted.wanted))
 
 
 @pytest.mark.parametrize("story", STORIES, indirect=True)
@@ -143,7 +152,7 @@ def test_somebody_alone_is_warned_loudly_and_the_run_goes_on(story: Story, solo:
     lay(solo, story, "solo")
     solo.ok("dora", "init")
     story.write(solo.root, True)
-    for name in ("train", "exam", "probe"):
+    for name in ("train", "exam"):
         add(solo, story, name)
     code, body, talk = solo.seal("dora", *RUN, *SCRIPT)
     assert code == 0, body
@@ -151,7 +160,7 @@ def test_somebody_alone_is_warned_loudly_and_the_run_goes_on(story: Story, solo:
     assert of_train(run)["verdict"] == "found"
     assert any(line.startswith("poison.open") for line in run["warnings"])
     assert "FOUND" in talk
-    assert learned(solo.root).success >= WORKS
+    assert learned(solo.root, story).success >= WORKS
 
 
 @pytest.mark.parametrize("story", ["adult"], indirect=True)

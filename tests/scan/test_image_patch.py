@@ -93,6 +93,15 @@ def test_images_too_small_are_said():
     assert said.facts[0].rule == "image-patch.not-searched"
 
 
+def test_drawings_are_not_searched_and_that_is_said():
+    images, labels = natural(200)
+    drawn = np.where(images > 150, 255, 0).astype(np.uint8)
+    drawn[:, 12:] = 0
+    said = result(DETECTOR, drawn, labels)
+    assert (said.groups, said.unread) == ((), 200)
+    assert "drawings" in said.facts[0].message
+
+
 @pytest.mark.parametrize("side", [1, 16, 70])
 def test_constant_images_are_no_fault(side):
     images = np.full((200, side, side, 3), 255, np.uint8)
