@@ -1,0 +1,251 @@
+"""HTTP as strangers speak it: what floods, drips, smuggles or upgrades is bounded and refused."""
+
+import asyncio
+import json
+import threading
+
+import pytest
+from serve_house import Chain, body_of, halves
+
+pytest.importorskip("uvicorn", reason="needs the extra serve")
+
+from sealwright.serve.gateway import Gateway, Limits
+from sealwright.serve.listener import server_of
+
+LIMITS = Limits(
+    head_bytes=2_000,
+    body_bytes=5_000,
+    head_s=0.4,
+    body_s=0.4,
+    idle_s=2.0,
+    requests=2,
+    connections=6,
+)
+BODY = json.dumps(body_of()).encode()
+POST = b"POST /v2/models/toy/infer HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+WHOLE = POST + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+
+
+class Running:
+    """A gateway over a chain in memory, on a real socket, in a thread of its own."""
+
+    def __init__(self, chain=None) -> None:
+        import socket
+
+        self.chain = chain or Chain()
+        self.gateway = Gateway(self.chain.front, LIMITS, self.chain.journal.count)
+        self.sock = socket.socket()
+        self.sock.bind(("127.0.0.1", 0))
+        self.sock.listen(16)
+        self.port = self.sock.getsockname()[1]
+        self.server = server_of(self.gateway, 1)
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self):
+        asyncio.run(self.server.serve(sockets=[self.sock]))
+
+    def say(self, *parts, gap_s=0.0, most_s=20.0, shut=False):
+        """Everything that comes back until the server closes."""
+        import socket
+        import time
+
+        with socket.create_connection(("127.0.0.1", self.port), timeout=most_s) as peer:
+            for part in parts:
+                try:
+                    peer.sendall(part)
+                except OSError:
+                    break
+                time.sleep(gap_s)
+            if shut:
+                peer.shutdown(socket.SHUT_WR)
+            out = b""
+            try:
+                while part := peer.recv(1 << 16):
+                    out += part
+            except OSError:
+                pass
+            return out
+
+    def stop(self):
+        self.server.should_exit = True
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+
+
+@pytest.fixture
+def running():
+    made = Running()
+    yield made
+    made.stop()
+
+
+def closing(request):
+    return request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+
+
+def rules(said):
+    return [
+        line.split(b": ")[1].decode()
+        for line in said.split(b"\r\n")
+        if line.startswith(b"seal-rule")
+    ]
+
+
+def test_a_plain_request_is_answered(running):
+    said = running.say(closing(WHOLE))
+    assert said.startswith(b"HTTP/1.1 200")
+    assert b'"probabilities"' in said, "the kernel says that this connection is the owner's own"
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "rule"),
+    [
+        (b"GET / HTTP/1.1\r\n" + b"X-A: %s\r\n" % (b"a" * 3000) + b"\r\n", "guard.headers"),
+        (b"GET / HTTP/1.1\r\n" + b"".join(b"x%d: y\r\n" % n for n in range(500)), "guard.headers"),
+        (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\n\r\n", "guard.headers"),
+        (POST + b"Content-Length: 6000\r\n\r\n", "guard.too-large"),
+        (
+            POST
+            + b"Transfer-Encoding: chunked\r\n\r\n"
+            + b"1389\r\n"
+            + b"a" * 5001
+            + b"\r\n10\r\n",
+            "guard.too-large",
+        ),
+        (POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "guard.http"),
+        (POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef", "guard.http"),
+        (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "guard.header"),
+        (POST + b"Content-Length: -1\r\n\r\n", "guard.http"),
+        (POST + b"Content-Length: +5\r\n\r\nabcde", "guard.http"),
+        (POST + b"Content-Length : 5\r\n\r\nabcde", "guard.http"),
+        (POST + b"Host: other\r\n\r\n", "guard.header"),
+        (POST + b"Authorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n", "guard.header"),
+        (b"GET /v2 HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", "guard.upgrade"),
+        (
+            b"GET /v2 HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n",
+            "guard.upgrade",
+        ),
+        (b"GET /v2 HTTP/1.1\r\nUpgrade: x\r\n\r\n", "guard.upgrade"),
+        (b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", "guard.upgrade"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "guard.http"),
+        (b"GET /v2?x=1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "guard.http"),
+        (b"\x16\x03\x01\x02\x00\x01\x00", "guard.http"),
+        (b"GET /v2\nHost: a\n\n", "guard.http"),
+        (b"GET / HTTP/1.1\r\nX: a\x00b\r\n\r\n", "guard.http"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n folded: b\r\n\r\n", "guard.http"),
+    ],
+)
+def test_what_can_be_read_in_two_ways_or_is_too_much_is_refused(running, request_bytes, rule):
+    said = running.say(request_bytes)
+    assert rules(said) == [rule], said[:300]
+    assert b"connection: close" in said
+    assert running.chain.ledger.settled == []
+    assert running.chain.journal.counted == [rule]
+
+
+def test_a_header_that_drips_is_cut_off(running):
+    said = running.say(b"GET / HT", b"TP/1.1\r\n", b"A: b\r\n", b"C: d\r\n", gap_s=0.15)
+    assert rules(said) == ["guard.slow"]
+
+
+def test_a_connection_that_says_nothing_is_cut_off(running):
+    assert rules(running.say(b"")) == ["guard.slow"]
+
+
+def test_a_body_that_drips_is_cut_off(running):
+    said = running.say(POST + b"Content-Length: 50\r\n\r\n", b"a", b"b", b"c", gap_s=0.2)
+    assert rules(said) == ["guard.slow"]
+
+
+def test_a_second_request_before_the_answer_is_not_read(running):
+    said = running.say(WHOLE + WHOLE + WHOLE)
+    assert said.count(b"HTTP/1.1 200") == 1
+    assert running.chain.journal.counted == ["guard.pipelined"]
+    assert len(running.chain.ledger.settled) == 1
+
+
+def test_one_connection_asks_many_times_in_turn(running):
+    import http.client
+
+    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
+    for _ in range(3):
+        connection.request("POST", "/v2/models/toy/infer", BODY)
+        found = connection.getresponse()
+        assert (found.status, bool(found.read())) == (200, True)
+    connection.close()
+
+
+def test_who_half_closes_after_a_whole_request_gets_the_answer(running):
+    assert running.say(WHOLE, shut=True).startswith(b"HTTP/1.1 200")
+
+
+def test_who_half_closes_within_a_request_costs_nothing(running):
+    assert running.say(POST + b"Content-Length: 50\r\n\r\nabc", shut=True) == b""
+    assert running.chain.ledger.settled == []
+
+
+def test_a_chunked_body_is_a_body(running):
+    chunked = POST + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunked += b"%x\r\n" % len(BODY) + BODY + b"\r\n0\r\n\r\n"
+    assert running.say(chunked).startswith(b"HTTP/1.1 200")
+
+
+def test_too_many_at_once_are_told_to_come_back():
+    import time
+
+    async def slow(batch):
+        await asyncio.sleep(1.0)
+        return await halves(batch)
+
+    running = Running(Chain(slow))
+    try:
+        said: list[bytes] = []
+        threads = [
+            threading.Thread(target=lambda: said.append(running.say(closing(WHOLE))))
+            for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+            time.sleep(0.05)
+        for thread in threads:
+            thread.join()
+        codes = sorted(one[9:12] for one in said)
+        assert codes == [b"200", b"200", b"503", b"503"]
+        assert running.chain.journal.counted == ["guard.busy"] * 2
+    finally:
+        running.stop()
+
+
+def test_too_many_connections_are_not_kept(running):
+    import socket
+
+    held = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(6)]
+    try:
+        assert rules(running.say(b"")) == ["guard.busy"]
+    finally:
+        for one in held:
+            one.close()
+
+
+def test_a_fault_is_a_word_and_never_a_traceback():
+    async def broken(batch):
+        raise KeyError("a secret of the inside")
+
+    said: list[str] = []
+    running = Running(Chain(broken))
+    running.gateway._say = said.append
+    try:
+        answer = running.say(closing(WHOLE))
+        assert answer.startswith(b"HTTP/1.1 500")
+        assert rules(answer) == ["guard.fault"]
+        assert b"secret" not in answer
+        assert said == ["fault: KeyError: 'a secret of the inside'"]
+        assert running.chain.ledger.settled == [0]
+    finally:
+        running.stop()
+
+
+def test_while_it_stops_nothing_new_is_answered(running):
+    running.gateway.stopping = True
+    assert rules(running.say(WHOLE)) == ["guard.stopping"]
