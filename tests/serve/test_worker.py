@@ -75,7 +75,9 @@ def test_a_killed_worker_is_opened_again_and_who_asked_is_told(content):
         assert away.value.rule == "guard.worker"
         for _ in range(3000):
             try:
-                return len((await tended.ask(np.zeros((1, 4))))[0]), tended.starts
+                count = len((await tended.ask(np.zeros((1, 4))))[0])
+                tended.shut("over")
+                return count, tended.starts
             except OutOfService:
                 await asyncio.sleep(0.05)
         raise AssertionError("it did not come back")

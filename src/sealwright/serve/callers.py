@@ -181,6 +181,7 @@ class Callers:
         self._door = door
         self._verify = verify
         self._known: Mapping[Digest, Known] = {}
+        self._plain: set[Digest] = set()
 
     def replace(self, known: Mapping[Digest, Known]) -> None:
         """These keys from now on, and no other."""
@@ -200,13 +201,16 @@ class Callers:
         raise stranger("Authorization is neither a Bearer key nor a Seal token")
 
     def _by_key(self, key: str, at_ms: int) -> Admitted:
-        known = self._known.get(digest_of(key)) if _KEY.fullmatch(key) else None
+        digest = digest_of(key) if _KEY.fullmatch(key) else ""
+        known = self._known.get(digest)
         if known is None:
             raise stranger(NO_SUCH)
         caller, budget = known.caller, known.key.budget_bits
         if known.until_ms and at_ms >= known.until_ms:
             caller, budget = msgspec.structs.replace(caller, fidelity="top1"), 0
-        honey = is_honey(key, known.key)
+        honey = digest not in self._plain and is_honey(key, known.key)
+        if not honey:
+            self._plain.add(digest)
         if not (caller.internal or honey or self._door.external):
             raise refused(
                 "guard.external",

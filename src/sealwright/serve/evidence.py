@@ -89,6 +89,7 @@ class Batch(msgspec.Struct, frozen=True):
     file: str
     first: int
     lines: tuple[bytes, ...]
+    records: tuple[Record, ...]
     refusals: Mapping[str, int]
     previous: Digest
     recovered: bool = False
@@ -101,7 +102,7 @@ def root_of(lines: Sequence[bytes]) -> bytes:
 
 def batch_statement(batch: Batch, time: str) -> Statement:
     """``guard-batch/v1``: subject the root over the records."""
-    records = [record_of(line) for line in batch.lines]
+    records = batch.records
     verdicts: dict[str, Json] = {}
     for word in ("answered", "refused", "failed"):
         verdicts[word] = sum(record.verdict == word for record in records)

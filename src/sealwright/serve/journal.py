@@ -28,6 +28,7 @@ from sealwright.serve.evidence import (
     batch_statement,
     event_statement,
     line_of,
+    record_of,
     root_of,
 )
 from sealwright.serve.refusals import OutOfService
@@ -77,7 +78,7 @@ class Journal:
         self._every_s = every_s
         self._say = say
         self._previous = covered.newest
-        self._waiting: list[bytes] = []
+        self._waiting: list[tuple[bytes, Record]] = []
         self._refusals: dict[str, int] = {}
         self.verdicts: dict[str, int] = {}
         """How many requests ended how, since the start."""
@@ -106,7 +107,7 @@ class Journal:
             raise _unavailable(error.strerror or str(error)) from error
         self._size += written
         self.verdicts[record.verdict] = self.verdicts.get(record.verdict, 0) + 1
-        self._waiting.append(line)
+        self._waiting.append((line, record))
         if len(self._waiting) >= MOST_RECORDS:
             self._wake.set()
 
@@ -156,9 +157,10 @@ class Journal:
         """Every record written so far is under a root on return, or the journal is broken."""
         async with self._sealing:
             while self._waiting or self._refusals:
-                lines, refusals = tuple(self._waiting[:MOST_RECORDS]), self._refusals
+                part, refusals = tuple(self._waiting[:MOST_RECORDS]), self._refusals
+                lines = tuple(line for line, _ in part)
                 self._refusals = {}
-                batch = self._batch(self._name, self._next, lines, refusals, recovered=False)
+                batch = self._batch(self._name, self._next, part, refusals, recovered=False)
                 try:
                     await asyncio.to_thread(self._seal, batch, self._fd)
                 except (SealError, OSError) as error:
@@ -193,10 +195,10 @@ class Journal:
             first = covered.files.get(path.name, 0)
             lines = list(lines_of(path))[first:]
             for at in range(0, len(lines), MOST_RECORDS):
-                part = tuple(lines[at : at + MOST_RECORDS])
+                part = tuple((line, record_of(line)) for line in lines[at : at + MOST_RECORDS])
                 batch = self._batch(path.name, first + at, part, {}, recovered=True)
                 self._seal(batch, -1)
-                self._previous = root_of(part).hex()
+                self._previous = root_of(batch.lines).hex()
                 count += len(part)
         return count
 
@@ -204,7 +206,7 @@ class Journal:
         self,
         file: str,
         first: int,
-        lines: tuple[bytes, ...],
+        part: tuple[tuple[bytes, Record], ...],
         refusals: dict[str, int],
         *,
         recovered: bool,
@@ -216,7 +218,8 @@ class Journal:
             about.policy,
             file,
             first,
-            lines,
+            tuple(line for line, _ in part),
+            tuple(record for _, record in part),
             refusals,
             self._previous,
             recovered,

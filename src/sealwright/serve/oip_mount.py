@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
-import numpy as np
 import numpy.typing as npt
 
 from sealwright.core.errors import Refused, Unavailable
@@ -64,15 +63,16 @@ class OipMount:
         self.served = served
         self._ask = ask
         self._observer = observer
+        shape = served.shape
+        by_row = () if shape.profile == "ranking" else outputs.FIDELITIES
+        self._row_mbits = {one: outputs.ceiling_mbits(shape, one, 1) for one in by_row}
 
     def decode(self, request: Request, match: Match) -> Question:
         """See ``guard.Mount``."""
         self.require_model(match)
         asked = oip.decode(request, self.served.input)
         batch = asked.batch
-        named = (
-            np.ascontiguousarray(batch).tobytes() + repr((batch.dtype.str, batch.shape)).encode()
-        )
+        named = batch.tobytes() + f"{batch.dtype.str}{batch.shape}".encode()
         return Question(len(batch), named, asked)
 
     def require_model(self, match: Match) -> None:
@@ -87,6 +87,17 @@ class OipMount:
     def check(self, question: Question, fidelity: Fidelity) -> int:
         """See ``guard.Mount``."""
         asked: Inference = question.body
+        if asked.outputs:
+            self._may_have(asked, fidelity)
+        return self._ceiling(fidelity, question.rows)
+
+    def _ceiling(self, fidelity: Fidelity, rows: int) -> int:
+        of_row = self._row_mbits.get(fidelity)
+        if of_row is None:
+            return outputs.ceiling_mbits(self.served.shape, fidelity, rows)
+        return of_row * rows
+
+    def _may_have(self, asked: Inference, fidelity: Fidelity) -> None:
         shape = self.served.shape
         mine = outputs.names_of(shape, fidelity)
         every = {name for one in outputs.FIDELITIES for name in outputs.names_of(shape, one)}
@@ -105,7 +116,6 @@ class OipMount:
                     hint="more is a grant: seal serve keys create NAME --fidelity full"
                     " --budget BITS --until +30d",
                 )
-        return outputs.ceiling_mbits(shape, fidelity, question.rows)
 
     async def call(self, question: Question) -> Answer:
         """See ``guard.Mount``."""
@@ -130,7 +140,7 @@ class OipMount:
         reply = oip_reply.answer(
             self.served.name, self.served.version, asked, outputs.chosen(tensors, names)
         )
-        mbits = outputs.ceiling_mbits(shape, fidelity, question.rows)
+        mbits = self._ceiling(fidelity, question.rows)
         cells = self._observer.cells(answer.features)
         self._observer.behind(caller, asked.batch, answer)
         return Released(reply, mbits, cells)

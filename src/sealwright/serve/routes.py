@@ -40,6 +40,8 @@ class Match(msgspec.Struct, frozen=True):
 
 
 OIP: tuple[Route, ...] = (
+    Route("infer", "POST", "/v2/models/{model}/infer"),
+    Route("infer", "POST", "/v2/models/{model}/versions/{version}/infer"),
     Route("live", "GET", "/v2/health/live"),
     Route("ready", "GET", "/v2/health/ready"),
     Route("server", "GET", "/v2"),
@@ -47,8 +49,6 @@ OIP: tuple[Route, ...] = (
     Route("metadata", "GET", "/v2/models/{model}/versions/{version}"),
     Route("model-ready", "GET", "/v2/models/{model}/ready"),
     Route("model-ready", "GET", "/v2/models/{model}/versions/{version}/ready"),
-    Route("infer", "POST", "/v2/models/{model}/infer"),
-    Route("infer", "POST", "/v2/models/{model}/versions/{version}/infer"),
 )
 """The Open Inference Protocol v2 over REST, without its control of models."""
 
@@ -78,7 +78,7 @@ class Table:
                 if hit := pattern.fullmatch(path):
                     known = True
                     if route.method == method:
-                        found.append(Match(route.name, **hit.groupdict()))
+                        return Match(route.name, **hit.groupdict())
         if found:
             return found[0]
         if known:
