@@ -13,6 +13,7 @@ from sealwright.core.errors import BadInput
 
 SECTIONS: dict[str, str] = {
     "budget": "sealwright.app.bench.guard.budget",
+    "overhead": "sealwright.app.bench.guard.overhead",
     "detect": "sealwright.app.bench.guard.detect",
     "units": "sealwright.app.bench.guard.units",
     "owner": "sealwright.app.bench.guard.owner",

@@ -137,7 +137,7 @@ async def serve(which: str, folder: Path) -> None:
     async with AsyncExitStack() as held:
         parts = await made(folder, held)
         front = parts.guarded if which == "on" else parts.bare
-        gateway = Gateway(front, Limits(requests=1_000), parts.journal.count)
+        gateway = Gateway(front, Limits(requests=8_192, connections=8_192), parts.journal.count)
         sock = socket.socket()
         sock.bind(("127.0.0.1", 0))
         sock.listen(256)
