@@ -1,7 +1,7 @@
 """A budget is sized by the best of the thieves, and by nothing that was not tried."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sealwright.core.errors import BadInput
@@ -53,6 +53,7 @@ def test_without_thieves_there_is_no_size():
         reached([], "queries", 10)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(
         st.tuples(st.integers(1, 5000), st.integers(0, 1000)),

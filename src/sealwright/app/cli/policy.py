@@ -32,7 +32,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     check = words.add_parser("check", help="what every gate would say now; records nothing")
     check.add_argument("ref", nargs="?", metavar="REF", help="data:NAME@N or model:NAME@N")
     check.add_argument(
-        "--gate", choices=("train", "register", "promote", "export", "serve"), help="only this gate"
+        "--gate",
+        choices=("train", "register", "promote", "export", "serve"),
+        help="only this gate; serve is asked only so",
     )
     check.add_argument("--reason", default="", help="as if this reason were given")
     words.add_parser("show", help="the rules in force, and what policies/ says")
@@ -77,7 +79,7 @@ def _check(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
     judgements = [
         gate.judge(name, subjects, {})
         for name, subjects in _asked(workspace, args.ref)
-        if args.gate in (None, name)
+        if name == args.gate or (args.gate is None and name != "serve")
     ]
     denied = [j for j in judgements if not j.decision.allowed]
     out.emit({"gates": [_told(j) for j in judgements]}, lambda: _checked(judgements, out))
