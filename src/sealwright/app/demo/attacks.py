@@ -40,7 +40,8 @@ class Attempt(msgspec.Struct, frozen=True):
 
 def label_in_the_store(house: House) -> Attempt:
     """A byte of the sealed data is flipped in the encrypted store."""
-    blob = max(_blobs(house.seal_dir / "store"), key=lambda path: path.stat().st_size)
+    sealed = house.seal_dir / "store" / "data:digits"
+    blob = max(_blobs(sealed), key=lambda path: path.stat().st_size)
     content = bytearray(blob.read_bytes())
     content[len(content) // 2] ^= 1
     blob.chmod(0o600)
