@@ -21,7 +21,7 @@ from sealwright.app.servingwatch import Standing
 from sealwright.core.amounts import size_bytes, span_s
 from sealwright.core.digest import Digest
 from sealwright.core.errors import MissingExtra, Refused, Unavailable
-from sealwright.core.records import Artifact
+from sealwright.core.records import Artifact, Json
 from sealwright.core.servesettings import ServeSettings
 from sealwright.registry.aliases import refuse_unusable
 from sealwright.registry.versions import Model
@@ -61,7 +61,14 @@ def allowed(workspace: Workspace, model: Model, reason: str, *, external: bool) 
     subject = Artifact(model.ref, model.digest)
     accessing.require(workspace, "deploy", [subject], reason=reason, size_bytes=model.size_bytes)
     gate = WorkspaceGate(workspace, reason)
-    gate("serve", (subject,), {"external": external})
+    settings = workspace.settings.serve
+    budget = servingmodel.of_model(settings, model.name).budget_bits or settings.budget_bits
+    offered: dict[str, Json] = {
+        "external": external,
+        "mbits": budget * 1000,
+        "fidelity": "top1",
+    }
+    gate("serve", (subject,), offered)
     return gate
 
 
