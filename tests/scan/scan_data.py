@@ -30,6 +30,7 @@ def frame_of(rows, columns, labels=(), sources=(), seed=7, alpha=0.01) -> Frame:
 
 def table(values: dict, labels: Sequence[str], types: dict | None = None, seed=7):
     """A batch and its frame; floats are numbers, the rest categories unless ``types`` says."""
+    labels = list(map(str, labels))
     names = sorted(set(labels))
     code = {name: at for at, name in enumerate(names)}
     kinds = {
