@@ -14,9 +14,12 @@ import msgspec
 
 from sealwright.app import accessing, gating, leasing, servingmodel
 from sealwright.app.gating import WorkspaceGate
-from sealwright.app.servingbase import What, founded
+from sealwright.app.servingbase import Base, What, founded
 from sealwright.app.servingbase import Where as Where
 from sealwright.app.servingcover import Cover
+from sealwright.app.servingladder import Climber, by_hand, drifted
+from sealwright.app.servingmonitors import Monitors
+from sealwright.app.servingsample import Shelf
 from sealwright.app.servingwatch import Standing
 from sealwright.core.amounts import size_bytes, span_s
 from sealwright.core.digest import Digest
@@ -28,6 +31,7 @@ from sealwright.registry.versions import Model
 from sealwright.serve.gateway import Front, Gateway, Limits
 from sealwright.serve.guard import Guard, Offer
 from sealwright.serve.interface import Allowance
+from sealwright.serve.monitors.drift import Shift
 from sealwright.serve.oip_front import OipFront
 from sealwright.serve.oip_mount import OipMount, Served
 from sealwright.serve.tending import Tended
@@ -37,7 +41,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 STOP_S = 10
-_INPUT_KEY, _INPUT_LABEL = "serving", b"sealwright guard input v1"
+_INPUT_KEY, _MONITORS_LABEL = "serving", b"sealwright guard monitors v1"
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -135,7 +139,8 @@ class Serving:
             await standing.look()
             held.callback(standing.stop)
             cover = Cover(workspace.state_dir / f"serve-{model.digest[:16]}.frame", self._say)
-            mount = OipMount(served, tended.ask, cover)
+            monitors = await self._monitors(base, cover, standing) if settings.monitors else None
+            mount = OipMount(served, tended.ask, monitors or cover)
             offer = offer_of(model, policy, served, settings)
             guard = Guard(
                 offer, mount, base.callers, base.ledger, base.journal, standing, base.inputs
@@ -147,6 +152,7 @@ class Serving:
                     "lease_until": standing.until,
                     "worker_starts": tended.starts,
                     "coverage": cover.state,
+                    "monitors": monitors.state if monitors else "off ([serve] monitors = false)",
                 }
 
             base.desk.profile, base.desk.told = offer.profile, told
@@ -160,10 +166,30 @@ class Serving:
                 self._where,
                 settings,
                 shown,
-                [base.journal, standing],
+                [base.journal, standing, *([monitors] if monitors else [])],
                 base.journal.count,
                 self._say,
             )
+
+    async def _monitors(self, base: Base, cover: Cover, standing: Standing) -> Monitors:
+        """What watches behind the answers, and moves groups by what it hears."""
+        workspace, ref, digest = self._workspace, self._model.ref, self._model.digest
+        desk, journal = base.desk, base.journal
+        hand = by_hand(workspace.history(), ref)
+        climber = Climber(ref, digest, base.ledger, journal, standing.now_ms, desk.moving, hand)
+        await climber.recall()
+        desk.moved = climber.by_person
+
+        async def told(shifts: Sequence[Shift]) -> None:
+            who = workspace.principal.name
+            await journal.event(drifted(ref, digest, who, shifts), again=True)
+
+        key = workspace.kms.derive(_INPUT_KEY, _MONITORS_LABEL)
+        shelf = Shelf(workspace.seal_dir / "serve", digest, key)
+        monitors = Monitors(cover, shelf, climber, base.linker.group, told, self._say)
+        base.linker.joined = monitors.joined
+        await monitors.work()
+        return monitors
 
     async def _worker(self) -> tuple[Tended, Served]:
         """The model in its worker, asked once to see what it answers."""

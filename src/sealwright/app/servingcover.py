@@ -25,7 +25,7 @@ FITTED_FROM = 500
 
 
 class Cover:
-    """The observer (``serve.oip_mount.Observer``) of a model without monitors."""
+    """The cells' half of an observer (``serve.oip_mount.Observer``); alone it watches nobody."""
 
     def __init__(self, path: Path, say: Callable[[str], None]) -> None:
         self._path = path
@@ -41,6 +41,11 @@ class Cover:
             return f"fitted from {self._frame.rows} rows"
         return f"not counted yet: {self._rows} of {FITTED_FROM} rows were seen to fit it from"
 
+    @property
+    def frame(self) -> Frame | None:
+        """What cells are told by; None before it is fitted."""
+        return self._frame
+
     def cells(self, features: npt.NDArray[Any]) -> Sequence[int]:
         """The cells that rows touch; none before there is a frame."""
         if self._frame is None:
@@ -49,7 +54,7 @@ class Cover:
         return self._frame.cells(features)
 
     def behind(self, caller: Caller, inputs: npt.NDArray[Any], answer: Answer) -> None:
-        """Nothing: no monitor is wired to it."""
+        """Nothing."""
 
     def _gather(self, features: npt.NDArray[Any]) -> None:
         self._first.append(np.array(features))

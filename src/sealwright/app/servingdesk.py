@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -20,6 +21,7 @@ class Desk:
     """Answers questions that came over the control socket.
 
     ``url``, ``profile`` and ``told`` (what only the mount knows) are set once there are such.
+    Whoever else moves groups shares ``moving``, and sets ``moved`` to be told of a person's word.
     """
 
     def __init__(
@@ -40,6 +42,8 @@ class Desk:
         self.url = ""
         self.profile = ""
         self.told: Callable[[], dict[str, Any]] = lambda: {"state": "starting"}
+        self.moving = asyncio.Lock()
+        self.moved: Callable[[str, Rung, int], None] = lambda _group, _rung, _until_ms: None
 
     async def answer(self, question: Question) -> dict[str, Any]:
         """Raises: BadInput, OutOfService."""
@@ -116,6 +120,12 @@ class Desk:
     ) -> dict[str, Any]:
         """The statement first, then the rung."""
         _reasoned(question)
+        async with self.moving:
+            return await self._moved_now(question, what, rung, until_ms)
+
+    async def _moved_now(
+        self, question: Question, what: str, rung: Rung, until_ms: int
+    ) -> dict[str, Any]:
         found = {one.group: one for one in await self._ledger.balances(self._ref)}
         if question.group not in found:
             raise BadInput(f"there is no group {question.group!r}", hint="seal serve budget")
@@ -134,6 +144,7 @@ class Desk:
             again=True,
         )
         after = await self._ledger.climb(self._ref, question.group, rung, until_ms)
+        self.moved(question.group, rung, until_ms)
         return {**_balance(after), "entry": index}
 
 

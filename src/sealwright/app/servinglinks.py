@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -10,9 +10,10 @@ import msgspec
 from sealwright.core.digest import Digest
 from sealwright.core.predicates import GUARD_EVENT
 from sealwright.evidence.history import History
+from sealwright.serve import linking
 from sealwright.serve.callers import Known
 from sealwright.serve.evidence import Event
-from sealwright.serve.interface import Ledger
+from sealwright.serve.interface import Caller, Ledger
 from sealwright.serve.journal import Journal
 
 LINK, PREFIX = "link", "organisation:"
@@ -45,6 +46,13 @@ class Linker:
         self._ledger = ledger
         self._journal = journal
         self.known: dict[str, Link] = {}
+        self.joined: Callable[[str, str], None] = lambda _principal, _group: None
+        """Told who, alone until then, is counted in which group."""
+
+    def group(self, principal: str) -> str:
+        """Where a caller is counted now: by themselves, unless somebody placed them."""
+        found = self.known.get(principal)
+        return found.group if found else principal
 
     async def recall(self, history: History) -> None:
         """What the log says, put into the ledger again: it may be a new one."""
@@ -53,12 +61,28 @@ class Linker:
             await self._ledger.place(link.principal, link.group)
 
     async def organise(self, keys: Iterable[Known]) -> None:
-        """Keys of one organisation share its budget, whoever made how many of them."""
-        for one in keys:
-            caller = one.caller
-            if caller.organisation and caller.principal not in self.known:
-                group = PREFIX + caller.organisation
-                await self.place(caller.principal, group, f"a key of {caller.organisation}")
+        """Callers whom what is known of them makes one share a budget; a person's word stays.
+
+        An organisation's budget is its own from its first key on.
+        """
+        callers = [one.caller for one in keys]
+        named = {one.principal: one for one in callers}
+        for found in linking.groups(named, linking.by_identity(callers)):
+            name = self._name(found, named)
+            shared = "; ".join(sorted({f"{one.why} ({one.score})" for one in found.links}))
+            for principal in found.members if name else ():
+                if principal not in self.known:
+                    own = named[principal].organisation
+                    await self.place(principal, name, f"a key of {own}" if own else shared)
+
+    def _name(self, found: linking.Group, callers: dict[str, Caller]) -> str:
+        """What a group is called; nothing where it is somebody alone."""
+        members = found.members
+        placed = next((group for one in members if (group := self.group(one)) != one), "")
+        own = next((own for one in members if (own := callers[one].organisation)), "")
+        if placed and len(members) > 1:
+            return placed
+        return PREFIX + own if own else found.name if len(members) > 1 else ""
 
     async def place(self, principal: str, group: str, why: str) -> int:
         """Count ``principal`` in ``group``; the log has it first. Returns the log index."""
@@ -75,6 +99,9 @@ class Linker:
             ),
             again=True,
         )
+        before = self.group(principal)
         await self._ledger.place(principal, group)
         self.known[principal] = Link(principal, group, why)
+        if before == principal != group:
+            self.joined(principal, group)
         return index

@@ -97,6 +97,7 @@ class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lease: str = "24h"
     ledger: str = "file"
     memory: str = "8GiB"
+    monitors: bool = True
     text: TextServeSettings = TextServeSettings()
     egress: EgressServeSettings = EgressServeSettings()
     models: dict[str, ModelServeSettings] = msgspec.field(default_factory=dict)

@@ -6,6 +6,7 @@ moves nobody itself. Before it is calibrated it only remembers, so that it can b
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from sealwright.serve.calibrate import Calibration, calibrated
 from sealwright.serve.coverage import Frame
 from sealwright.serve.interface import Answer, Caller
 from sealwright.serve.ladder import Signal
+from sealwright.serve.monitors import drift
 from sealwright.serve.monitors.interface import Floats, Sight
 from sealwright.serve.monitors.panel import Look, Memory, Panel
 
@@ -32,6 +34,9 @@ FEWEST = 50
 
 PRINCIPALS = 2_000
 
+TAUGHT = 200
+"""Honest principals after whom nothing more is learnt: a conformal bound of 0.5 % needs them."""
+
 
 class Heard(msgspec.Struct, frozen=True):
     """What the monitors say of a group after some rows: each channel's level, and how many bits
@@ -44,7 +49,11 @@ class Heard(msgspec.Struct, frozen=True):
 
 
 class Watcher:
-    """One model's. ``group`` says which link group a principal is in now."""
+    """One model's. ``group`` says which link group a principal is in now.
+
+    ``usual`` (m, channels) are the numbers that a calibration was made of: drift is judged by them.
+    :meth:`behind` may be called while :meth:`work` runs in another thread; nothing else may.
+    """
 
     def __init__(
         self,
@@ -52,10 +61,17 @@ class Watcher:
         panel: Panel,
         calibration: Calibration | None = None,
         group: Callable[[str], str] = lambda principal: principal,
+        usual: Floats | None = None,
     ) -> None:
         self._frame, self._panel, self._group = frame, panel, group
         self.calibration = calibration
+        self.usual = np.zeros((0, len(panel.channels))) if usual is None else usual
         self.missed = 0
+        self._lock = threading.Lock()
+        self._shifts = list[tuple[drift.Shift, ...]]()
+        # A channel about a group's own past moves with how long the group has been there.
+        self._plain = [*range(len(panel.monitors)), panel.channels.index("margin")]
+        self._traffic = self._fresh_traffic()
         self._waiting = deque[tuple[str, Sight]]()
         self._held = 0
         self._memories = dict[str, Memory]()
@@ -71,19 +87,20 @@ class Watcher:
         if caller.internal or not len(answer.features):
             return
         sight = Sight(inputs, answer.features, answer.scores)
-        self._waiting.append((caller.principal, sight))
-        self._held += len(sight)
-        while self._held > WAITING and len(self._waiting) > 1:
-            _, oldest = self._waiting.popleft()
-            self._held -= len(oldest)
-            self.missed += len(oldest)
+        with self._lock:
+            self._waiting.append((caller.principal, sight))
+            self._held += len(sight)
+            while self._held > WAITING and len(self._waiting) > 1:
+                _, oldest = self._waiting.popleft()
+                self._held -= len(oldest)
+                self.missed += len(oldest)
 
     def work(self) -> tuple[Heard, ...]:
         """Look at everything that waits, in order; one answer for each group that asked."""
         heard = dict[str, Heard]()
-        while self._waiting:
-            principal, sight = self._waiting.popleft()
-            self._held -= len(sight)
+        with self._lock:
+            waiting, self._waiting, self._held = self._waiting, deque(), 0
+        for principal, sight in waiting:
             one = self._look(principal, sight)
             before = heard.get(one.group)
             more = before.anomaly_mbits if before else 0
@@ -96,6 +113,10 @@ class Watcher:
         memory = self._memories.get(group) or self._panel.blank()
         look, self._memories[group] = self._panel.look(sight, memory)
         self._trace(principal, look)
+        if self._traffic is not None:
+            moved = self._traffic.add(principal, look.numbers[:, self._plain])
+            if moved:
+                self._shifts.append(moved)
         if self.calibration is None:
             return Heard(group, len(sight), (), 0)
         known = self.calibration.channels
@@ -111,12 +132,32 @@ class Watcher:
         bits = float(np.maximum(beyond, 0).max(axis=1).sum())
         return Heard(group, len(sight), signals, round(1000 * bits))
 
+    def shifts(self) -> tuple[tuple[drift.Shift, ...], ...]:
+        """The windows of the whole traffic that drifted, since this was asked last."""
+        told, self._shifts = tuple(self._shifts), []
+        return told
+
+    def _fresh_traffic(self) -> drift.Traffic | None:
+        if not len(self.usual):
+            return None
+        names = [self._panel.channels[at] for at in self._plain]
+        return drift.Traffic(names, self.usual[:, self._plain])
+
     def _trace(self, principal: str, look: Look) -> None:
+        if self.calibration is not None and self.calibration.principals >= TAUGHT:
+            return
         if principal not in self._traces and len(self._traces) >= PRINCIPALS:
             return
         kept = self._traces.setdefault(principal, [])
         if sum(len(one.fresh) for one in kept) < TRACED:
             kept.append(look)
+
+    def heard_enough(self, honest: Callable[[str], bool] = lambda principal: True) -> int:
+        """How many whom ``honest`` lets in asked 50 rows or more."""
+        return sum(
+            sum(len(one.fresh) for one in looks) >= FEWEST and honest(who)
+            for who, looks in self._traces.items()
+        )
 
     def calibrate(self, honest: Callable[[str], bool] = lambda principal: True) -> Calibration:
         """From everybody with 50 rows or more whom ``honest`` lets in; levels begin anew.
@@ -134,6 +175,11 @@ class Watcher:
         enough = {who: look for who, look in traces.items() if len(look.fresh) >= FEWEST}
         self.calibration = calibrated(self._panel.channels, enough)
         self._levels.clear()
+        kept = [look for who, look in enough.items() if who not in self.calibration.left_out]
+        self.usual = np.concatenate([look.numbers[: drift.FROM_EACH] for look in kept])
+        self._traffic = self._fresh_traffic()
+        if self.calibration.principals >= TAUGHT:
+            self._traces.clear()
         return self.calibration
 
     def join(self, one: str, other: str) -> None:

@@ -44,8 +44,8 @@ def check_dir(path: Path) -> None:
     _check_owner(path, facts)
 
 
-def read(path: Path) -> bytes:
-    """The content of a file that is ours alone; a link is not followed.
+def read(path: Path, most: int = _MOST_BYTES) -> bytes:
+    """The first ``most`` bytes of a file that is ours alone; a link is not followed.
 
     Raises: FileNotFoundError, Refused (a link, another owner, or open to others).
     """
@@ -60,7 +60,7 @@ def read(path: Path) -> bytes:
         if not stat.S_ISREG(facts.st_mode):
             raise Refused(f"{path} is not a regular file", rule="keys.not-a-file")
         _check_owner(path, facts)
-        return stream.read(_MOST_BYTES)
+        return stream.read(most)
 
 
 def create(path: Path, content: bytes) -> None:

@@ -35,6 +35,7 @@ def _status_text(found: dict[str, Any]) -> str:
             f"  lease    until {found['lease_until']}",
             f"  worker   opened {found['worker_starts']}x",
             f"  coverage {found['coverage']}",
+            f"  monitors {found['monitors']}",
         ]
     if unnamed:
         lines.append(f"  turned away  {unnamed}")

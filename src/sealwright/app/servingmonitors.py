@@ -1,0 +1,171 @@
+"""The monitors of a served model, looked through once a second behind the answers.
+
+They are made of the first traffic of outside callers, calibrated by the honest among them, and
+move nobody before that. What they learnt is kept: a restart goes on with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from sealwright.app.servingcover import Cover
+from sealwright.app.servingladder import Climber
+from sealwright.app.servingsample import ROWS, Learnt, Sample, Shelf, packed, unpacked
+from sealwright.core.errors import SealError
+from sealwright.serve.calibrate import PRINCIPALS
+from sealwright.serve.coverage import Frame
+from sealwright.serve.interface import Answer, Caller
+from sealwright.serve.monitors.drift import Shift
+from sealwright.serve.monitors.interface import Sight
+from sealwright.serve.monitors.panel import Panel
+from sealwright.serve.watcher import TAUGHT, Heard, Watcher
+
+EVERY_S = 1.0
+CALIBRATED_AT = (PRINCIPALS, 100, TAUGHT)
+"""Honest principals at whom thresholds are set, and set anew."""
+
+Say = Callable[[str], None]
+Drifted = Callable[[tuple[Shift, ...]], Any]
+
+
+class Monitors:
+    """The observer (``serve.oip_mount.Observer``) of a model that is watched."""
+
+    def __init__(
+        self,
+        cover: Cover,
+        shelf: Shelf,
+        climber: Climber,
+        group: Callable[[str], str],
+        drifted: Drifted,
+        say: Say,
+    ) -> None:
+        self._cover, self._shelf, self._climber = cover, shelf, climber
+        self._group, self._drifted, self._say = group, drifted, say
+        self._sample = Sample()
+        self._watcher: Watcher | None = None
+        self._joined = list[tuple[str, str]]()
+        self._tried = self._heard = 0
+        self._broken = ""
+        climber.cleared = self._clear
+        self._learnt = shelf.read()
+
+    @property
+    def state(self) -> str:
+        """In words."""
+        if self._broken:
+            return f"not watching: {self._broken}"
+        if self._watcher is None:
+            seen = f"{len(self._sample)} of {ROWS} rows of {self._sample.principals} callers"
+            return f"not yet: {seen} were seen to make them of"
+        known = self._watcher.calibration
+        count = self._watcher.missed
+        missed = f"; {count:,} rows were not looked at" if count else ""
+        if known is None or not known.enforced:
+            heard = f"{self._heard} of {PRINCIPALS} callers asked enough"
+            return f"learning, nobody is moved: {heard}{missed}"
+        return f"on, calibrated by {known.principals} callers{missed}"
+
+    def cells(self, features: npt.NDArray[Any]) -> Sequence[int]:
+        """See ``serve.oip_mount.Observer``."""
+        return self._cover.cells(features)
+
+    def behind(self, caller: Caller, inputs: npt.NDArray[Any], answer: Answer) -> None:
+        """See ``serve.oip_mount.Observer``. Our own people are not watched."""
+        if caller.internal or not answer.features.size:
+            return
+        if self._watcher is not None:
+            self._watcher.behind(caller, inputs, answer)
+        else:
+            self._sample.add(caller.principal, Sight(inputs, answer.features, answer.scores))
+
+    def joined(self, principal: str, group: str) -> None:
+        """Who was alone is counted in ``group`` from now on."""
+        self._joined.append((group, principal))
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await asyncio.sleep(EVERY_S)
+            await self.work()
+
+    async def work(self) -> None:
+        """Look through what was answered since; move whom it moves, each by a statement."""
+        broken = ""
+        try:
+            async with self._climber.moving:
+                heard = await asyncio.to_thread(self._look)
+                enforced = self._watcher is not None and _enforced(self._watcher)
+                await self._climber.step(heard, enforced)
+            for shifts in self._watcher.shifts() if self._watcher else ():
+                await self._drifted(shifts)
+        except (SealError, OSError, ValueError, ArithmeticError) as error:
+            broken = str(error)
+        if broken != self._broken:
+            self._broken = broken
+            self._say(f"monitors: {broken or 'they watch again'}")
+
+    def _look(self) -> tuple[Heard, ...]:
+        if self._watcher is None:
+            self._made()
+        watcher = self._watcher
+        if watcher is None:
+            return ()
+        joined, self._joined = self._joined, []
+        for one, other in joined:
+            watcher.join(one, other)
+        heard = watcher.work()
+        self._calibrate(watcher)
+        return heard
+
+    def _made(self) -> None:
+        """The watcher, once there is enough to make it of."""
+        frame: Frame | None = self._cover.frame
+        if frame is None or (self._learnt is None and len(self._sample) < ROWS):
+            return
+        fresh = self._learnt is None
+        learnt = self._learnt or self._sample.learnt()
+        if fresh:
+            self._sample = Sample()
+        reference = learnt.sight()
+        panel = Panel(reference, reference.take(np.array(learnt.near)))
+        usual = unpacked(learnt.usual) if learnt.calibration else None
+        self._watcher = Watcher(frame, panel, learnt.calibration, self._group, usual)
+        self._learnt = learnt
+        if fresh:
+            self._keep(learnt)
+
+    def _calibrate(self, watcher: Watcher) -> None:
+        now = watcher.calibration.principals if watcher.calibration else 0
+        wanted = next((count for count in CALIBRATED_AT if count > now), 0)
+        heard = self._heard = watcher.heard_enough(self._honest) if wanted else 0
+        if not wanted or heard < wanted or heard <= self._tried or self._learnt is None:
+            return
+        self._tried = heard
+        found = watcher.calibrate(self._honest)
+        usual = packed(watcher.usual)
+        self._learnt = msgspec.structs.replace(self._learnt, calibration=found, usual=usual)
+        self._keep(self._learnt)
+        odd = f"; too strange to learn from: {', '.join(found.left_out)}" if found.left_out else ""
+        self._say(f"monitors: calibrated by {found.principals} callers{odd}")
+
+    def _honest(self, principal: str) -> bool:
+        return self._climber.benign(self._group(principal))
+
+    def _keep(self, learnt: Learnt) -> None:
+        if not self._shelf.write(learnt):
+            self._say("monitors: what they learnt is too large to be kept over a restart")
+
+    def _clear(self, group: str) -> None:
+        if self._watcher is not None:
+            self._watcher.clear(group)
+
+
+def _enforced(watcher: Watcher) -> bool:
+    return watcher.calibration is not None and watcher.calibration.enforced
