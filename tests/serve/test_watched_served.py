@@ -70,7 +70,8 @@ def test_who_asks_what_nobody_else_does_is_degraded_and_nobody_else_is(house, ca
         assert found[1]["seal-profile"] == "multiclass/label"
         assert all(one == "observe" for who, one in stands().items() if who != "key:thief")
     finally:
-        print(server.stop()[1])
+        _, said = server.stop()
+    assert "degrade: key:thief: guard.ladder: " in said
     server = Server(house, "model:pets@1")
     try:
         assert monitors().startswith("on")

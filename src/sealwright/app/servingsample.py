@@ -149,7 +149,7 @@ def unpacked(kept: Array) -> npt.NDArray[Any]:
 
 
 def _words(words: Sequence[str]) -> npt.NDArray[Any]:
-    out = np.empty(len(words), object)
+    out: npt.NDArray[Any] = np.empty(len(words), object)
     out[:] = words
     return out
 
