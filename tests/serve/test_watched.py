@@ -40,7 +40,7 @@ class Ledger:
     """Rungs and groups in dictionaries; everybody has plenty left."""
 
     def __init__(self):
-        self.rungs, self.placed, self.asked = {}, {}, set()
+        self.rungs, self.placed, self.asked, self.left = {}, {}, set(), 10**9
 
     async def climb(self, model, group, rung, until_ms):
         self.rungs[group] = (rung, until_ms)
@@ -56,7 +56,7 @@ class Ledger:
                 group,
                 (group,),
                 0,
-                10**9,
+                self.left,
                 10**9,
                 0,
                 0,
@@ -127,10 +127,10 @@ def rungs(town, group):
     return [one.rung for one in town.journal.events if one.group == group]
 
 
-async def steal(town, who="thief", tries=40):
+async def steal(town, who="thief", tries=40, first=5000):
     """One odd row a second, as long as it takes to be degraded."""
     for at in range(tries):
-        town.asks(who, rows(1, 5000 + at, centre=9))
+        town.asks(who, rows(1, first + at, centre=9))
         await town.monitors.work()
         town.now += 1000
         if town.ledger.rungs.get(who, ("", 0))[0] == "degrade":
@@ -170,6 +170,40 @@ def test_with_49_honest_people_nobody_is_moved(shelf):
     town = asyncio.run(story())
     assert town.journal.events == []
     assert town.ledger.rungs == {}
+
+
+def test_fifty_of_whom_a_few_are_too_strange_to_learn_from_are_not_enough(shelf):
+    async def story():
+        town = Town(shelf)
+        await town.grow(people=48)
+        for at in range(2):
+            town.asks(f"odd{at}", rows(60, 3000 + at, centre=12 + 4 * at))
+        await town.monitors.work()
+        await steal(town, tries=30, first=8000)
+        assert "too strange to learn from: odd" in town.said[-1]
+        assert town.journal.events == []
+        assert "48 of 50" in town.monitors.state
+        for at in range(48, 53):
+            town.asks(f"p{at}", rows(60, 2000 + at))
+        await town.monitors.work()
+        assert {f"odd{at}" for at in range(2)} == town.monitors._odd
+        await steal(town)
+        return town
+
+    assert asyncio.run(story()).ledger.rungs["thief"][0] == "degrade"
+
+
+def test_a_spent_budget_blocks_whoever_is_heard_also_before_there_are_fifty(shelf):
+    async def story():
+        town = Town(shelf)
+        town.ledger.asked.add("poor")
+        town.ledger.left = 0
+        await town.climber.step(heard("poor", 0), False)
+        return town
+
+    town = asyncio.run(story())
+    assert [(one.what, one.rung) for one in town.journal.events] == [("block", "block")]
+    assert town.ledger.rungs["poor"][0] == "block"
 
 
 def test_before_there_are_rows_of_twenty_callers_there_are_no_monitors(shelf):

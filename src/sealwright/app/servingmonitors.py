@@ -55,6 +55,8 @@ class Monitors:
         self._broken = ""
         climber.cleared = self._clear
         self._learnt = shelf.read()
+        kept = self._learnt.calibration if self._learnt else None
+        self._odd = set(kept.left_out if kept else ())
 
     @property
     def state(self) -> str:
@@ -147,8 +149,9 @@ class Monitors:
         heard = self._heard = watcher.heard_enough(self._honest) if wanted else 0
         if not wanted or heard < wanted or heard <= self._tried or self._learnt is None:
             return
-        self._tried = heard
         found = watcher.calibrate(self._honest)
+        self._tried = found.principals
+        self._odd |= set(found.left_out)
         usual = packed(watcher.usual)
         self._learnt = msgspec.structs.replace(self._learnt, calibration=found, usual=usual)
         self._keep(self._learnt)
@@ -156,7 +159,8 @@ class Monitors:
         self._say(f"monitors: calibrated by {found.principals} callers{odd}")
 
     def _honest(self, principal: str) -> bool:
-        return self._climber.benign(self._group(principal))
+        """Nothing speaks against them, nor did when thresholds were set before."""
+        return principal not in self._odd and self._climber.benign(self._group(principal))
 
     def _keep(self, learnt: Learnt) -> None:
         if not self._shelf.write(learnt):
