@@ -4,6 +4,8 @@ VENV ?= .venv
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN = $(VENV)/bin
+# Bytecode that is not kept is compiled again by every `seal` that a test starts.
+unexport PYTHONDONTWRITEBYTECODE
 # PyTorch is optional: `make test TORCH=1` installs the pinned one first and runs its tests too.
 TORCH ?=
 
