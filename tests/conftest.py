@@ -5,7 +5,13 @@ the real ones. ``@pytest.mark.screened`` looks at data for real, ``@pytest.mark.
 packages, code and model files.
 """
 
+import signal
+
 import pytest
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # started in the background of a shell: what the tests start has to hear of an interrupt
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
