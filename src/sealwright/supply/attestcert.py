@@ -6,6 +6,7 @@ Every certificate the reader gives is a root of its own; nothing else is believe
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NoReturn
@@ -14,6 +15,7 @@ import msgspec
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from sealwright.core.errors import BadInput, VerifyError
@@ -47,6 +49,13 @@ def roots_of(pem: bytes) -> tuple[x509.Certificate, ...]:
         raise BadInput("not a root certificate", why="PEM CERTIFICATE wanted") from error
 
 
+def _loaded(der: bytes) -> x509.Certificate:
+    """A certificate. What the library only warns of, a serial number of 0 say, is refused."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", CryptographyDeprecationWarning)
+        return x509.load_der_x509_certificate(der)
+
+
 def verify(
     der: bytes,
     roots: Sequence[x509.Certificate],
@@ -60,7 +69,7 @@ def verify(
     Raises: VerifyError (``attest.certificate``, ``attest.identity``).
     """
     try:
-        leaf = x509.load_der_x509_certificate(der)
+        leaf = _loaded(der)
         when = datetime.fromtimestamp(at, UTC)
         _issued(leaf, roots, when)
         _current(leaf, when, "the certificate")
@@ -69,6 +78,7 @@ def verify(
     except (
         ValueError, OverflowError, OSError, UnsupportedAlgorithm, BadInput,
         x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType,
+        CryptographyDeprecationWarning,
     ) as error:  # fmt: skip
         _refuse(str(error)[:160])
 

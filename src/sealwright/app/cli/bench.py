@@ -59,6 +59,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, out: Out) -> int:
     """Run the bench and print its rows."""
     modules = _modules(args.name)
+    for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(threads, "1")  # CPU seconds of waiting threads would be counted too
     ask = Ask(
         args.quick,
         tuple(args.only),
