@@ -79,6 +79,7 @@ class Engine(msgspec.Struct, frozen=True):
     entities: cedarpy.Entities
     bodies: Mapping[str, Any]
     judged: dict[tuple[str, str, str, bytes], Verdict] = msgspec.field(default_factory=dict)
+    answered: dict[tuple[str, str, str, str], Any] = msgspec.field(default_factory=dict)
 
     def judge(
         self, action: str, principal: str, resource: str, values: Mapping[str, Json]
@@ -86,7 +87,8 @@ class Engine(msgspec.Struct, frozen=True):
         """One decision: ``action`` and ``warn:action`` over the same values. Never raises.
 
         The same question about the same values has the same answer: it is kept, up to
-        ``MOST_JUDGED`` of them. A set of policies never changes, so no answer goes stale.
+        ``MOST_JUDGED`` of them; so is what Cedar said of the facts that one action's rules read.
+        A set of policies never changes, so no answer goes stale.
         """
         if not self.rules:
             return Verdict(False, (), (), ())
@@ -122,9 +124,15 @@ class Engine(msgspec.Struct, frozen=True):
     ) -> Any:
         part = self.parts[action]
         read = values if part.reads is None else {name: values[name] for name in part.reads}
-        context = msgspec.json.encode(read).decode()
-        request = _request(action, principal, resource, context)
-        return cedarpy.is_authorized_batch([request], part.policies, self.entities)[0]
+        question = (action, principal, resource, msgspec.json.encode(read).decode())
+        known = self.answered.get(question)
+        if known is None:
+            request = _request(*question)
+            known = cedarpy.is_authorized_batch([request], part.policies, self.entities)[0]
+            if len(self.answered) >= MOST_JUDGED:
+                self.answered.clear()
+            self.answered[question] = known
+        return known
 
     def _named(self, ids: Any) -> tuple[Rule, ...]:
         return tuple(self.rules[rule] for rule in sorted(ids))

@@ -69,8 +69,9 @@ def _decisions(count: int) -> list[Row]:
 
     def fresh() -> None:
         engine.judged.clear()
+        engine.answered.clear()
         for number in range(count):
-            values["subjects"] = number
+            values["inputs"] = number  # which the rules read: what they do not is no new question
             engine.judge("export", "ann", "x", values)
 
     def again() -> None:
