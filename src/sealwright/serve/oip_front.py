@@ -9,7 +9,7 @@ from sealwright.serve import oip_reply
 from sealwright.serve.guard import Guard, Standing
 from sealwright.serve.messages import Reply, Request
 from sealwright.serve.oip_mount import OipMount
-from sealwright.serve.refusals import rule_of
+from sealwright.serve.refusals import UNNAMED, rule_of
 from sealwright.serve.routes import OIP, Match, Table
 
 Count = Callable[[str], None]
@@ -57,16 +57,3 @@ class OipFront:
             served = self._mount.served
             return oip_reply.said({"name": served.name, "ready": True})
         return oip_reply.said(self._mount.metadata(admitted.caller.fidelity))
-
-
-UNNAMED = frozenset(
-    {
-        "guard.route",
-        "guard.control-route",
-        "guard.method",
-        "guard.unknown-caller",
-        "guard.origin",
-        "guard.external",
-    }
-)
-"""Refusals before anybody was known: counted by rule in the next batch."""

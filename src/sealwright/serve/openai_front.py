@@ -16,7 +16,14 @@ from sealwright.serve.guard import Guard, Pending, Standing
 from sealwright.serve.messages import JSON, Reply, Request
 from sealwright.serve.openai_ask import Asked, BadParameter
 from sealwright.serve.openai_mount import Flow, OpenAiMount, told
-from sealwright.serve.refusals import OutOfService, out_of_service, rule_of, status_of, words
+from sealwright.serve.refusals import (
+    UNNAMED,
+    OutOfService,
+    out_of_service,
+    rule_of,
+    status_of,
+    words,
+)
 from sealwright.serve.routes import Match, Route, Table
 
 ROUTES: tuple[Route, ...] = (
@@ -31,9 +38,6 @@ ROUTES: tuple[Route, ...] = (
 """OpenAI's protocol without files, fine-tuning, assistants, images and sound."""
 
 Count = Callable[[str], None]
-UNNAMED = frozenset(
-    {"guard.route", "guard.control-route", "guard.method", "guard.unknown-caller", "guard.origin"}
-)
 
 
 class OpenAiFront:

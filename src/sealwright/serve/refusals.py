@@ -65,6 +65,19 @@ def refused(rule: str, what: str, why: str = "", hint: str = "") -> Refused:
     return Refused(what, why=why, hint=hint, rule=rule)
 
 
+UNNAMED = frozenset(
+    {
+        "guard.route",
+        "guard.control-route",
+        "guard.method",
+        "guard.unknown-caller",
+        "guard.origin",
+        "guard.external",
+    }
+)
+"""Refusals before anybody was known: counted by rule in the next batch."""
+
+
 def rule_of(error: SealError) -> str:
     """The rule of a refusal or of what was unavailable."""
     if isinstance(error, Refused | OutOfService):
