@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sealwright.app.cli import Parser
     from sealwright.app.cli.out import Out
+    from sealwright.app.wiring import Workspace
 
 HELP = "serve a model behind the guard"
 
@@ -157,10 +158,7 @@ def _before(args: argparse.Namespace, out: Out) -> int:
 
     where = Where(args.host, args.port, args.socket, not args.own)
     servingupstream.run(workspace, behind, where, ready, out.note)
-    for note in workspace.settle():
-        out.note(note)
-    out.note("stopped")
-    return 0
+    return _stopped(workspace, out)
 
 
 def _own(args: argparse.Namespace, out: Out) -> int:
@@ -197,6 +195,10 @@ def _own(args: argparse.Namespace, out: Out) -> int:
 
     where = Where(args.host, args.port, args.socket, not args.own)
     serving.run(workspace, model, where, ready, out.note)
+    return _stopped(workspace, out)
+
+
+def _stopped(workspace: Workspace, out: Out) -> int:
     for note in workspace.settle():
         out.note(note)
     out.note("stopped")
