@@ -1,7 +1,8 @@
 """Whose a TCP connection on loopback is: the kernel's own table of sockets says the uid.
 
 ``/proc/net/tcp`` lists each socket of this network namespace with its two addresses and its
-owner. Where it cannot be read (another system, a hidden /proc) the answer is "unknown".
+owner. Where it cannot be read (another system, a hidden /proc) the answer is "unknown". A socket
+that nobody holds any more has no inode and is listed as root's: that one is unknown too.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from typing import Any
 
 UNKNOWN = -1
 _MOST_BYTES = 4 << 20
+_OPEN = ("01", "04", "05")
+"""Established, and half-closed by its owner before (04) and after (05) the kernel here agreed."""
+_STATE, _UID, _INODE = 3, 7, 9
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 
 
@@ -23,14 +27,15 @@ def uid_of(there: tuple[Any, ...], here: tuple[Any, ...]) -> int:
     for table in _TABLES:
         family = socket.AF_INET6 if table.name.endswith("6") else socket.AF_INET
         try:
-            wanted = f"{_hex(there, family)} {_hex(here, family)} 01"
+            wanted = [_hex(there, family), _hex(here, family)]
             lines = list(_lines(table))
         except (OSError, ValueError):
             continue
         for line in lines:
             parts = line.split()
-            if len(parts) > 7 and " ".join(parts[1:4]) == wanted:
-                return int(parts[7])
+            if len(parts) <= _INODE or parts[1:_STATE] != wanted or parts[_STATE] not in _OPEN:
+                continue
+            return UNKNOWN if parts[_INODE] == "0" else int(parts[_UID])
     return UNKNOWN
 
 
