@@ -44,6 +44,7 @@ def main() -> None:
     """Serve requests from stdin until it closes."""
     memory, cpu = int(sys.argv[1]), int(sys.argv[2])
     walls(memory, cpu)
+    gc.freeze()
     gc.disable()  # a pickle makes no cycles that outlive it; what is left is swept between two
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     decoder, served = msgspec.json.Decoder(Ask), 0

@@ -18,17 +18,17 @@ from sealwright.kit.modelfile.machine import Machine
 from sealwright.kit.modelfile.opcodes import COLD
 from sealwright.kit.modelfile.policy import Policy
 from sealwright.kit.modelfile.report import Found
+from sealwright.kit.modelfile.shapes import VALUE, WIDTHS, Shapes
 from sealwright.kit.modelfile.trace import Trace
 
-_WIDTHS = {0x4B: 2, 0x4D: 3, 0x4A: 5, 0x47: 9, 0x4E: 1, 0x88: 1, 0x89: 1}
-PLAIN = bytes(_WIDTHS.get(op, 0) for op in range(256))
-"""Bytes that an opcode for a plain value takes: BININT1, BININT2, BININT, BINFLOAT, NONE, truth."""
+PLAIN = bytes(WIDTHS.get(op, 0) for op in range(256))
 _RUNS: dict[int, Any] = {
     op: re.compile(b"(?:%s.{%d})*+" % (re.escape(bytes([op])), width - 1), re.DOTALL).match
-    for op, width in _WIDTHS.items()
+    for op, width in WIDTHS.items()
 }
-_LEAF = re.compile(rb"\]\x94\((?:K.|M..|J.{4}|G.{8}|[N\x88\x89]){1,1000}+e", re.DOTALL).match
-"""EMPTY_LIST MEMOIZE MARK, plain values, APPENDS: it weighs no more than its bytes."""
+_VALUES = re.compile(VALUE, re.DOTALL).findall
+_LEAF = re.compile(rb"\]\x94\(%s{1,1000}+e" % VALUE, re.DOTALL).match
+"""EMPTY_LIST MEMOIZE MARK, plain values, APPENDS."""
 
 
 def read(
@@ -46,164 +46,230 @@ def read(
     between opcodes are already cut out of ``data``. Raises: Unsound, once it cannot be followed.
     """
     machine = Machine(data, policy, start, storages=storages, inline=inline, limits=limits)
-    collecting = gc.isenabled()
-    gc.disable()  # nothing here is a cycle, and looking for some costs a third of the time
-    try:
-        end = _run(machine, data, start, limits)
-    except IndexError:
-        machine.stop("pickle.stack", "an opcode takes what is not there, or the file ends early")
-    finally:
-        if collecting:
-            gc.enable()
+    end = follow(machine)
     return machine.trace(end), tuple(machine.refused)
 
 
-def _run(m: Machine, data: bytes, pos: int, limits: Limits) -> int:  # noqa: C901, PLR0915
-    # One loop, by frequency: a call for each opcode would quarter the speed.
+def follow(machine: Machine) -> int:
+    """Run ``machine`` up to its STOP; returns the offset after that. Raises: Unsound."""
+    collecting = gc.isenabled()
+    gc.disable()  # nothing here is a cycle, and looking for some costs a third of the time
+    try:
+        return _run(machine)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _run(m: Machine) -> int:  # noqa: C901, PLR0915
+    # One loop, by frequency, and what belongs together in one turn of it: a call for each opcode
+    # would quarter the speed. tests/modelfile/plain_reader.py is the same without any of that.
+    data, pos, most = m.data, m.start, m.limits.opcodes
     stack, memo, marks = m.stack, m.memo, m.marks
     nodes: list[Any] = m.nodes.items
-    push, extend, keep, add = stack.append, stack.extend, memo.append, nodes.append
-    plain, cold, runs, leaves = PLAIN, COLD, _RUNS, _LEAF
+    push, pop, extend, keep, add = stack.append, stack.pop, stack.extend, memo.append, nodes.append
+    hold, plain, cold, runs, leaves, values_of = m.nodes.hold, PLAIN, COLD, _RUNS, _LEAF, _VALUES
+    shapes = Shapes(m.limits)
+    known, note = shapes.known.get, shapes.note
     limit = size = len(data)
     framed = False
     fence = ops = 0
-    for ops in range(1, limits.opcodes + 2):
-        if pos >= limit:
-            if pos > limit or not framed:
-                break
-            limit, framed = size, False
-            if pos >= limit:
-                break
-        op = data[pos]
-        width = plain[op]
-        if width:  # a number, None or a truth value
-            push(0)
-            pos += width
-            if pos < limit and data[pos] == op:
-                end = runs[op](data, pos, limit).end()
-                extend([0] * ((end - pos) // width))
-                pos = end
-        elif op == 0x94:  # MEMOIZE
-            keep(stack[-1])
-            pos += 1
-        elif op == 0x68 or op == 0x6A:  # BINGET LONG_BINGET
-            if op == 0x68:
+    try:
+        while True:
+            if pos >= limit or ops >= most:
+                if pos >= limit and ops <= most:
+                    if pos > limit or not framed:
+                        break
+                    limit, framed = size, False
+                    if pos >= limit:
+                        break
+                if ops >= most:
+                    ops = most + 1
+                    break
+            ops += 1
+            op = data[pos]
+            if op == 0x68:  # BINGET
                 value = memo[data[pos + 1]]
                 pos += 2
-            else:
-                value = memo[int.from_bytes(data[pos + 1 : pos + 5], "little")]
-                pos += 5
-            if value > 0:
-                node = nodes[value]
-                if type(node) is list:
-                    node[3] = True
-            push(value)
-        elif op == 0x8C:  # SHORT_BINUNICODE
-            push(-1 - pos)
-            pos += 2 + data[pos + 1]
-        elif op == 0x28:  # MARK
-            fence = len(stack)
-            marks.append(fence)
-            pos += 1
-        elif op == 0x86 or op == 0x85 or op == 0x87:  # TUPLE2 TUPLE1 TUPLE3
-            count = op - 0x84
-            parts = tuple(stack[-count:])
-            if len(stack) - count < fence:
-                m.pos = pos
-                m.stop("pickle.stack", "a tuple takes more than there is")
-            del stack[-count:]
-            if max(parts) <= 0:
-                add(parts)
-            else:
-                m.pos = pos
-                node = [0, 1, 0, False, -1, parts]
-                m.nodes.hold(node, parts, ops)
-                add(node)
-            push(len(nodes) - 1)
-            pos += 1
-        elif op == 0x5D and (leaf := leaves(data, pos, limit)):  # a list of plain values, whole
-            push(len(nodes))
-            keep(len(nodes))
-            add([1, leaf.end() - pos, 1, False, -1, ()])
-            pos = leaf.end()
-        elif op == 0x5D or op == 0x7D:  # EMPTY_LIST EMPTY_DICT
-            push(len(nodes))
-            add([1 if op == 0x5D else 2, 1, 0, False, -1, ()])
-            pos += 1
-        elif op == 0x65 or op == 0x75 or op == 0x74 or op == 0x73 or op == 0x61:
-            if op == 0x73 or op == 0x61:  # SETITEM APPEND
-                at, below = len(stack) - (2 if op == 0x73 else 1), fence
-            else:  # APPENDS SETITEMS TUPLE
-                at, below = fence, marks[-2] if len(marks) > 1 else 0
-            values = stack[at:]
-            if op == 0x74:
-                node, fits = [0, 1, 0, False, -1, tuple(values)], bool(marks)
-            else:
+                if value > 0 and type(nodes[value]) is list:
+                    nodes[value][3] = True
+                push(value)
+            elif op == 0x8C:  # SHORT_BINUNICODE
+                value = -1 - pos
+                push(value)
+                pos += 2 + data[pos + 1]
+                if pos < limit and data[pos] == 0x94:
+                    keep(value)
+                    ops += 1
+                    pos += 1
+            elif width := plain[op]:  # a number, None or a truth value
+                push(0)
+                pos += width
+                if pos < limit and data[pos] == op:
+                    end = runs[op](data, pos, limit).end()
+                    count = (end - pos) // width
+                    extend([0] * count)
+                    ops += count
+                    pos = end
+            elif op == 0x94:  # MEMOIZE
+                keep(stack[-1])
+                pos += 1
+            elif op == 0x28:  # MARK
+                fence = len(stack)
+                marks.append(fence)
+                pos += 1
+            elif op == 0x86:  # TUPLE2
+                second, first = pop(), pop()
+                if len(stack) < fence:
+                    m.pos = pos
+                    m.stop("pickle.stack", "a tuple takes more than there is")
+                value = len(nodes)
+                parts = (first, second)
+                if first <= 0 and second <= 0:
+                    add(parts)
+                else:
+                    m.pos = pos
+                    node = [0, 1, 0, False, -1, parts]
+                    hold(node, parts, ops)
+                    add(node)
+                push(value)
+                pos += 1
+                if pos < limit and data[pos] == 0x94:
+                    keep(value)
+                    ops += 1
+                    pos += 1
+            elif (
+                (op == 0x7D or op == 0x5D)
+                and (shape := known(data[pos : pos + (5 if op == 0x7D else 4)]))
+                and (found := shape.match(data, pos, limit))
+            ):
+                value = len(nodes)
+                push(value)
+                keep(value)
+                add([shape.kind, shape.weight, shape.depth, False, -1, ()])
+                for step in shape.steps:
+                    if type(step) is int:
+                        keep(-1 - found.start(step))
+                    else:
+                        keep(len(nodes))
+                        add(step)
+                ops += shape.ops - 1
+                pos = found.end()
+            elif op == 0x5D and (leaf := leaves(data, pos, limit)):  # a list of plain values, whole
+                end = leaf.end()
+                count = len(values_of(data, pos + 3, end - 1))
+                note(data[pos : pos + 4], data, pos, limit, memo)
+                push(len(nodes))
+                keep(len(nodes))
+                add([1, 1 + count, 1, False, -1, ()])
+                ops += 3 + count
+                pos = end
+            elif op == 0x5D or op == 0x7D:  # EMPTY_LIST EMPTY_DICT
+                note(data[pos : pos + (5 if op == 0x7D else 4)], data, pos, limit, memo)
+                value = len(nodes)
+                push(value)
+                add([1 if op == 0x5D else 2, 1, 0, False, -1, ()])
+                pos += 1
+                if data[pos : pos + 2] == b"\x94(" and pos + 2 <= limit:  # MEMOIZE MARK
+                    keep(value)
+                    fence = len(stack)
+                    marks.append(fence)
+                    ops += 2
+                    pos += 2
+            elif op == 0x85 or op == 0x87 or op == 0x74:  # TUPLE1 TUPLE3 TUPLE
+                at = fence if op == 0x74 else len(stack) - (op - 0x84)
+                parts = tuple(stack[at:]) if at >= fence else ()
+                if not parts or (op == 0x74 and not marks):
+                    m.pos, m.ops = pos, ops
+                    pos = cold[op](m, pos)
+                else:
+                    if max(parts) <= 0:
+                        node = parts
+                    else:
+                        m.pos = pos
+                        node = [0, 1, 0, False, -1, parts]
+                        hold(node, parts, ops)
+                    del stack[at:]
+                    push(len(nodes))
+                    add(node)
+                    pos += 1
+                    if op == 0x74:
+                        marks.pop()
+                        fence = marks[-1] if marks else 0
+            elif op == 0x65 or op == 0x75 or op == 0x73 or op == 0x61:
+                if op == 0x73 or op == 0x61:  # SETITEM APPEND
+                    at, below = len(stack) - (2 if op == 0x73 else 1), fence
+                else:  # APPENDS SETITEMS
+                    at, below = fence, marks[-2] if len(marks) > 1 else 0
+                values = stack[at:]
                 target = stack[at - 1] if at > below else 0
                 node = nodes[target] if target > 0 else ()
                 kind = 1 if op == 0x65 or op == 0x61 else 2
-                fits = (
+                m.pos = pos
+                if (
                     type(node) is list
                     and node[0] == kind
                     and not node[3]
                     and (kind == 1 or not len(values) & 1)
-                    and (at == len(stack) - len(values))
-                    and (op == 0x73 or op == 0x61 or bool(marks))
-                )
-            m.pos = pos
-            if fits:
-                if values and max(values) > 0:
-                    m.nodes.hold(node, values, ops)
+                ):
+                    if values and max(values) > 0:
+                        hold(node, values, ops)
+                    else:
+                        node[1] += len(values)
+                        node[2] = node[2] or 1
+                    del stack[at:]
+                    if op != 0x73 and op != 0x61:
+                        marks.pop()
+                        fence = below
+                    pos += 1
                 else:
-                    node[1] += len(values)
-                    node[2] = node[2] or 1
-                del stack[at:]
-                if op != 0x73 and op != 0x61:
-                    marks.pop()
-                    fence = below
-                if op == 0x74:
-                    push(len(nodes))
-                    add(node)
-                pos += 1
-            else:
-                m.ops = ops
-                pos = cold[op](m, pos)
-                fence = marks[-1] if marks else 0
-        elif op == 0x71 or op == 0x72:  # BINPUT LONG_BINPUT
-            wide = op == 0x72
-            at = int.from_bytes(data[pos + 1 : pos + 5], "little") if wide else data[pos + 1]
-            if at != len(memo):
+                    m.ops = ops
+                    pos = cold[op](m, pos)
+                    fence = marks[-1] if marks else 0
+            elif op == 0x6A:  # LONG_BINGET
+                value = memo[int.from_bytes(data[pos + 1 : pos + 5], "little")]
+                pos += 5
+                if value > 0 and type(nodes[value]) is list:
+                    nodes[value][3] = True
+                push(value)
+            elif op == 0x71 or op == 0x72:  # BINPUT LONG_BINPUT
+                wide = op == 0x72
+                at = int.from_bytes(data[pos + 1 : pos + 5], "little") if wide else data[pos + 1]
+                if at != len(memo):
+                    m.pos = pos
+                    m.stop("pickle.memo", f"memo {at} is put where {len(memo)} is next")
+                keep(stack[-1])
+                pos += 5 if wide else 2
+            elif op == 0x58:  # BINUNICODE
+                push(-1 - pos)
+                pos += 5 + int.from_bytes(data[pos + 1 : pos + 5], "little")
+            elif op == 0x2E:  # STOP
+                m.pos, m.ops = pos, ops
+                if framed and pos + 1 != limit:
+                    m.stop("pickle.frame", "the pickle ends inside a frame")
+                if len(stack) != 1 or marks:
+                    m.stop("pickle.stack", f"{len(stack)} values are left at the end")
+                return pos + 1
+            elif op == 0x95:  # FRAME
                 m.pos = pos
-                m.stop("pickle.memo", f"memo {at} is put where {len(memo)} is next")
-            keep(stack[-1])
-            pos += 5 if wide else 2
-        elif op == 0x58:  # BINUNICODE
-            push(-1 - pos)
-            pos += 5 + int.from_bytes(data[pos + 1 : pos + 5], "little")
-        elif op == 0x2E:  # STOP
-            m.pos = pos
-            if framed and pos + 1 != limit:
-                m.stop("pickle.frame", "the pickle ends inside a frame")
-            if len(stack) != 1 or marks:
-                m.stop("pickle.stack", f"{len(stack)} values are left at the end")
-            return pos + 1
-        elif op == 0x95:  # FRAME
-            m.pos = pos
-            length = int.from_bytes(data[pos + 1 : pos + 9], "little")
-            pos += 9
-            if framed or m.protocol < 4 or length < 4 or pos + length > size:
-                m.stop("pickle.frame", f"a frame of {length} bytes cannot begin here")
-            limit, framed = pos + length, True
-        else:
-            handler = cold.get(op)
-            m.pos, m.ops = pos, ops
-            if handler is None:
-                m.stop("pickle.opcode", f"0x{op:02x} is no opcode that is read here")
-            pos = handler(m, pos)
-            fence = marks[-1] if marks else 0
+                length = int.from_bytes(data[pos + 1 : pos + 9], "little")
+                pos += 9
+                if framed or m.protocol < 4 or length < 4 or pos + length > size:
+                    m.stop("pickle.frame", f"a frame of {length} bytes cannot begin here")
+                limit, framed = pos + length, True
+            else:
+                handler = cold.get(op)
+                m.pos, m.ops = pos, ops
+                if handler is None:
+                    m.stop("pickle.opcode", f"0x{op:02x} is no opcode that is read here")
+                pos = handler(m, pos)
+                fence = marks[-1] if marks else 0
+    except IndexError:
+        m.pos = pos
+        m.stop("pickle.stack", "an opcode takes what is not there, or the file ends early")
     m.pos = min(pos, size)
-    if ops > limits.opcodes:
-        m.stop("pickle.budget", f"more than {limits.opcodes:,} opcodes")
+    if ops > most:
+        m.stop("pickle.budget", f"more than {most:,} opcodes")
     if framed:
         m.stop("pickle.frame", "an opcode runs over the end of its frame")
     m.stop("pickle.truncated", "it ends before its STOP")

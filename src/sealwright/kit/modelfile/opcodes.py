@@ -55,6 +55,20 @@ def _long(header: int) -> Handler:
     return read
 
 
+def _tuple(count: int) -> Handler:
+    """TUPLE1 to TUPLE3."""
+
+    def read(m: Machine, pos: int) -> int:
+        values = tuple(m.take() for _ in range(count))[::-1]
+        node = node_of(TUPLE, -1, values)
+        m.nodes.hold(node, values, m.ops)
+        m.nodes.items.append(node)
+        m.stack.append(len(m.nodes.items) - 1)
+        return pos + 1
+
+    return read
+
+
 def _line_number(m: Machine, pos: int) -> int:
     _, after = m.line(pos + 1, _DIGITS)
     m.stack.append(0)
@@ -240,6 +254,9 @@ COLD: Mapping[int, Handler] = {
     0x7D: _empty(DICT),
     0x8F: _empty(SET),
     0x29: _empty(TUPLE),
+    0x85: _tuple(1),
+    0x86: _tuple(2),
+    0x87: _tuple(3),
     0x74: _marked(TUPLE),
     0x6C: _marked(LIST),
     0x64: _marked(DICT),

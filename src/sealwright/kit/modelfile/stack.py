@@ -55,7 +55,7 @@ class Nodes:
                 if value > 0:
                     inner = items[value]
                     if isinstance(inner, tuple):
-                        weight += len(inner)
+                        weight += 1 + len(inner)
                         depth = depth or 1
                     else:
                         weight += inner[1]

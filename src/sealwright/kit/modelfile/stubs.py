@@ -141,12 +141,25 @@ def _kind(log: Log, value: Any) -> arguments.Kind:
     return ("bytes", None) if isinstance(value, bytes | bytearray) else ("other", None)
 
 
-class Peeked(io.BytesIO):
-    """Bytes that can be looked ahead in, so that the C unpickler reads them in one go."""
+class Peeked:
+    """Bytes that the C unpickler reads where they lie, in one go, and without a copy."""
+
+    def __init__(self, data: bytes) -> None:
+        self._rest, self.at = memoryview(data), 0
 
     def peek(self, count: int = 0) -> memoryview:
         """Everything that is left."""
-        return self.getbuffer()[self.tell() :]
+        return self._rest
+
+    def read(self, count: int) -> memoryview:
+        """The next ``count`` bytes, fewer at the end."""
+        got, self._rest = self._rest[:count], self._rest[count:]
+        self.at += len(got)
+        return got
+
+    def readline(self) -> bytes:
+        """Everything that is left: a line end in it would have been seen by looking ahead."""
+        return bytes(self.read(len(self._rest)))
 
 
 class CReader(pickle.Unpickler):
@@ -176,7 +189,7 @@ def follow(data: bytes, policy: Policy, *, storages: bool = False) -> Trace:
     reader = CReader(stream)
     reader.log, reader.seen = log, {}
     reader.load()
-    return log.trace(stream.tell())
+    return log.trace(stream.at)
 
 
 _PYTHON: Any = vars(pickle)["_Unpickler"]
