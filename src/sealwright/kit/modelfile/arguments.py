@@ -9,6 +9,8 @@ ENCODE = ("_codecs", "encode")
 RECONSTRUCT = ("copyreg", "_reconstructor")
 BYTES = ("builtins", "bytes")
 BYTEARRAY = ("builtins", "bytearray")
+WRAPPER = ("joblib.numpy_pickle", "NumpyArrayWrapper")
+"""What joblib writes before the bytes of an array."""
 FROM_TYPE = ("torch._utils", "_rebuild_from_type_v2")
 
 RANDOM = tuple(

@@ -16,6 +16,7 @@ from typing import Self
 import msgspec
 
 from sealwright.kit.modelfile.child import Answer, Ask
+from sealwright.kit.modelfile.handed import Handed
 from sealwright.kit.modelfile.limits import LIMITS, Limits
 from sealwright.kit.modelfile.policy import Policy
 from sealwright.kit.modelfile.report import Unsound
@@ -30,6 +31,7 @@ class Box:
     def __init__(self, policy: Policy, limits: Limits = LIMITS) -> None:
         self._policy, self._limits = policy, limits
         self._process: subprocess.Popen[bytes] | None = None
+        self._handed: Handed | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -45,6 +47,9 @@ class Box:
     def close(self) -> None:
         """End the child."""
         process, self._process = self._process, None
+        handed, self._handed = self._handed, None
+        if handed is not None:
+            handed.close()
         if process is None:
             return
         process.kill()
@@ -93,29 +98,30 @@ class Box:
         return answer
 
     def _exchange(self, head: bytes, data: bytes) -> bytes:
-        process = self._running()
+        process, handed = self._running()
         if process.stdin is None or process.stdout is None:
             raise EOFError("it has no pipes")
         until = time.monotonic() + self._limits.child_s
+        handed.put(data)
         _send(process.stdin.fileno(), head, until)
-        _send(process.stdin.fileno(), data, until)
         size = int.from_bytes(_receive(process.stdout.fileno(), 8, until), "little")
         if size > _MOST_ANSWER:
             raise EOFError("it answers without end")
         return _receive(process.stdout.fileno(), size, until)
 
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is None or self._process.poll() is not None:
+    def _running(self) -> tuple[subprocess.Popen[bytes], Handed]:
+        if self._process is None or self._handed is None or self._process.poll() is not None:
             self.close()
-            limits = self._limits
+            limits, self._handed = self._limits, Handed()
             self._process = subprocess.Popen(
                 [
                     *(sys.executable, "-I", "-m", "sealwright.kit.modelfile.child"),
-                    *(str(limits.child_bytes), str(limits.child_s * 20)),
+                    *(str(limits.child_bytes), str(limits.child_s * 20), str(self._handed.fd)),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                pass_fds=(self._handed.fd,),
                 env={},
                 cwd="/",
                 bufsize=0,
@@ -123,7 +129,7 @@ class Box:
             for pipe in (self._process.stdin, self._process.stdout):
                 if pipe:
                     os.set_blocking(pipe.fileno(), False)
-        return self._process
+        return self._process, self._handed
 
 
 def _wait(fd: int, event: int, until: float) -> None:

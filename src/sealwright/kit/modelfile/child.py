@@ -1,8 +1,9 @@
 """The limited child: unpicklers over inert names, with nothing worth taking and little to spend.
 
-It is started with an empty environment, three pipes and no other descriptor, sets its own limits
-before it reads a byte, and answers one request at a time: eight bytes of header length, header,
-body; the answer likewise. What it says is judged by the parent, and believed nowhere alone.
+It is started with an empty environment, three pipes and the memory that the pickle is handed over
+in, sets its own limits before it reads a byte, and answers one request at a time: eight bytes of
+length, then the request; the answer likewise. What it says is judged by the parent,
+and believed nowhere alone.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from sealwright.kit.modelfile import stubs
+from sealwright.kit.modelfile import inline, unpicklers
+from sealwright.kit.modelfile.handed import mapped
 from sealwright.kit.modelfile.policy import Level, Signed, policy_of
 from sealwright.kit.modelfile.report import Unsound
 from sealwright.kit.modelfile.trace import Trace
@@ -23,7 +25,7 @@ SWEEP = 200
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """One request; ``size`` bytes of a pickle follow. ``view``: ``c``, ``python`` or ``touch``."""
+    """What to do with the ``size`` bytes handed over. ``view``: ``c``, ``python`` or ``touch``."""
 
     view: str
     size: int
@@ -42,15 +44,15 @@ class Answer(msgspec.Struct, frozen=True):
 
 def main() -> None:
     """Serve requests from stdin until it closes."""
-    memory, cpu = int(sys.argv[1]), int(sys.argv[2])
+    memory, cpu, handed = (int(word) for word in sys.argv[1:4])
     walls(memory, cpu)
     gc.freeze()
     gc.disable()  # a pickle makes no cycles that outlive it; what is left is swept between two
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     decoder, served = msgspec.json.Decoder(Ask), 0
     while head := stdin.read(8):
-        ask = decoder.decode(stdin.read(int.from_bytes(head, "little")))
-        answer = msgspec.json.encode(_answered(ask, _exactly(stdin, ask.size)))
+        ask = decoder.decode(_exactly(stdin, int.from_bytes(head, "little")))
+        answer = msgspec.json.encode(_answered(ask, mapped(handed, ask.size)))
         stdout.write(len(answer).to_bytes(8, "little") + answer)
         stdout.flush()
         served += 1
@@ -74,14 +76,14 @@ def walls(memory_bytes: int, cpu_s: int) -> None:
         resource.setrlimit(what, (value, value))
 
 
-def _answered(ask: Ask, body: bytes) -> Answer:
+def _answered(ask: Ask, body: memoryview) -> Answer:
     policy = policy_of(ask.level, ask.signed)
     try:
         if ask.view == "touch":
-            return Answer(trace=stubs.touched(body, policy))
+            return Answer(trace=unpicklers.touched(body, policy))
         if ask.view == "python":
-            return Answer(trace=stubs.inline(body, policy))
-        return Answer(trace=stubs.follow(body, policy, storages=ask.storages))
+            return Answer(trace=inline.inline(body, policy))
+        return Answer(trace=unpicklers.follow(body, policy, storages=ask.storages))
     except Unsound as error:
         return Answer(rule=error.found.rule, message=error.found.message)
     except MemoryError:

@@ -74,6 +74,8 @@ def _run(m: Machine) -> int:  # noqa: C901, PLR0915
     limit = size = len(data)
     framed = False
     fence = ops = 0
+    parts: tuple[int, ...]
+    node: Any
     try:
         while True:
             if pos >= limit or ops >= most:
@@ -182,6 +184,7 @@ def _run(m: Machine) -> int:  # noqa: C901, PLR0915
                 if not parts or (op == 0x74 and not marks):
                     m.pos, m.ops = pos, ops
                     pos = cold[op](m, pos)
+                    fence = marks[-1] if marks else 0
                 else:
                     if max(parts) <= 0:
                         node = parts

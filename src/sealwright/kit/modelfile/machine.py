@@ -17,6 +17,7 @@ from sealwright.kit.modelfile.trace import (
     CALLED,
     FETCHED,
     FILLED,
+    LETTERS,
     MADE,
     NAMED,
     Span,
@@ -24,13 +25,11 @@ from sealwright.kit.modelfile.trace import (
     Trace,
 )
 
-WRAPPER = ("joblib.numpy_pickle", "NumpyArrayWrapper")
 INLINE = "joblib's arrays lie between the opcodes"
 MOST_REFUSED = 40
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _LINE_BYTES = 4096
 _OPCODES = {op.code: op for op in pickletools.opcodes}
-_LETTERS = {CALLED: "c", MADE: "n", BUILT: "bn", FILLED: "f"}
 _WORDS = {CALLED: "called", MADE: "made", BUILT: "given a state", FILLED: "filled"}
 _TEXT = (0x8C, 0x58, 0x8D, 0x56)
 
@@ -165,7 +164,7 @@ class Machine:
     def event(self, verb: int, pair: int) -> None:
         """Add to the trace; refuse a use a listed pair is not listed for."""
         self._events.append(8 * pair + verb)
-        letters = _LETTERS.get(verb)
+        letters = LETTERS.get(verb)
         if letters and self._uses[pair] and not set(letters) & set(self._uses[pair]):
             self.refuse("pickle.call", f"{'.'.join(self._pairs[pair])} is {_WORDS[verb]}")
 
@@ -213,7 +212,7 @@ class Machine:
             self.stop("pickle.stack", "what is given a state is no object")
         self.event(BUILT, node[PAIR])
         self.hold(node, [state])
-        if self._pairs[node[PAIR]] == WRAPPER:
+        if self._pairs[node[PAIR]] == arguments.WRAPPER:
             if not self._inline:
                 raise Unsound("pickle.inline-array", INLINE, offset=self.pos + 1)
             self._wrapped.append(self.pos + 1)

@@ -17,9 +17,7 @@ from sealwright.kit.modelfile.limits import LIMITS, Limits
 from sealwright.kit.modelfile.machine import INLINE
 from sealwright.kit.modelfile.policy import Policy
 from sealwright.kit.modelfile.report import Found, Unsound
-from sealwright.kit.modelfile.trace import Span, Storage, Trace
-
-_LETTERS = {1: "c", 2: "n", 3: "bn", 4: "f"}
+from sealwright.kit.modelfile.trace import FETCHED, LETTERS, Span, Storage, Trace
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -88,10 +86,10 @@ def _allowed(trace: Trace, policy: Policy) -> None:
     """The policy once more, over what the other view saw."""
     uses = [policy.uses_of(*pair) for pair in trace.pairs]
     for event in set(trace.events):
-        letters = _LETTERS.get(event & 7)
-        if not uses and event & 7 != 5:
+        letters = LETTERS.get(event & 7)
+        if not uses and event & 7 != FETCHED:
             raise Unsound("pickle.views", "an event of no name")
-        if event & 7 != 5 and not uses[event >> 3]:
+        if event & 7 != FETCHED and not uses[event >> 3]:
             raise Unsound("pickle.name", f"names {'.'.join(trace.pairs[event >> 3])}")
         if letters and not set(letters) & set(uses[event >> 3]):
             raise Unsound("pickle.call", f"uses {'.'.join(trace.pairs[event >> 3])}")

@@ -11,6 +11,9 @@ import msgspec
 NAMED, CALLED, MADE, BUILT, FILLED, FETCHED = range(6)
 """Verbs: named, called, made without ``__init__``, given its state, filled, fetched by number."""
 
+LETTERS = {CALLED: "c", MADE: "n", BUILT: "bn", FILLED: "f"}
+"""Verb → the letters of the policy of which one allows it."""
+
 
 class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A tensor's storage as a torch pickle asks for it. ``count`` is -1 where not followed."""
