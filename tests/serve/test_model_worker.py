@@ -10,6 +10,7 @@ import pytest
 from serve_house import model_bytes
 
 from sealwright.core.errors import Refused, Unavailable
+from sealwright.kit import projection
 from sealwright.kit.loader import served
 from sealwright.kit.loader.asking import Asking
 from sealwright.kit.loader.opening import open_model
@@ -171,6 +172,6 @@ def test_every_kind_of_estimator_has_scores_and_features(kind):
 
 def test_features_too_wide_are_projected_by_planes_that_never_change():
     wide = np.random.default_rng(0).normal(size=(3, 1000))
-    once, again = served._narrowed(wide), served._narrowed(wide)
-    assert once.shape == (3, served.NARROW)
+    once, again = projection.narrowed(wide), projection.narrowed(wide)
+    assert once.shape == (3, projection.NARROW)
     assert (once == again).all()

@@ -49,7 +49,7 @@ class Guarded:
     def __init__(self, root: Path, upstream: str, *more: str, settings: str = "") -> None:
         self.root = root / "house"
         self.env = {"XDG_STATE_HOME": str(root / "state"), "SEAL_PRINCIPAL": "ada"}
-        self.root.mkdir(exist_ok=True)
+        self.root.mkdir(parents=True, exist_ok=True)
         if not (self.root / "seal.toml").exists():
             self.seal("init")
             if settings:

@@ -1,11 +1,9 @@
-"""``seal serve --upstream``: the guard before another server, joined here and nowhere else."""
+"""``seal serve --upstream``: another server as what answers, asked in its own protocol."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import ssl
-from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Literal
 
@@ -14,50 +12,41 @@ import numpy as np
 
 from sealwright.adapters.upstream_http import HttpUpstream, parse_address
 from sealwright.adapters.upstream_wire import Limits as WireLimits
-from sealwright.app import accessing, gating, serving
-from sealwright.app.serving import Ready, Where
-from sealwright.app.servingbase import What, founded
 from sealwright.app.servingmodel import of_model
+from sealwright.app.servingsource import Opened, Subject, Tensors, Texts
 from sealwright.core.amounts import span_s
 from sealwright.core.digest import Digest
-from sealwright.core.errors import BadInput, MissingExtra, SealError
-from sealwright.core.predicates import SERVING_KEY
+from sealwright.core.errors import BadInput
 from sealwright.core.reading import small_file
-from sealwright.core.records import Artifact
-from sealwright.core.servesettings import ModelServeSettings, ServeSettings
-from sealwright.serve import callers as callers_
+from sealwright.core.servesettings import ModelServeSettings
+from sealwright.kit.projection import WIDEST, Array, planes
+from sealwright.policy.served import UPSTREAM
+from sealwright.registry.versions import Model
 from sealwright.serve import memorised, proxy
-from sealwright.serve.callers import Callers, Known
 from sealwright.serve.canaries import Canaries
 from sealwright.serve.egress import Egress, Policy
-from sealwright.serve.gateway import Front
-from sealwright.serve.guard import Guard, Offer
-from sealwright.serve.interface import Allowance
-from sealwright.serve.journal import Journal
 from sealwright.serve.oip import NUMBERS, TEXT, InputSpec
-from sealwright.serve.oip_front import OipFront
-from sealwright.serve.oip_mount import OipMount, Served, Unwatched
+from sealwright.serve.oip_mount import AskModel, Served
 from sealwright.serve.openai_ask import Limits as TextLimits
-from sealwright.serve.openai_front import OpenAiFront
-from sealwright.serve.openai_mount import OpenAiMount, Text
+from sealwright.serve.openai_mount import Text
 from sealwright.serve.outputs import Shape
 from sealwright.serve.proxy import Behind, OipBehind
-from sealwright.serve.refusals import OutOfService
 from sealwright.vault.secrets import check_name
 
 if TYPE_CHECKING:
     from sealwright.app.wiring import Workspace
 
 Protocol = Literal["openai", "oip"]
-Say = Callable[[str], None]
-EVERY_S = 0.5
 MOST_RUNS = 1 << 30
+WIDEST_WATCHED = 4_096
+"""Numbers in a row; wider ones would fill the memory of what watches."""
 
 
 class Behindhand(msgspec.Struct, frozen=True):
     """What stands behind: where, in which protocol, the model's name there and here.
 
-    ``credential`` names the secret that the server behind is shown, as a Bearer token.
+    ``credential`` names the secret that the server behind is shown, as a Bearer token. ``said`` is
+    the registered model that it is said to have; None: nobody says which.
     """
 
     url: str
@@ -66,21 +55,24 @@ class Behindhand(msgspec.Struct, frozen=True):
     name: str
     credential: str = ""
     ca: str = ""
+    said: Model | None = None
 
     @property
-    def ref(self) -> str:
-        """What records and budgets call it."""
-        return f"upstream:{self.name}"
-
-    @property
-    def digest(self) -> Digest:
+    def where(self) -> Digest:
         """Of where and what is asked: nobody here can say which weights answer there."""
         told = msgspec.json.encode([self.url, self.protocol, self.model, self.name])
         return hashlib.sha256(told).hexdigest()
 
+    @property
+    def subject(self) -> Subject:
+        """The model it is said to be; else an address and a name."""
+        if self.said is not None:
+            return Subject(self.said.ref, self.said.digest, self.said.name, self.said)
+        return Subject(f"{UPSTREAM}{self.name}", self.where, self.name)
 
-def allowed(workspace: Workspace, behind: Behindhand, reason: str) -> None:
-    """The present principal may deploy it. Raises: GateDenied, BadInput."""
+
+def check(behind: Behindhand) -> None:
+    """Raises: BadInput (no address, no such name, a credential in the clear)."""
     address = parse_address(behind.url)
     if behind.credential:
         check_name(behind.credential)
@@ -89,122 +81,30 @@ def allowed(workspace: Workspace, behind: Behindhand, reason: str) -> None:
                 f"a credential would go to {address} in the clear",
                 hint="https://, a Unix socket, or an address of this machine",
             )
-    subject = Artifact(behind.ref, behind.digest)
-    accessing.require(workspace, "deploy", [subject], reason=reason)
 
 
-def run(
-    workspace: Workspace, behind: Behindhand, where: Where, ready: Callable[[Ready], None], say: Say
-) -> None:
-    """Serve until a signal ends it. Blocks. Raises: MissingExtra, SealError."""
-    try:
-        import uvloop
-    except ImportError as error:
-        raise MissingExtra("seal serve", "serve") from error
-    uvloop.run(_Serving(workspace, behind, where, say).run(ready))
+class OtherServer:
+    """The source (``servingsource.Source``): a server that runs already."""
 
-
-class _Serving:
-    """One server behind: the parts of the guard before it, made in order."""
-
-    def __init__(self, workspace: Workspace, behind: Behindhand, where: Where, say: Say) -> None:
+    def __init__(self, workspace: Workspace, behind: Behindhand) -> None:
         self._workspace = workspace
         self._behind = behind
-        self._where = where
-        self._say = say
-        self._settings = workspace.settings.serve
+        self.subject = behind.subject
 
-    async def run(self, ready: Callable[[Ready], None]) -> None:
-        """Serve. Raises: SealError (it could not start)."""
-        workspace, behind, settings = self._workspace, self._behind, self._settings
-        policy = gating.policies_of(workspace).digest
-        async with AsyncExitStack() as held:
-            what = What(behind.ref, behind.digest, policy)
-            base = await founded(workspace, what, self._where, held, self._say)
-            journal = base.journal
-            upstream = upstream_of(workspace, behind)
-            held.push_async_callback(upstream.close)
-            mount = await mount_of(workspace, behind, upstream)
-            standing = Standing(workspace, base.callers, journal)
-            standing.keys = base.linker.organise
-            await standing.look()
-            held.callback(standing.stop)
-            profile = "text" if isinstance(mount, OpenAiMount) else mount.served.shape.profile
-            offer = offer_of(behind, policy, profile, settings)
-            guard = Guard(offer, mount, base.callers, base.ledger, journal, standing, base.inputs)
-            front: Front
-            if isinstance(mount, OpenAiMount):
-                front = OpenAiFront(guard, mount, standing, journal.count)
-            else:
-                front = OipFront(guard, mount, standing, journal.count)
-            base.desk.profile = profile
-            base.desk.told = lambda: {"state": standing.state, "upstream": behind.url}
-
-            def shown(url: str) -> None:
-                base.desk.url = url
-                ready(Ready(url, behind.ref, behind.digest, profile, "", base.recovered))
-
-            await serving.answer(
-                front, self._where, settings, shown, [journal, standing], journal.count, self._say
-            )
+    async def open(self, held: AsyncExitStack) -> Opened:
+        """It is asked once, to see that it answers, and as what. Raises: SealError."""
+        upstream = upstream_of(self._workspace, self._behind)
+        held.push_async_callback(upstream.close)
+        asked = await asked_of(self._workspace, self._behind, upstream)
+        said = ""
+        if self._behind.said is not None:
+            where = self._behind.where[:16]
+            said = f"another server is said to have it: {self._behind.model}, address {where}"
+        return Opened(asked, _ends_nothing, lambda: {"upstream": self._behind.url}, said)
 
 
-class Standing:
-    """The port ``serve.guard.Standing``, before a server of which no weights are known here."""
-
-    def __init__(self, workspace: Workspace, callers: Callers, journal: Journal) -> None:
-        self._workspace = workspace
-        self._callers = callers
-        self._journal = journal
-        self._seen = 0
-        self._why = "nothing was looked at yet"
-        self._stopped = False
-        self.keys: Callable[[Iterable[Known]], Awaitable[None]] | None = None
-        self._known: tuple[Known, ...] = ()
-        self._told: tuple[Known, ...] = ()
-
-    @property
-    def state(self) -> str:
-        """In words."""
-        return f"not served: {self._why}" if self._why else "served"
-
-    def require(self) -> None:
-        """Raises: OutOfService."""
-        if self._stopped:
-            raise OutOfService("guard.stopping", "this server is stopping")
-        if self._why:
-            raise OutOfService("guard.evidence", "the log cannot be read", why=self._why)
-        self._journal.require()
-
-    def stop(self) -> None:
-        """Refuse everything from now on."""
-        self._stopped = True
-
-    async def run(self) -> None:
-        """Look for new keys until cancelled."""
-        while True:
-            await asyncio.sleep(EVERY_S)
-            await self.look()
-
-    async def look(self) -> None:
-        """Read the log where it grew."""
-        try:
-            await asyncio.to_thread(self._look)
-            self._why = ""
-            if self.keys is not None and self._known != self._told:
-                await self.keys(self._known)
-                self._told = self._known
-        except (SealError, OSError) as error:
-            self._seen, self._why = 0, str(error)
-
-    def _look(self) -> None:
-        size = self._workspace.log.size()
-        if size != self._seen:
-            entries = self._workspace.history().of_type(SERVING_KEY)
-            known = callers_.known_of(callers_.keys_of(entries))
-            self._known = tuple(known.values())
-            self._callers.replace(known)
-            self._seen = size
+def _ends_nothing(why: str) -> None:
+    """Its process is not ours; the guard stops asking it."""
 
 
 def upstream_of(workspace: Workspace, behind: Behindhand) -> HttpUpstream:
@@ -228,18 +128,17 @@ def upstream_of(workspace: Workspace, behind: Behindhand) -> HttpUpstream:
     return HttpUpstream(address, limits, own, context)
 
 
-async def mount_of(
+async def asked_of(
     workspace: Workspace, behind: Behindhand, upstream: HttpUpstream
-) -> OpenAiMount | OipMount:
-    """The mount of its protocol. Raises: SealError (it does not answer, or not as a model)."""
+) -> Tensors | Texts:
+    """How it is asked. Raises: SealError (it does not answer, or not as a model)."""
     settings = workspace.settings.serve
     if behind.protocol == "openai":
         told = settings.text
         limits = TextLimits(
             told.tokens, told.choices, told.prompts, told.inputs, told.dimensions, told.token_bits
         )
-        text = Text(behind.name, behind.model, limits)
-        return OpenAiMount(text, upstream, egress_of(workspace))
+        return Texts(Text(behind.name, behind.model, limits), upstream, egress_of(workspace))
     own = of_model(settings, behind.name)
     said = await proxy.metadata(upstream, behind.model)
     spec = input_of(own, said, settings.rows)
@@ -253,9 +152,36 @@ async def mount_of(
         )
     asking = OipBehind(upstream, Behind(behind.model, output, tuple(own.labels)), spec)
     shape = await shape_of(asking, spec, own, behind)
-    return OipMount(
-        Served(behind.name, "1", spec, shape, "sealwright_upstream"), asking.ask, Unwatched()
+    version = str(behind.said.version) if behind.said else "1"
+    served = Served(behind.name, version, spec, shape, "sealwright_upstream")
+    text = spec.datatype == TEXT
+    wide = spec.width > WIDEST_WATCHED
+    return Tensors(
+        served,
+        asking.ask if text or spec.width <= WIDEST else Narrowed(asking.ask, spec.width).ask,
+        _space(behind, spec),
+        featured=not text,
+        unwatched=f"nothing: a row of {spec.width:,} numbers is too wide to watch" if wide else "",
     )
+
+
+class Narrowed:
+    """``oip_mount.AskModel``, the features of wide rows projected by planes of their width."""
+
+    def __init__(self, ask: AskModel, width: int) -> None:
+        self._ask = ask
+        self._planes = planes(width)
+
+    async def ask(self, batch: Array) -> tuple[Array, Array]:
+        """Raises: as what it asks."""
+        scores, features = await self._ask(batch)
+        return scores, features @ self._planes
+
+
+def _space(behind: Behindhand, spec: InputSpec) -> Digest:
+    """Features are inputs: what they are depends on where, and how wide."""
+    told = f"{behind.where} {spec.datatype} {spec.width}"
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def input_of(own: ModelServeSettings, said: proxy.Metadata, rows: int) -> InputSpec:
@@ -324,21 +250,3 @@ def egress_of(workspace: Workspace) -> Egress:
         told.canary, told.memorised, told.confidence,
     )  # fmt: skip
     return Egress(policy, canaries, runs)
-
-
-def offer_of(behind: Behindhand, policy: Digest, profile: str, settings: ServeSettings) -> Offer:
-    """What is on offer, and to whom how much of it."""
-    own = of_model(settings, behind.name)
-    text = behind.protocol == "openai"
-    whose = settings.text if text else settings
-    lifetime = (own.lifetime_bits or whose.lifetime_bits) * 1000
-    external = Allowance(
-        (own.budget_bits or whose.budget_bits) * 1000,
-        lifetime,
-        0 if text else settings.cells,
-        settings.rate_per_s,
-        settings.burst,
-    )
-    rate = settings.internal_rate_per_s
-    internal = Allowance(max(settings.internal_bits * 1000, lifetime), lifetime, 0, rate, rate)
-    return Offer(behind.ref, behind.digest, policy, profile, external, internal)

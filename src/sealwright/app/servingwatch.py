@@ -1,5 +1,6 @@
-"""Whether a model may still be served: what the log says of it, and its lease, twice a second.
+"""Whether what is served may still be: what the log says of it, and its lease, twice a second.
 
+A server's model of which nobody says which it is cannot be withdrawn; keys end all the same.
 Only entries that are new are read, and everything is judged anew where one of them could matter:
 a revocation, a containment, a key, a lease, the trust root. What cannot be read stops serving.
 """
@@ -13,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sealwright.app import containing, leasing
+from sealwright.app.servingsource import Subject
 from sealwright.core import refs
 from sealwright.core.clock import stamp
 from sealwright.core.errors import SealError
@@ -25,8 +27,8 @@ from sealwright.core.predicates import (
     SERVING_KEY,
     TRUST,
 )
-from sealwright.evidence.history import verified_entry
-from sealwright.registry.versions import Model, Models
+from sealwright.evidence.history import History, verified_entry
+from sealwright.registry.versions import Models
 from sealwright.serve.callers import Callers, Known, keys_of, known_of
 from sealwright.serve.refusals import OutOfService, refused
 
@@ -42,25 +44,26 @@ _TELLING = frozenset(
 
 class Standing:
     """The port ``serve.guard.Standing``. ``changed`` is told why serving may not go on, or "" when
-    it may again."""
+    it may again; ``keys`` which keys there are, when they change."""
 
     def __init__(
         self,
         workspace: Workspace,
-        model: Model,
+        subject: Subject,
         callers: Callers,
+        journal: Journal,
         say: Callable[[str], None],
     ) -> None:
         self._workspace = workspace
-        self._model = model
+        self._subject = subject
         self._callers = callers
+        self._journal = journal
         self._say = say
         self._seen = 0
         self._until_ms = 0
         self._withdrawn = "nothing was looked at yet"
         self._stopped = False
         self._started = (time.time(), time.monotonic())
-        self.journal: Journal | None = None
         self.keys: Callable[[Iterable[Known]], Awaitable[None]] | None = None
         self._known: tuple[Known, ...] = ()
         self._told: tuple[Known, ...] = ()
@@ -74,18 +77,22 @@ class Standing:
         if self._withdrawn:
             raise refused(
                 "guard.withdrawn",
-                f"{self._model.ref} is not served any more",
+                f"{self._subject.ref} is not served any more",
                 self._withdrawn,
-                f"seal lineage {self._model.ref}",
+                f"seal lineage {self._subject.ref}" if self._subject.model else "seal log verify",
             )
-        if self.now_ms() >= self._until_ms:
+        if self._expired():
             raise refused(
                 "guard.lease",
-                f"the lease of {self._model.ref} on this host has ended",
-                hint=f"seal model lease {self._model.ref} --reason '...'",
+                f"the lease of {self._subject.ref} on this host has ended",
+                hint=f"seal model lease {self._subject.ref} --reason '...'",
             )
-        if self.journal is not None:
-            self.journal.require()
+        self._journal.require()
+
+    def told(self) -> dict[str, str]:
+        """How it stands, for who runs it."""
+        said = {"state": self.state}
+        return {**said, "lease_until": self.until} if self._subject.leased else said
 
     @property
     def state(self) -> str:
@@ -122,11 +129,14 @@ class Standing:
         if self.keys is not None and self._known != self._told:
             await self.keys(self._known)
             self._told = self._known
-        over = self._withdrawn or ("its lease ended" if self.now_ms() >= self._until_ms else "")
+        over = self._withdrawn or ("its lease ended" if self._expired() else "")
         if over != self._over:
             self._over = over
-            self._say(f"{self._model.ref} is {f'not served: {over}' if over else 'served again'}")
+            self._say(f"{self._subject.ref} is {f'not served: {over}' if over else 'served again'}")
             self.changed(over)
+
+    def _expired(self) -> bool:
+        return self._subject.leased and self.now_ms() >= self._until_ms
 
     def _look(self) -> None:
         workspace = self._workspace
@@ -149,21 +159,24 @@ class Standing:
     def _judge(self) -> None:
         workspace = self._workspace
         history = workspace.history()
-        model = Models(history).resolve(refs.parse(self._model.ref, "model"))
         known = known_of(keys_of(history.of_type(SERVING_KEY)))
         self._known = tuple(known.values())
         self._callers.replace(known)
-        now = workspace.clock()
-        held = containing.holds(workspace, history)
-        digests = [model.digest, *(one.digest for one in model.inputs)]
+        self._withdrawn = self._why(history)
+        if self._subject.leased:
+            lease = leasing.live(workspace, history, self._subject.digest)
+            self._until_ms = lease.until_ms() if lease else 0
+
+    def _why(self, history: History) -> str:
+        """Why it is withdrawn; empty where it is not."""
+        if self._subject.model is None:
+            return ""
+        model = Models(history).resolve(refs.parse(self._subject.model.ref, "model"))
         if model.status != "active":
             names = ", ".join(artifact.name for artifact in model.blocked_by)
-            self._withdrawn = (
-                f"it was made from {names}, which was revoked" if names else "it was revoked"
-            )
-        elif held.frozen(digests, now):
-            self._withdrawn = "it, or what it was made from, is frozen by a containment"
-        else:
-            self._withdrawn = ""
-        lease = leasing.live(workspace, history, model.digest)
-        self._until_ms = lease.until_ms() if lease else 0
+            return f"it was made from {names}, which was revoked" if names else "it was revoked"
+        held = containing.holds(self._workspace, history)
+        digests = [model.digest, *(one.digest for one in model.inputs)]
+        if held.frozen(digests, self._workspace.clock()):
+            return "it, or what it was made from, is frozen by a containment"
+        return ""

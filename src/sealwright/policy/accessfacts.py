@@ -12,8 +12,7 @@ import msgspec
 
 from sealwright.core.errors import BadInput
 from sealwright.policy.cedar import Words
-from sealwright.policy.facts import NEVER, Kind, checked
-from sealwright.policy.factsheet import FactSheet, Value
+from sealwright.policy.factsheet import NEVER, FactSheet, Kind, Value, checked
 
 VERSION = "access/v1"
 

@@ -18,7 +18,7 @@ from sealwright.evidence.history import History
 from sealwright.evidence.lineage import Graph, inputs_of
 from sealwright.evidence.standing import Standing
 from sealwright.evidence.trust import Trust
-from sealwright.policy import datafacts, facts, runs
+from sealwright.policy import datafacts, facts, runs, served
 from sealwright.policy.activation import Timeline, timeline
 from sealwright.policy.approvals import Book, Request, Tally
 from sealwright.policy.containment import Holds
@@ -72,6 +72,7 @@ def draw(
         **_held_facts(context, digests, data, ledger),
         **ledger.screened.facts(ledger.read_by_runs(gate, subjects, data, made)),
         **ledger.extracted.facts(gate, context, digests),
+        **served.facts(gate, subjects, context.params),
         **ledger.supplied.facts(_steps(gate, context, made), [] if gate == "train" else digests),
         **_run_facts(gate, context, made),
         **_approval_facts(tally),

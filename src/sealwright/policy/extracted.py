@@ -119,12 +119,11 @@ class Extracted:
         return self._tests.get(model)
 
     def facts(self, gate: Gate, context: Context, models: Iterable[Digest]) -> Mapping[str, Value]:
-        """Over the models that are asked about; who could ask them, only ``serve`` knows."""
+        """Over the models that are asked about."""
         asked = [self._tests.get(digest) for digest in set(models) if gate != "train"]
         known = [test for test in asked if test is not None and test.current(context.now)]
         known = [test for test in known if test.covers(context.params)]
         return {
-            "serve_external": gate == "serve" and context.params.get("external") is not False,
             "extraction_untested": len(asked) - len(known),
             "extraction_over": sum(test.over for test in known),
         }

@@ -14,12 +14,10 @@ import msgspec
 
 from sealwright.core.errors import BadInput
 from sealwright.core.records import Json
-from sealwright.policy.factsheet import FactSheet, Value
+from sealwright.policy.factsheet import NEVER as NEVER
+from sealwright.policy.factsheet import FactSheet, Kind, Value, checked
 
 VERSION = "facts/v1"
-NEVER = 2**53 - 1
-"""The age or lag of something that never happened: later than any limit."""
-
 GATES = ("train", "register", "promote", "export", "serve")
 PROFILES = ("solo", "team", "regulated")
 """Laxest first; the fact ``profile`` is the index."""
@@ -31,7 +29,6 @@ CUSTODIES = ("unknown", "key-file", "passphrase", "external")
 """How the root key is kept; the fact ``key_custody`` is the index."""
 
 Gate = Literal["train", "register", "promote", "export", "serve"]
-Kind = Literal["Bool", "Long", "String", "Set<String>"]
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -241,6 +238,14 @@ ROWS: tuple[Row, ...] = (
         NEVER,
     ),
     Row("serve_external", "Bool", "request", "at `serve`, others than our own can ask it", True),
+    Row(
+        "serve_upstream",
+        "Long",
+        "request",
+        "at `serve`, whose weights answer: 0 ours, in our own worker, 1 another server's, which is"
+        " said to have the registered model, 2 another server's, and nobody says which",
+        2,
+    ),
     Row("self_approved", "Bool", "ledger", "who asks approved it too, with a reason", False),
     Row(
         "sensitivity",
@@ -376,22 +381,3 @@ def schema() -> str:
             "};",
         ]
     return "\n".join(lines) + "\n"
-
-
-def checked(name: str, kind: Kind, value: object) -> Value:
-    """``value`` as a fact of that kind. Raises: BadInput naming the fact."""
-    if kind == "Bool" and isinstance(value, bool):
-        return value
-    if kind == "Long" and isinstance(value, int) and not isinstance(value, bool):
-        if 0 <= value <= NEVER:
-            return value
-        raise BadInput(f"the fact {name} is out of range", why=f"{value} is not in 0 to 2^53 - 1")
-    if kind == "String" and isinstance(value, str):
-        return value
-    if (
-        kind == "Set<String>"
-        and isinstance(value, tuple | list | set | frozenset)
-        and all(isinstance(item, str) for item in value)
-    ):
-        return tuple(sorted(set(value)))
-    raise BadInput(f"the fact {name} is {type(value).__name__}", why=f"{kind} wanted")

@@ -17,7 +17,7 @@ from sealwright.core.digest import Digest, of_bytes
 from sealwright.core.errors import BadInput, GateDenied
 from sealwright.core.reading import small_file
 from sealwright.core.records import Json
-from sealwright.policy import accessfacts, cedar, facts
+from sealwright.policy import accessfacts, cedar, facts, factsheet
 from sealwright.policy.cedar import Engine, Verdict
 from sealwright.policy.factsheet import Value
 from sealwright.policy.policyset import PolicySet
@@ -158,6 +158,7 @@ _SOUND: Mapping[str, Value] = {
     "run_status": "ok",
     "self_approved": False,
     "sensitivity": 0,
+    "serve_upstream": 0,
     "witness": 3,
 }
 _SOUND_ACCESS: Mapping[str, Value] = {
@@ -185,7 +186,7 @@ def _check(case: Case, where: str) -> None:
             page = "access-v1.md" if case.access else "facts-v1.md"
             raise BadInput(f"{at}: no fact {name!r}", hint=f"docs/spec/{page} has every fact")
         try:
-            facts.checked(name, kinds[name], value)
+            factsheet.checked(name, kinds[name], value)
         except BadInput as error:
             raise BadInput(f"{at}: {error.what}", why=error.why) from error
 

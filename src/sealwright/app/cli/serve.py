@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sealwright.app.cli import Parser
     from sealwright.app.cli.out import Out
+    from sealwright.app.serving import Where
+    from sealwright.app.servingupstream import Behindhand
     from sealwright.app.wiring import Workspace
 
 HELP = "serve a model behind the guard"
@@ -62,7 +64,13 @@ def configure(parser: Parser) -> None:
 def _behind(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--upstream", default="", metavar="URL", help="http://HOST:PORT, unix:/PATH")
     group.add_argument("--model", default="", metavar="NAME", help="the model's name there")
-    group.add_argument("--as", dest="name", default="", metavar="NAME", help="its name here")
+    group.add_argument(
+        "--as",
+        dest="name",
+        default="",
+        metavar="NAME",
+        help="its name here; model:NAME@N: it is said to be that registered model",
+    )
     group.add_argument(
         "--protocol", choices=("openai", "oip"), default="openai", help="what it speaks (openai)"
     )
@@ -121,22 +129,25 @@ def _start(args: argparse.Namespace, out: Out) -> int:
 
 
 def _before(args: argparse.Namespace, out: Out) -> int:
-    from sealwright.app import servingupstream, wiring
-    from sealwright.app.serving import Ready, Where
+    from sealwright.app import serving, servinggate, servingupstream, wiring
+    from sealwright.app.serving import Ready
     from sealwright.core.errors import BadInput
-    from sealwright.core.refs import check_name
 
     if not args.model:
         raise BadInput(
             "which model of that server?", hint="add --model NAME, as it is called there"
         )
-    name = check_name(args.name or args.model.rsplit("/", 1)[-1].lower())
     workspace = wiring.open_workspace()
-    behind = servingupstream.Behindhand(
-        args.upstream, args.protocol, args.model, name, args.credential, args.ca
+    behind = _behindhand(args, workspace)
+    servingupstream.check(behind)
+    gate = servinggate.allowed(
+        workspace,
+        behind.subject,
+        args.reason,
+        external=not args.own,
+        text=args.protocol == "openai",
     )
-    servingupstream.allowed(workspace, behind, args.reason)
-    for note in workspace.settle():
+    for note in (*gate.warnings, *workspace.settle()):
         out.note(note)
 
     def ready(found: Ready) -> None:
@@ -152,24 +163,44 @@ def _before(args: argparse.Namespace, out: Out) -> int:
         out.emit(
             shape,
             f"{found.ref} is served at {found.url}{base}\n"
-            f"  model    {args.model} at {args.upstream}, as {name}\n"
+            f"  model    {args.model} at {args.upstream}, as {behind.name}\n"
             f"  profile  {found.profile}; what it answers is read and written anew",
         )
 
-    where = Where(args.host, args.port, args.socket, not args.own)
-    servingupstream.run(workspace, behind, where, ready, out.note)
+    source = servingupstream.OtherServer(workspace, behind)
+    serving.run(workspace, source, _where(args), ready, out.note)
     return _stopped(workspace, out)
 
 
-def _own(args: argparse.Namespace, out: Out) -> int:
-    from sealwright.app import serving, wiring
+def _behindhand(args: argparse.Namespace, workspace: Workspace) -> Behindhand:
+    """What stands behind, and which registered model it is said to be, if any."""
     from sealwright.app.cli.model_views import resolved
-    from sealwright.app.serving import Ready, Where
+    from sealwright.app.servingupstream import Behindhand
+    from sealwright.core.refs import check_name
+
+    said = resolved(workspace, args.name) if args.name.startswith("model:") else None
+    name = said.name if said else check_name(args.name or args.model.rsplit("/", 1)[-1].lower())
+    return Behindhand(
+        args.upstream, args.protocol, args.model, name, args.credential, args.ca, said
+    )
+
+
+def _where(args: argparse.Namespace) -> Where:
+    from sealwright.app.serving import Where
+
+    return Where(args.host, args.port, args.socket, not args.own)
+
+
+def _own(args: argparse.Namespace, out: Out) -> int:
+    from sealwright.app import serving, servinggate, servingown, wiring
+    from sealwright.app.cli.model_views import resolved
+    from sealwright.app.serving import Ready
 
     workspace = wiring.open_workspace()
     model = resolved(workspace, args.ref)
-    gate = serving.allowed(workspace, model, args.reason, external=not args.own)
-    lease = serving.leased(workspace, model, args.reason)
+    subject = servingown.subject_of(model)
+    gate = servinggate.allowed(workspace, subject, args.reason, external=not args.own)
+    lease = servingown.leased(workspace, model, args.reason)
     for note in (*gate.warnings, *workspace.settle()):
         out.note(note)
 
@@ -193,8 +224,8 @@ def _own(args: argparse.Namespace, out: Out) -> int:
             )
         out.emit(shape, "\n".join(lines))
 
-    where = Where(args.host, args.port, args.socket, not args.own)
-    serving.run(workspace, model, where, ready, out.note)
+    source = servingown.OwnWorker(workspace, model, out.note)
+    serving.run(workspace, source, _where(args), ready, out.note)
     return _stopped(workspace, out)
 
 

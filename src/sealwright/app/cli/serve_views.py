@@ -30,13 +30,15 @@ def _status_text(found: dict[str, Any]) -> str:
         f"  profile  {found['profile']}",
         f"  asked    {counts or 'not yet'}",
     ]
+    if "upstream" in found:
+        lines.append(f"  upstream {found['upstream']}")
     if "lease_until" in found:
         lines += [
             f"  lease    until {found['lease_until']}",
             f"  worker   opened {found['worker_starts']}x",
-            f"  coverage {found['coverage']}",
-            f"  monitors {found['monitors']}",
         ]
+    if "coverage" in found:
+        lines += [f"  coverage {found['coverage']}", f"  monitors {found['monitors']}"]
     if unnamed:
         lines.append(f"  turned away  {unnamed}")
     return "\n".join(lines)

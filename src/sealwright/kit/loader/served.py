@@ -14,10 +14,8 @@ import numpy as np
 
 from sealwright.kit.loader import forward
 from sealwright.kit.loader.forward import Array
+from sealwright.kit.projection import narrowed
 
-WIDEST = 256
-"""Features wider than this are projected to ``NARROW`` dimensions, by planes that never change."""
-NARROW = 64
 _MOST_CLASSES = 1_000
 
 
@@ -56,7 +54,7 @@ def answered(
     else:
         found = _scores(model, batch), _features(model, batch)
     scores, features = (_plain(one, len(batch)) for one in found)
-    return scores, _narrowed(features)
+    return scores, narrowed(features)
 
 
 def _network(weights: Mapping[str, Array], steps: Sequence[str], batch: Array) -> tuple[Any, Any]:
@@ -106,11 +104,3 @@ def _hidden(model: Any, batch: Array) -> Array:
 def _plain(found: Any, rows: int) -> Array:
     found = found.toarray() if hasattr(found, "toarray") else np.asarray(found)
     return np.asarray(found, dtype=np.float64).reshape(rows, -1)
-
-
-def _narrowed(features: Array) -> Array:
-    if features.shape[1] <= WIDEST:
-        return features
-    planes = np.random.default_rng(features.shape[1]).standard_normal((features.shape[1], NARROW))
-    narrow: Array = features @ (planes / np.sqrt(NARROW))
-    return narrow

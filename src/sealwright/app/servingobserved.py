@@ -1,0 +1,88 @@
+"""What watches behind the answers, made for what is asked; or why nothing does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from sealwright.app.servingbase import Base
+from sealwright.app.servingcover import Cover
+from sealwright.app.servinghttp import Runs
+from sealwright.app.servingladder import Climber, by_hand, drifted
+from sealwright.app.servingmonitors import Monitors
+from sealwright.app.servingsample import Shelf
+from sealwright.app.servingsource import Subject, Tensors, Texts
+from sealwright.app.servingwatch import Standing
+from sealwright.core.digest import Digest
+from sealwright.serve.monitors.drift import Shift
+from sealwright.serve.oip_mount import Observer, Unwatched
+
+if TYPE_CHECKING:
+    from sealwright.app.wiring import Workspace
+
+Say = Callable[[str], None]
+_INPUT_KEY, _MONITORS_LABEL = "serving", b"sealwright guard monitors v1"
+OFF = "off ([serve] monitors = false)"
+UNCOUNTED = "not counted: of a text the server behind shows no features"
+UNWATCHED = "nothing watches what is asked; the budget is all that stops a thief"
+
+
+class Observed(msgspec.Struct, frozen=True):
+    """Who observes answers, what of it goes on beside them, and how it stands, in words."""
+
+    observer: Observer
+    beside: Sequence[Runs]
+    told: Callable[[], dict[str, str]]
+
+
+async def observed(
+    workspace: Workspace,
+    subject: Subject,
+    asked: Tensors | Texts,
+    base: Base,
+    standing: Standing,
+    say: Say,
+) -> Observed:
+    """Coverage of any features; monitors where they fit and are wanted. Raises: SealError."""
+    if isinstance(asked, Texts) or not asked.featured:
+        told = {"coverage": UNCOUNTED, "monitors": UNWATCHED}
+        return Observed(Unwatched(), (), lambda: told)
+    cover = Cover(workspace.state_dir / f"serve-{asked.space[:16]}.frame", say)
+    why = asked.unwatched if workspace.settings.serve.monitors else OFF
+    if why:
+        return Observed(cover, (), lambda: {"coverage": cover.state, "monitors": why})
+    monitors = await _monitors(workspace, subject, asked.space, base, cover, standing, say)
+    return Observed(
+        monitors, (monitors,), lambda: {"coverage": cover.state, "monitors": monitors.state}
+    )
+
+
+async def _monitors(
+    workspace: Workspace,
+    subject: Subject,
+    space: Digest,
+    base: Base,
+    cover: Cover,
+    standing: Standing,
+    say: Say,
+) -> Monitors:
+    """What watches, and moves groups by what it hears."""
+    ref, digest = subject.ref, subject.digest
+    desk, journal = base.desk, base.journal
+    hand = by_hand(workspace.history(), ref)
+    climber = Climber(ref, digest, base.ledger, journal, standing.now_ms, desk.moving, hand)
+    await climber.recall()
+    desk.moved = climber.by_person
+
+    async def told(shifts: Sequence[Shift]) -> None:
+        who = workspace.principal.name
+        await journal.event(drifted(ref, digest, who, shifts), again=True)
+
+    key = workspace.kms.derive(_INPUT_KEY, _MONITORS_LABEL)
+    shelf = Shelf(workspace.seal_dir / "serve", space, key)
+    monitors = Monitors(cover, shelf, climber, base.linker.group, told, say)
+    base.linker.joined = monitors.joined
+    await monitors.work()
+    return monitors
