@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 
 from sealwright.core.errors import BadInput, VerifyError
 
 HASH_BYTES = 32
+_BLOCK = 1_024
+"""Leaves of which a root is made level by level: a complete subtree, or the last of a tree."""
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 """The root of the tree without leaves."""
 
@@ -80,9 +83,18 @@ class CompactRange:
 
 def root_of(leaves: Iterable[bytes]) -> bytes:
     """The root over 32-byte leaf hashes in order. Raises: BadInput."""
-    edge = CompactRange()
-    for leaf in leaves:
-        edge.push(leaf)
+    edge, rest = CompactRange(), iter(leaves)
+    while block := list(islice(rest, _BLOCK)):
+        for leaf in block:
+            if len(leaf) != HASH_BYTES:
+                _wanted(leaf, "leaf")
+        while len(block) > 1:
+            pairs = iter(block)
+            level = [_sha256(b"\x01" + one + other).digest() for one, other in zip(pairs, pairs)]
+            if len(block) & 1:
+                level.append(block[-1])
+            block = level
+        edge.push(block[0])
     return edge.root()
 
 

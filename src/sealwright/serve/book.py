@@ -8,24 +8,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from secrets import token_hex
 
 import msgspec
 
 from sealwright.serve import bounds, claims, gcra
 from sealwright.serve.claims import AccountRow, Claim, ModelRow, Record
-from sealwright.serve.counters import Account, Model
+from sealwright.serve.counters import Account, Model, Terms
 from sealwright.serve.interface import RUNGS, Allowance, Ask, Balance, Reservation, Rung
+from sealwright.serve.names import random_names
 
 MOST_OPEN = 100_000
 """Reservations held open; beyond that the oldest can no longer be settled and stays charged."""
 _BLOCK = RUNGS.index("block")
-
-
-class _Open(msgspec.Struct, frozen=True, gc=False):
-    account: Account
-    ask: Ask
-    allowance: Allowance
 
 
 class Book:
@@ -34,8 +28,8 @@ class Book:
     def __init__(self, record: Record) -> None:
         self._placed = dict(record.placed)
         self._models: dict[str, Model] = {}
-        self._open: OrderedDict[str, _Open] = OrderedDict()
-        self._known: set[Allowance] = set()
+        self._open: OrderedDict[str, tuple[Account, Ask, Allowance]] = OrderedDict()
+        self._names = random_names(16)
         for row in record.models:
             model = self._model(row.model)
             model.spent = model.claimed = row.claimed_mbits
@@ -45,17 +39,16 @@ class Book:
 
     def reserve(self, ask: Ask, allowance: Allowance, now_us: int) -> Reservation | Claim:
         """Take ``ask.mbits``, or say which claim that needs. Raises: BadInput, Refused."""
-        bounds.check_ask(ask)
-        self._check(allowance)
-        model = self._models.get(ask.model) or Model(ask.model)
-        account = model.accounts.get(ask.principal) or self._draft(ask.principal, model)
-        group, mbits = account.group, ask.mbits
+        account = self._known(ask)
+        terms = account.terms
+        if terms.allowance is not allowance:
+            terms = self._checked(allowance)
+        group, model, mbits = account.group, account.model, ask.mbits
         if group.ends_ms[_BLOCK] > now_us // 1000:
             raise bounds.blocked(group.name, model.name, group.ends_ms[_BLOCK])
-        cost_us = gcra.interval_us(allowance.rate_per_s)
         if ask.weight > allowance.burst:
             raise bounds.too_many_rows(group.name, ask.weight, allowance.burst)
-        tat_us = gcra.arrive(group.tat_us, now_us, ask.weight * cost_us, allowance.burst * cost_us)
+        tat_us = gcra.arrive(group.tat_us, now_us, ask.weight * terms.cost_us, terms.burst_us)
         if tat_us < 0:
             raise bounds.too_fast(group.name, -tat_us)
         if allowance.cells and group.count >= allowance.cells:
@@ -75,6 +68,7 @@ class Book:
         group.spent += mbits
         model.spent += mbits
         group.tat_us = tat_us
+        account.terms = terms
         account.allowed, model.allowed = allowance.group_mbits, allowance.model_mbits
         return self._opened(account, ask, allowance, now_us)
 
@@ -93,24 +87,27 @@ class Book:
         """
         bitmap = bounds.check_release(mbits, cells, anomaly_mbits)
         held = self._open.get(reservation.id)
-        if held is None or held.ask != reservation.ask:
+        if held is None or (held[1] is not reservation.ask and held[1] != reservation.ask):
             raise bounds.unknown_reservation()
-        account, allowance, reserved = held.account, held.allowance, held.ask.mbits
+        account, ask, allowance = held
+        reserved = ask.mbits
         group, model = account.group, account.model
         if mbits > reserved:
             raise bounds.above_reserved(mbits, reserved)
-        new = bitmap & ~group.cells
-        if new and allowance.cells and group.counted(new) > allowance.cells:
-            del self._open[reservation.id]
-            self._refund(account, reserved - min(reserved, bounds.ONE_BIT))
-            count = group.counted(new)
-            raise bounds.covered(group.name, model.name, count, allowance.cells)
-        if bitmap & ~account.cells:
-            if account.unkept(bitmap) > account.margin:
-                return _claim(account, 0, allowance, bitmap)
-            group.touch(account, bitmap)
+        if bitmap:
+            new = bitmap & ~group.cells
+            if new and allowance.cells and group.counted(new) > allowance.cells:
+                del self._open[reservation.id]
+                self._refund(account, reserved - min(reserved, bounds.ONE_BIT))
+                count = group.counted(new)
+                raise bounds.covered(group.name, model.name, count, allowance.cells)
+            if bitmap & ~account.cells:
+                if account.unkept(bitmap) > account.margin:
+                    return _claim(account, 0, allowance, bitmap)
+                group.touch(account, bitmap)
         del self._open[reservation.id]
-        self._refund(account, reserved - mbits)
+        if mbits < reserved:
+            self._refund(account, reserved - mbits)
         if anomaly_mbits:
             more = min(anomaly_mbits, bounds.MOST_MBITS - account.anomaly)
             account.anomaly += more
@@ -188,20 +185,29 @@ class Book:
             dict(self._placed),
         )
 
-    def _check(self, allowance: Allowance) -> None:
+    def _known(self, ask: Ask) -> Account:
+        """Whose it is; an account that is not in the book yet is a draft. Raises: BadInput."""
+        model = account = None
         try:
-            if allowance in self._known:
-                return
+            if model := self._models.get(ask.model):
+                account = model.accounts.get(ask.principal)
         except TypeError:
-            pass  # something unhashable stands where a number should: told below
+            pass  # something unhashable stands where a name should: told below
+        if account is not None:
+            bounds.check_amounts(ask)
+            return account
+        bounds.check_ask(ask)
+        return self._draft(ask.principal, model or Model(ask.model))
+
+    def _checked(self, allowance: Allowance) -> Terms:
+        """Raises: BadInput."""
         bounds.check_allowance(allowance)
-        if len(self._known) > 1000:
-            self._known.clear()
-        self._known.add(allowance)
+        cost_us = gcra.interval_us(allowance.rate_per_s)
+        return Terms(allowance, cost_us, allowance.burst * cost_us)
 
     def _opened(self, account: Account, ask: Ask, allowance: Allowance, now_us: int) -> Reservation:
-        name = token_hex(16)
-        self._open[name] = _Open(account, ask, allowance)
+        name = next(self._names)
+        self._open[name] = (account, ask, allowance)
         if len(self._open) > MOST_OPEN:
             self._open.popitem(last=False)
         return Reservation(

@@ -23,9 +23,20 @@ def check_ask(ask: Ask) -> None:
     """Raises: BadInput."""
     check_name("a principal", ask.principal)
     check_name("a model", ask.model)
-    _number("mbits", ask.mbits, 0, MOST_MBITS)
-    _number("at_ms", ask.at_ms, 0, MOST_MS)
-    _number("weight", ask.weight, 1, MOST_RATE)
+    check_amounts(ask)
+
+
+def check_amounts(ask: Ask) -> None:
+    """The numbers of an ask whose names are known to be good. Raises: BadInput."""
+    mbits, at_ms, weight = ask.mbits, ask.at_ms, ask.weight
+    if not (
+        (type(mbits) is int and 0 <= mbits <= MOST_MBITS)
+        and (type(at_ms) is int and 0 <= at_ms <= MOST_MS)
+        and (type(weight) is int and 1 <= weight <= MOST_RATE)
+    ):
+        _number("mbits", mbits, 0, MOST_MBITS)
+        _number("at_ms", at_ms, 0, MOST_MS)
+        _number("weight", weight, 1, MOST_RATE)
 
 
 def check_allowance(allowance: Allowance) -> None:
@@ -39,13 +50,16 @@ def check_allowance(allowance: Allowance) -> None:
 
 def check_release(mbits: int, cells: Sequence[int], anomaly_mbits: int) -> int:
     """The cells as a bitmap, a whole number. Raises: BadInput."""
-    _number("mbits", mbits, 0, MOST_MBITS)
-    _number("anomaly_mbits", anomaly_mbits, 0, MOST_MBITS)
+    if type(mbits) is not int or not 0 <= mbits <= MOST_MBITS:
+        _number("mbits", mbits, 0, MOST_MBITS)
+    if type(anomaly_mbits) is not int or not 0 <= anomaly_mbits <= MOST_MBITS:
+        _number("anomaly_mbits", anomaly_mbits, 0, MOST_MBITS)
     if len(cells) > MOST_ROWS:
         raise BadInput(f"{len(cells)} cells at once", why=f"at most {MOST_ROWS}")
     bitmap = 0
     for cell in cells:
-        _number("a cell", cell, 0, MOST_CELLS - 1)
+        if type(cell) is not int or not 0 <= cell < MOST_CELLS:
+            _number("a cell", cell, 0, MOST_CELLS - 1)
         bitmap |= 1 << cell
     return bitmap
 

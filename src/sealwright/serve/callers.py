@@ -29,6 +29,8 @@ from sealwright.serve.refusals import refused
 PREFIX = "seal_"
 NO_SUCH = "no such key is good here"
 _KEY = re.compile(r"seal_[0-9a-zA-Z_-]{43}")
+MOST_MET = 4_096
+"""Headers with a good key that are remembered, by a digest that only this process can make."""
 _HONEY = b"sealwright honey key v1\0"
 _FORWARDED = (b"x-forwarded-for", b"forwarded", b"x-real-ip", b"via", b"x-forwarded-host")
 _OURS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?")
@@ -181,11 +183,13 @@ class Callers:
         self._door = door
         self._verify = verify
         self._known: Mapping[Digest, Known] = {}
-        self._plain: set[Digest] = set()
+        self._met: dict[bytes, tuple[Admitted, int]] = {}
+        self._blind = hashlib.blake2b(key=secrets.token_bytes(32), digest_size=16)
 
     def replace(self, known: Mapping[Digest, Known]) -> None:
         """These keys from now on, and no other."""
         self._known = known
+        self._met.clear()
 
     def admit(self, request: Request) -> Admitted:
         """Who sent ``request``. Raises: Refused (``guard.unknown-caller``, ``guard.origin``,
@@ -193,24 +197,33 @@ class Callers:
         given = request.headers.get(b"authorization")
         if given is None:
             return Admitted(self._owner(request))
+        blinded = self._blinded(given)
+        met = self._met.get(blinded)
+        if met is not None and (not met[1] or request.at_ms < met[1]):
+            return met[0]
         word, _, value = given.decode("latin-1").partition(" ")
         if word.lower() == "bearer":
-            return self._by_key(value.strip(), request.at_ms)
+            return self._by_key(value.strip(), request.at_ms, blinded)
         if word == "Seal":
             return Admitted(self._by_token(value.strip(), request))
         raise stranger("Authorization is neither a Bearer key nor a Seal token")
 
-    def _by_key(self, key: str, at_ms: int) -> Admitted:
+    def _blinded(self, given: bytes) -> bytes:
+        """What a header is remembered by: the key in it is not kept."""
+        state = self._blind.copy()
+        state.update(given)
+        return state.digest()
+
+    def _by_key(self, key: str, at_ms: int, blinded: bytes) -> Admitted:
         digest = digest_of(key) if _KEY.fullmatch(key) else ""
         known = self._known.get(digest)
         if known is None:
             raise stranger(NO_SUCH)
         caller, budget = known.caller, known.key.budget_bits
-        if known.until_ms and at_ms >= known.until_ms:
+        over = bool(known.until_ms) and at_ms >= known.until_ms
+        if over:
             caller, budget = msgspec.structs.replace(caller, fidelity="top1"), 0
-        honey = digest not in self._plain and is_honey(key, known.key)
-        if not honey:
-            self._plain.add(digest)
+        honey = is_honey(key, known.key)
         if not (caller.internal or honey or self._door.external):
             raise refused(
                 "guard.external",
@@ -218,7 +231,12 @@ class Callers:
                 why="it was started with --own",
                 hint="seal serve MODEL, without --own, asks the gate whether others may",
             )
-        return Admitted(caller, budget, honey)
+        admitted = Admitted(caller, budget, honey)
+        if not (honey or over):
+            if len(self._met) >= MOST_MET:
+                self._met.clear()
+            self._met[blinded] = (admitted, known.until_ms)
+        return admitted
 
     def _by_token(self, token: str, request: Request) -> Caller:
         proof = request.headers.get(b"seal-proof", b"").decode("latin-1")

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
-from sealwright.serve.interface import RUNGS, Balance, Rung
+from sealwright.serve.interface import RUNGS, Allowance, Balance, Rung
+
+
+class Terms(NamedTuple):
+    """An allowance that was checked, and what its rate makes of a request and of a burst."""
+
+    allowance: Allowance | None
+    cost_us: int
+    burst_us: int
+
+
+NO_TERMS = Terms(None, 0, 0)
 
 
 class Account:
     """One principal and one model. ``spent`` includes what is reserved and not settled.
 
-    ``kept`` are the cells that the durable record is known to hold.
+    ``kept`` are the cells that the durable record is known to hold; ``terms`` those it last asked
+    under.
     """
 
     __slots__ = (
@@ -26,6 +39,7 @@ class Account:
         "principal",
         "rung",
         "spent",
+        "terms",
         "until_ms",
     )
 
@@ -33,6 +47,7 @@ class Account:
         self.principal = principal
         self.model = model
         self.group: Group
+        self.terms = NO_TERMS
         self.spent = self.claimed = self.allowed = 0
         self.cells = self.kept = self.margin = self.lost = 0
         self.anomaly = 0
@@ -52,6 +67,7 @@ class Group:
         "cells",
         "count",
         "ends_ms",
+        "last_ms",
         "lost",
         "members",
         "model",
@@ -80,6 +96,7 @@ class Group:
         for one in members:
             self.cells |= one.cells
             self.ends_ms[one.rung] = max(self.ends_ms[one.rung], one.until_ms)
+        self.last_ms = max(self.ends_ms)
         self.count = self.counted(0)
 
     def counted(self, cells: int) -> int:
@@ -102,14 +119,15 @@ class Group:
 
     def balance(self, allowed_mbits: int, model_allowed_mbits: int, now_ms: int) -> Balance:
         """Where it stands."""
-        at = self.rung(now_ms)
+        at = self.rung(now_ms) if self.last_ms > now_ms else 0
         rung: Rung = RUNGS[at]
-        left, model_left = allowed_mbits - self.spent, model_allowed_mbits - self.model.spent
+        model, spent = self.model, self.spent
+        left, model_left = allowed_mbits - spent, model_allowed_mbits - model.spent
         return Balance(
-            self.model.name,
+            model.name,
             self.name,
             self.names,
-            self.spent,
+            spent,
             left if left > 0 else 0,
             model_left if model_left > 0 else 0,
             self.count,

@@ -8,6 +8,7 @@ answers as digests: nothing of either can be read back. Format: docs/spec/guard-
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -24,9 +25,10 @@ MOST_RECORDS = 1_000
 FORMAT = "sealwright guard-record v1"
 
 Verdict = Literal["answered", "refused", "failed"]
+_VERDICTS: tuple[Verdict, ...] = ("answered", "refused", "failed")
 
 
-class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Record(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """One request. Empty digests: there was no input or answer. Millibits are what was charged."""
 
     answer: Digest
@@ -92,20 +94,20 @@ class Batch(msgspec.Struct, frozen=True):
     records: tuple[Record, ...]
     refusals: Mapping[str, int]
     previous: Digest
+    root: Digest
     recovered: bool = False
 
 
 def root_of(lines: Sequence[bytes]) -> bytes:
     """The RFC 6962 root over records, 32 bytes."""
-    return merkle.root_of(map(merkle.leaf_hash, lines))
+    return merkle.root_of(merkle.leaf_hash(line) for line in lines)
 
 
 def batch_statement(batch: Batch, time: str) -> Statement:
     """``guard-batch/v1``: subject the root over the records."""
     records = batch.records
-    verdicts: dict[str, Json] = {}
-    for word in ("answered", "refused", "failed"):
-        verdicts[word] = sum(record.verdict == word for record in records)
+    ended = Counter(record.verdict for record in records)
+    verdicts: dict[str, Json] = {word: ended[word] for word in _VERDICTS}
     refusals: dict[str, Json] = dict(sorted(batch.refusals.items()))
     predicate: dict[str, Json] = {
         "model": batch.model,
@@ -122,10 +124,8 @@ def batch_statement(batch: Batch, time: str) -> Statement:
         "recovered": batch.recovered,
         "time": time,
     }
-    root = root_of(batch.lines).hex()
-    return Statement(
-        (Artifact(f"guard-batch:{batch.file}:{batch.first}", root),), GUARD_BATCH, predicate
-    )
+    subject = Artifact(f"guard-batch:{batch.file}:{batch.first}", batch.root)
+    return Statement((subject,), GUARD_BATCH, predicate)
 
 
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,7 +9,6 @@ answer is uncounted; a call that failed is settled at nothing. Spec: docs/spec/g
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -29,9 +28,11 @@ from sealwright.serve.interface import (
     Fidelity,
     Ledger,
     Reservation,
+    Rung,
 )
 from sealwright.serve.messages import Reply, Request
-from sealwright.serve.outputs import lower
+from sealwright.serve.names import random_names
+from sealwright.serve.outputs import FIDELITIES, lower
 from sealwright.serve.refusals import out_of_service, refused, rule_of
 from sealwright.serve.routes import Match
 
@@ -144,6 +145,12 @@ class Guard:
         self._standing = standing
         self._inputs = inputs
         self._balances: dict[str, Balance] = {}
+        self._names = random_names(8)
+        self._granted: dict[tuple[bool, int], Allowance] = {}
+        self._profiles: dict[Fidelity, tuple[str, tuple[bytes, bytes]]] = {}
+        for each in FIDELITIES:
+            said = f"{offer.profile}/{each}"
+            self._profiles[each] = (said, (b"seal-profile", said.encode()))
 
     async def answer(self, request: Request, match: Match) -> Reply:
         """The whole chain. Raises: Refused, Unavailable; both are recorded by then."""
@@ -159,16 +166,18 @@ class Guard:
         """Who asks. A honey key is an event at once. Raises: Refused."""
         admitted = self._callers.admit(request)
         if admitted.honey:
-            name = admitted.caller.principal
-            await self._event(
-                "tripwire", name, name, "guard.unknown-caller", "a honey key was used"
-            )
-            raise stranger(NO_SUCH)
+            raise await self._tripped(admitted.caller.principal)
         return admitted
+
+    async def _tripped(self, name: str) -> Refused:
+        await self._event("tripwire", name, name, "guard.unknown-caller", "a honey key was used")
+        return stranger(NO_SUCH)
 
     async def before(self, request: Request, match: Match) -> Pending:
         """admit → decode → check → reserve. Raises: Refused, Unavailable."""
-        admitted = await self.admit(request)
+        admitted = self._callers.admit(request)
+        if admitted.honey:
+            raise await self._tripped(admitted.caller.principal)
         question: Question | None = None
         named = ""
         try:
@@ -176,12 +185,14 @@ class Guard:
             question = self.mount.decode(request, match)
             named = self._inputs.of(question.named)
             reservation = await self._reserve(admitted, question, request.at_ms)
-            fidelity = _stepped(admitted.caller, reservation.balance)
+            rung, fidelity = reservation.balance.rung, admitted.caller.fidelity
+            if rung in _DEGRADED:
+                fidelity = lower(fidelity, "label")
         except SealError as error:
             await self._denied(request, admitted, question, named, error)
             raise
         pending = Pending(request, admitted, question, named, reservation, fidelity)
-        if reservation.balance.rung == "step-up" and admitted.caller.how == "key":
+        if rung == "step-up" and admitted.caller.how == "key":
             stopped = refused(
                 "guard.step-up",
                 "sign in again to go on",
@@ -208,13 +219,14 @@ class Guard:
         self._balances[caller.principal] = settled
         record = self._record(pending, "answered", out.mbits, "", balance.rung, out.reply.body)
         self._journal.add(record)
+        reply = out.reply
         shown = (
-            (b"seal-profile", f"{self.offer.profile}/{pending.fidelity}".encode()),
+            self._profiles[pending.fidelity][1],
             (b"seal-left-bits", b"%d" % (settled.left_mbits // 1000)),
-            (b"seal-rung", settled.rung.encode()),
+            _SHOWN_RUNG[settled.rung],
             (b"seal-record", record.id.encode()),
         )
-        return msgspec.structs.replace(out.reply, headers=out.reply.headers + shown)
+        return Reply(reply.status, reply.body, reply.headers + shown, reply.close, reply.stream)
 
     async def _unsettled(self, pending: Pending, error: SealError) -> None:
         """The ledger did not let the answer go: recorded, with what the refusal itself tells."""
@@ -263,11 +275,15 @@ class Guard:
             raise out_of_service("guard.ledger", error) from error
 
     def _allowance(self, admitted: Admitted) -> Allowance:
-        offer = self.offer
-        found = offer.internal if admitted.caller.internal else offer.external
-        if admitted.budget_bits:
-            return msgspec.structs.replace(found, group_mbits=admitted.budget_bits * 1000)
-        return found
+        internal, budget_bits = admitted.caller.internal, admitted.budget_bits
+        allowance = self.offer.internal if internal else self.offer.external
+        if not budget_bits:
+            return allowance
+        granted = self._granted.get((internal, budget_bits))
+        if granted is None:
+            granted = msgspec.structs.replace(allowance, group_mbits=budget_bits * 1000)
+            self._granted[internal, budget_bits] = granted
+        return granted
 
     async def _denied(
         self,
@@ -282,7 +298,7 @@ class Guard:
             answer="",
             format=FORMAT,
             how=caller.how,
-            id=_new_id(),
+            id=next(self._names),
             input=named,
             mbits=0,
             model=self.offer.ref,
@@ -329,30 +345,25 @@ class Guard:
         self, pending: Pending, verdict: Verdict, mbits: int, rule: str, rung: str, body: bytes
     ) -> Record:
         caller, offer = pending.admitted.caller, self.offer
-        return Record(
-            answer=hashlib.sha256(body).hexdigest() if body else "",
-            format=FORMAT,
-            how=caller.how,
-            id=_new_id(),
-            input=pending.input,
-            mbits=mbits,
-            model=offer.ref,
-            model_digest=offer.digest,
-            policy=offer.policy,
-            principal=caller.principal,
-            profile=f"{offer.profile}/{pending.fidelity}",
-            rows=pending.question.rows,
-            rule=rule,
-            rung=rung,
-            time_ms=pending.request.at_ms,
-            verdict=verdict,
+        return Record(  # by position: half the time of names, in the order of the format
+            hashlib.sha256(body).hexdigest() if body else "",
+            FORMAT,
+            caller.how,
+            next(self._names),
+            pending.input,
+            mbits,
+            offer.ref,
+            offer.digest,
+            offer.policy,
+            caller.principal,
+            self._profiles[pending.fidelity][0],
+            pending.question.rows,
+            rule,
+            rung,
+            pending.request.at_ms,
+            verdict,
         )
 
 
-def _stepped(caller: Caller, balance: Balance) -> Fidelity:
-    degraded = RUNGS.index(balance.rung) >= RUNGS.index("degrade")
-    return lower(caller.fidelity, "label") if degraded else caller.fidelity
-
-
-def _new_id() -> str:
-    return secrets.token_hex(8)
+_DEGRADED: frozenset[Rung] = frozenset(RUNGS[RUNGS.index("degrade") :])
+_SHOWN_RUNG: dict[Rung, tuple[bytes, bytes]] = {one: (b"seal-rung", one.encode()) for one in RUNGS}

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
+import numpy as np
 import numpy.typing as npt
 
 How = Literal["loopback", "key", "token", "none"]
@@ -20,7 +21,7 @@ CELL_BITS = 12
 """A coverage bitmap has ``2 ** CELL_BITS`` cells: 512 bytes."""
 
 
-class Caller(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Caller(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """Who asks, and what is known of where they come from. ``internal``: one of our own."""
 
     principal: str
@@ -34,12 +35,22 @@ class Caller(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     network: str = ""
 
 
-class Tensor(msgspec.Struct, frozen=True):
-    """One named array. ``datatype`` is OIP v2's (``FP32``, ``INT64``, ``BYTES``, …)."""
+class Tensor(msgspec.Struct, frozen=True, gc=False):
+    """One named array. ``datatype`` is OIP v2's (``FP32``, ``INT64``, ``BYTES``, …).
+
+    ``values`` are an array, or a list where it has one dimension: faster where there are few.
+    """
 
     name: str
     datatype: str
-    data: npt.NDArray[Any]
+    values: npt.NDArray[Any] | list[Any]
+
+    @property
+    def data(self) -> npt.NDArray[Any]:
+        """The values as an array."""
+        if isinstance(self.values, list):
+            return np.array(self.values, dtype=object if self.datatype == "BYTES" else None)
+        return self.values
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -54,7 +65,7 @@ class Answer(msgspec.Struct, frozen=True):
     labels: tuple[str, ...] = ()
 
 
-class Allowance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Allowance(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """What a link group, and everybody together, may learn of one model. 0 cells: no cap on them.
 
     ``rate_per_s`` and ``burst`` are of the generic cell rate algorithm (GCRA, ITU-T I.371).
@@ -67,7 +78,7 @@ class Allowance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     burst: int = 100
 
 
-class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Ask(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """A reservation asked for: the most this answer could release. ``weight``: of the rate.
 
     ``at_ms`` is when the guard saw it, for the record; a ledger decides by a clock of its own,
@@ -81,7 +92,7 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weight: int = 1
 
 
-class Balance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Balance(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """Where a link group stands: charged and reserved, what is left, its cells, its members."""
 
     model: str
@@ -96,7 +107,7 @@ class Balance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rung_until_ms: int = 0
 
 
-class Reservation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Reservation(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """Room in the ledger that is taken until it is settled. One that never is stays charged."""
 
     id: str

@@ -154,15 +154,21 @@ class Journal:
             await self.flush()
 
     async def flush(self) -> None:
-        """Every record written so far is under a root on return, or the journal is broken."""
+        """Every record written so far is under a root on return, or the journal is broken.
+
+        A root that is being signed is waited for by whoever comes next, also where the caller
+        was cancelled: no record gets two.
+        """
+        self._flushing = asyncio.ensure_future(self._flush())
+        await asyncio.shield(self._flushing)
+
+    async def _flush(self) -> None:
         async with self._sealing:
             while self._waiting or self._refusals:
                 part, refusals = tuple(self._waiting[:MOST_RECORDS]), self._refusals
-                lines = tuple(line for line, _ in part)
                 self._refusals = {}
-                batch = self._batch(self._name, self._next, part, refusals, recovered=False)
                 try:
-                    await asyncio.to_thread(self._seal, batch, self._fd)
+                    batch = await asyncio.to_thread(self._sealed, part, refusals)
                 except (SealError, OSError) as error:
                     for rule, count in refusals.items():
                         self._refusals[rule] = self._refusals.get(rule, 0) + count
@@ -170,9 +176,9 @@ class Journal:
                     self._say(f"the log takes no records: {error}")
                     return
                 self._broken = ""
-                del self._waiting[: len(lines)]
-                self._next += len(lines)
-                self._previous = root_of(lines).hex()
+                del self._waiting[: len(part)]
+                self._next += len(part)
+                self._previous = batch.root
             if self._size > MOST_FILE_BYTES:
                 os.close(self._fd)
                 self._open()
@@ -198,7 +204,7 @@ class Journal:
                 part = tuple((line, record_of(line)) for line in lines[at : at + MOST_RECORDS])
                 batch = self._batch(path.name, first + at, part, {}, recovered=True)
                 self._seal(batch, -1)
-                self._previous = root_of(batch.lines).hex()
+                self._previous = batch.root
                 count += len(part)
         return count
 
@@ -211,19 +217,25 @@ class Journal:
         *,
         recovered: bool,
     ) -> Batch:
-        about = self._about
+        about, lines = self._about, tuple(line for line, _ in part)
         return Batch(
             about.model,
             about.model_digest,
             about.policy,
             file,
             first,
-            tuple(line for line, _ in part),
+            lines,
             tuple(record for _, record in part),
             refusals,
             self._previous,
+            root_of(lines).hex(),
             recovered,
         )
+
+    def _sealed(self, part: tuple[tuple[bytes, Record], ...], refusals: dict[str, int]) -> Batch:
+        batch = self._batch(self._name, self._next, part, refusals, recovered=False)
+        self._seal(batch, self._fd)
+        return batch
 
     def _seal(self, batch: Batch, fd: int) -> None:
         if fd >= 0:

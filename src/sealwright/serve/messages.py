@@ -10,7 +10,7 @@ Headers = Mapping[bytes, bytes]
 JSON = b"application/json"
 
 
-class Peer(msgspec.Struct, frozen=True):
+class Peer(msgspec.Struct, frozen=True, gc=False):
     """Where a connection comes from. ``uid`` is -1 where the kernel did not say whose it is."""
 
     address: str

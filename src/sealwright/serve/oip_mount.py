@@ -65,6 +65,7 @@ class OipMount:
         self._observer = observer
         shape = served.shape
         by_row = () if shape.profile == "ranking" else outputs.FIDELITIES
+        self._shapes: dict[int, bytes] = {}  # of numbers, by rows: not more than are answered
         self._row_mbits = {one: outputs.ceiling_mbits(shape, one, 1) for one in by_row}
 
     def decode(self, request: Request, match: Match) -> Question:
@@ -72,8 +73,17 @@ class OipMount:
         self.require_model(match)
         asked = oip.decode(request, self.served.input)
         batch = asked.batch
-        named = batch.tobytes() + f"{batch.dtype.str}{batch.shape}".encode()
-        return Question(len(batch), named, asked)
+        return Question(len(batch), batch.tobytes() + self._shape_of(batch), asked)
+
+    def _shape_of(self, batch: Array) -> bytes:
+        """What tells two batches of the same bytes from each other: datatype and shape."""
+        if batch.ndim == 1:  # texts, as wide as their longest
+            return f"{batch.dtype.str}{batch.shape}".encode()
+        rows = len(batch)
+        said = self._shapes.get(rows)
+        if said is None:
+            said = self._shapes[rows] = f"{batch.dtype.str}{batch.shape}".encode()
+        return said
 
     def require_model(self, match: Match) -> None:
         """Raises: Refused (``guard.model``: no such model or version here)."""
@@ -136,10 +146,9 @@ class OipMount:
             tensors = outputs.released(shape, fidelity, answer)
         except ValueError as error:
             raise Unavailable("the model answered nonsense", why=str(error)) from error
-        names = [one.name for one in asked.outputs]
-        reply = oip_reply.answer(
-            self.served.name, self.served.version, asked, outputs.chosen(tensors, names)
-        )
+        if asked.outputs:
+            tensors = outputs.chosen(tensors, [one.name for one in asked.outputs])
+        reply = oip_reply.answer(self.served.name, self.served.version, asked, tensors)
         mbits = self._ceiling(fidelity, question.rows)
         cells = self._observer.cells(answer.features)
         self._observer.behind(caller, asked.batch, answer)

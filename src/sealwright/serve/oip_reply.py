@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,29 +18,40 @@ from sealwright.serve.refusals import status_of, words
 SERVER = "sealwright"
 EXTENSIONS = ("binary_tensor_data",)
 _encode = msgspec.json.Encoder().encode
+_NONE: Mapping[str, bool] = {}
+
+
+class _Output(msgspec.Struct, gc=False):
+    name: str
+    datatype: str
+    shape: list[int]
+    data: list[Any] | msgspec.UnsetType = msgspec.UNSET
+    parameters: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Answer(msgspec.Struct, gc=False, omit_defaults=True):
+    model_name: str
+    model_version: str
+    outputs: list[_Output]
+    id: str = ""
 
 
 def answer(name: str, version: str, asked: Inference, tensors: Sequence[Tensor]) -> Reply:
     """The outputs, each in JSON or as bytes behind it, as it was asked for."""
-    binary = {one.name: one.binary for one in asked.outputs}
-    outputs, tail = list[dict[str, Any]](), list[bytes]()
+    binary = {one.name: one.binary for one in asked.outputs} if asked.outputs else _NONE
+    outputs, tail = list[_Output](), list[bytes]()
     for tensor in tensors:
-        shown: dict[str, Any] = {
-            "name": tensor.name,
-            "datatype": tensor.datatype,
-            "shape": list(tensor.data.shape),
-        }
+        values = tensor.values
+        shape = [len(values)] if isinstance(values, list) else list(values.shape)
         if binary.get(tensor.name, asked.binary):
-            data = _binary(tensor)
-            shown["parameters"] = {"binary_data_size": len(data)}
-            tail.append(data)
+            part = _binary(tensor)
+            size = {"binary_data_size": len(part)}
+            outputs.append(_Output(tensor.name, tensor.datatype, shape, parameters=size))
+            tail.append(part)
         else:
-            shown["data"] = tensor.data.ravel().tolist()
-        outputs.append(shown)
-    body: dict[str, Any] = {"model_name": name, "model_version": version, "outputs": outputs}
-    if asked.id:
-        body["id"] = asked.id
-    head = _encode(body)
+            flat = values if isinstance(values, list) else values.ravel().tolist()
+            outputs.append(_Output(tensor.name, tensor.datatype, shape, flat))
+    head = _encode(_Answer(name, version, outputs, asked.id))
     if not tail:
         return Reply(200, head)
     return Reply(

@@ -25,6 +25,7 @@ FIDELITIES: tuple[Fidelity, ...] = ("label", "top1", "full")
 
 DIGITS = 2
 """Of a released top-1 probability. Fewer bits on the wire; it hides next to nothing."""
+_STEPS = 10**DIGITS
 _SIGN_AND_EXPONENT = 9
 _MANTISSA: dict[Fidelity, int] = {"full": 23, "top1": 7, "label": 3}
 _FEW = 256
@@ -115,16 +116,16 @@ def released(shape: Shape, fidelity: Fidelity, answer: Answer) -> tuple[Tensor, 
 
 def _few(shape: Shape, fidelity: Fidelity, scores: Array) -> tuple[Tensor, ...]:
     """As :func:`_classes`, for a few numbers: a loop is faster than numpy's calls are."""
-    chosen, tops = list[str](), list[float]()
+    chosen, tops, labels = list[str](), list[float](), shape.labels
     for row in scores.tolist():
         top = max(row)
-        if min(row) < -1e-9 or abs(sum(row) - 1) > 1e-3:
+        if min(row) < -1e-9 or not 0.999 <= sum(row) <= 1.001:
             raise ValueError("its scores are no probabilities")
         at = row.index(top)
-        chosen.append(shape.labels[at] if shape.labels else str(at))
-        tops.append(max(round(top, DIGITS), 10.0**-DIGITS))
-    label = Tensor("label", "BYTES", np.array(chosen, dtype=object))
-    return (label, Tensor("probability", "FP32", np.array(tops)))[: FIDELITIES.index(fidelity) + 1]
+        chosen.append(labels[at] if labels else str(at))
+        tops.append(max(round(top * _STEPS), 1) / _STEPS)
+    label = Tensor("label", "BYTES", chosen)
+    return (label,) if fidelity == "label" else (label, Tensor("probability", "FP32", tops))
 
 
 def _classes(shape: Shape, fidelity: Fidelity, scores: Array) -> tuple[Tensor, ...]:
@@ -140,7 +141,7 @@ def _classes(shape: Shape, fidelity: Fidelity, scores: Array) -> tuple[Tensor, .
         top = scores[np.arange(len(scores)), best]
         if fidelity == "top1":
             # 0.01 to 1.00 are a hundred values, which is what the ceiling counts
-            top = np.maximum(np.round(top, DIGITS), 10.0**-DIGITS)
+            top = np.maximum(np.round(top * _STEPS), 1) / _STEPS
         out.append(Tensor("probability", "FP32", top))
     if fidelity == "full":
         out.append(Tensor("probabilities", "FP32", scores.astype(np.float32)))

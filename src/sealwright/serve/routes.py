@@ -21,6 +21,8 @@ _CONTROL = re.compile(
     r"|/collective_rpc|/v1/load_lora_adapter|/v1/unload_lora_adapter"
 )
 MOST_PATH = 512
+MOST_MET = 256
+"""Paths whose route is remembered; only those that have one."""
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -60,6 +62,7 @@ class Table:
     """A table of routes, matched by their whole path."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
+        self._met: dict[tuple[str, str], Match] = {}
         self._plain: dict[str, list[Route]] = {}
         self._patterns: list[tuple[re.Pattern[str], Route]] = []
         for route in routes:
@@ -71,6 +74,15 @@ class Table:
 
     def match(self, method: str, path: str) -> Match:
         """Raises: Refused (``guard.route``, ``guard.control-route``, ``guard.method``)."""
+        met = self._met.get((method, path))
+        if met is None:
+            met = self._look(method, path)
+            if len(self._met) >= MOST_MET:
+                self._met.clear()
+            self._met[method, path] = met
+        return met
+
+    def _look(self, method: str, path: str) -> Match:
         found = [Match(one.name) for one in self._plain.get(path, ()) if one.method == method]
         known = path in self._plain
         if not found and len(path) <= MOST_PATH:
