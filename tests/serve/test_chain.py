@@ -231,3 +231,46 @@ def test_the_model_names_itself_in_every_record():
     chain.infer(body_of())
     assert chain.journal.records[0].model == MODEL
     assert Caller("ada", "loopback").principal == chain.journal.records[0].principal
+
+
+def test_a_failed_call_is_recorded_though_the_ledger_is_gone_by_then():
+    async def dead(batch):
+        chain.ledger.settle = gone
+        raise Unavailable("the worker died")
+
+    async def gone(*given):
+        raise Unavailable("the ledger is gone")
+
+    chain = Chain(dead)
+    assert rule_of(chain.infer(body_of()))[1] == "guard.ledger"
+    (record,) = chain.journal.records
+    assert (record.verdict, record.rule) == ("failed", "guard.worker")
+    assert chain.ledger.spent["ada"] > 0, "what was reserved stays charged"
+
+
+def test_a_key_is_forgotten_with_the_log_s_word_also_while_it_is_looked_at():
+    chain = Chain()
+    headers = with_key(chain)
+    assert [chain.infer(body_of(), headers).status for _ in range(2)] == [200, 200]
+    chain.callers.replace({})
+    assert rule_of(chain.infer(body_of(), headers)) == (401, "guard.unknown-caller")
+
+    class Revoked(dict):
+        def get(self, digest):
+            chain.callers.replace({})
+            return super().get(digest)
+
+    headers = with_key(chain)
+    chain.callers.replace(Revoked(chain.callers._good.known))
+    assert chain.infer(body_of(), headers).status == 200
+    assert chain.infer(body_of(), headers).status == 401
+
+
+def test_whose_a_connection_is_is_asked_only_of_who_names_nobody():
+    asked = []
+    peer = Peer("127.0.0.1", loopback=True, uid=lambda: asked.append(1) or LOOPBACK.uid)
+    chain = Chain()
+    assert chain.infer(body_of(), with_key(chain), peer).status == 200
+    assert not asked
+    assert chain.infer(body_of(), {}, peer).status == 200
+    assert asked == [1]

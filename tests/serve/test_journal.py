@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -265,3 +266,27 @@ def test_a_root_is_what_rfc_6962_says():
     leaves = [merkle.leaf_hash(line) for line in lines]
     left = merkle.node_hash(leaves[0], leaves[1])
     assert root_of(lines) == merkle.node_hash(left, leaves[2])
+
+
+def test_a_root_that_is_being_signed_while_the_journal_stops_is_not_signed_twice(tmp_path):
+    class Slow(Log):
+        def record(self, statement):
+            begun.set()
+            go.wait(5)
+            return super().record(statement)
+
+    begun, go, log = threading.Event(), threading.Event(), Slow()
+
+    async def scene():
+        made = Journal(tmp_path / "records", ABOUT, log, Clock(), Covered({}), every_s=0.001)
+        made.add(record(1))
+        running = asyncio.create_task(made.run())
+        await asyncio.to_thread(begun.wait, 5)
+        running.cancel()
+        closing = asyncio.create_task(made.close())
+        await asyncio.sleep(0.01)
+        go.set()
+        await closing
+
+    asyncio.run(scene())
+    assert [one.predicate["count"] for one in log.statements] == [1]

@@ -191,6 +191,20 @@ def test_a_client_that_hangs_up_has_been_told_all_the_same(tmp_path: Path) -> No
     run(main())
 
 
+def test_a_client_that_left_before_the_first_piece_is_recorded_and_the_server_let_go(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        script = Script(*pieces(*[f"word{at} " for at in range(150)]), after_s=0.005)
+        async with house(tmp_path, script) as it:
+            await it.ask(STREAMED, hang_up_after=0)
+            await asyncio.wait_for(script.hung_up.wait(), 5)
+            assert [one.verdict for one in it.kept.records] == ["answered"]
+            assert await it.spent_bits() == it.kept.records[0].mbits / 1000
+
+    run(main())
+
+
 WORDS = [delta(f"w{at} ") for at in range(99)]
 HALF: dict[str, list[bytes]] = {
     "dies": [STREAM, *WORDS],

@@ -144,6 +144,9 @@ class House:
             if message["type"] == "http.response.start":
                 told["status"] = message["status"]
                 told["headers"] = {a.decode(): b.decode() for a, b in message["headers"]}
+                if hang_up_after == 0:
+                    gone.set()
+                    await asyncio.sleep(0.01)
                 return
             out.append(message.get("body", b""))
             if len(out) == hang_up_after:

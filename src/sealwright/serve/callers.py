@@ -12,7 +12,7 @@ import hmac
 import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -176,20 +176,26 @@ class Door(msgspec.Struct, frozen=True):
     external: bool = True
 
 
+class _Good(NamedTuple):
+    """The keys that are good, and headers met with one of them: who, until when."""
+
+    known: Mapping[Digest, Known]
+    met: dict[bytes, tuple[Admitted, int]]
+
+
 class Callers:
     """Everybody who may ask. ``keys`` are exchanged whole when the log says something new."""
 
     def __init__(self, door: Door, verify: VerifyToken) -> None:
         self._door = door
         self._verify = verify
-        self._known: Mapping[Digest, Known] = {}
-        self._met: dict[bytes, tuple[Admitted, int]] = {}
+        self._good = _Good({}, {})
         self._blind = hashlib.blake2b(key=secrets.token_bytes(32), digest_size=16)
 
     def replace(self, known: Mapping[Digest, Known]) -> None:
         """These keys from now on, and no other."""
-        self._known = known
-        self._met.clear()
+        # both at once: a thread may say so while a key of before is being looked at
+        self._good = _Good(known, {})
 
     def admit(self, request: Request) -> Admitted:
         """Who sent ``request``. Raises: Refused (``guard.unknown-caller``, ``guard.origin``,
@@ -197,13 +203,13 @@ class Callers:
         given = request.headers.get(b"authorization")
         if given is None:
             return Admitted(self._owner(request))
-        blinded = self._blinded(given)
-        met = self._met.get(blinded)
+        good, blinded = self._good, self._blinded(given)
+        met = good.met.get(blinded)
         if met is not None and (not met[1] or request.at_ms < met[1]):
             return met[0]
         word, _, value = given.decode("latin-1").partition(" ")
         if word.lower() == "bearer":
-            return self._by_key(value.strip(), request.at_ms, blinded)
+            return self._by_key(value.strip(), request.at_ms, good, blinded)
         if word == "Seal":
             return Admitted(self._by_token(value.strip(), request))
         raise stranger("Authorization is neither a Bearer key nor a Seal token")
@@ -214,9 +220,9 @@ class Callers:
         state.update(given)
         return state.digest()
 
-    def _by_key(self, key: str, at_ms: int, blinded: bytes) -> Admitted:
+    def _by_key(self, key: str, at_ms: int, good: _Good, blinded: bytes) -> Admitted:
         digest = digest_of(key) if _KEY.fullmatch(key) else ""
-        known = self._known.get(digest)
+        known = good.known.get(digest)
         if known is None:
             raise stranger(NO_SUCH)
         caller, budget = known.caller, known.key.budget_bits
@@ -233,9 +239,9 @@ class Callers:
             )
         admitted = Admitted(caller, budget, honey)
         if not (honey or over):
-            if len(self._met) >= MOST_MET:
-                self._met.clear()
-            self._met[blinded] = (admitted, known.until_ms)
+            if len(good.met) >= MOST_MET:
+                good.met.clear()
+            good.met[blinded] = (admitted, known.until_ms)
         return admitted
 
     def _by_token(self, token: str, request: Request) -> Caller:
@@ -258,8 +264,9 @@ class Callers:
             raise stranger("no key was given")
         if any(name in request.headers for name in _FORWARDED):
             raise stranger("no key was given, and it was forwarded for somebody")
-        if peer.uid != door.uid:
-            said = "nobody can say whose it is" if peer.uid < 0 else f"it is uid {peer.uid}'s"
+        uid = peer.owner()
+        if uid != door.uid:
+            said = "nobody can say whose it is" if uid < 0 else f"it is uid {uid}'s"
             raise stranger(f"no key was given, and of this loopback connection {said}")
         host = request.headers.get(b"host", b"").decode("latin-1").lower()
         if b"origin" in request.headers or (host and not _OURS.fullmatch(host)):

@@ -242,7 +242,12 @@ class Guard:
         """The call gave nothing: settled at nothing, and recorded."""
         if pending.settled:
             return
-        await self._settle(pending, None)
+        try:
+            await self._settle(pending, None)
+        finally:  # a ledger that is gone keeps the reservation; the record is written all the same
+            await self._told_of(pending, error)
+
+    async def _told_of(self, pending: Pending, error: BaseException) -> None:
         rule = rule_of(error) if isinstance(error, SealError) else "guard.fault"
         verdict: Verdict = "refused" if isinstance(error, Refused) else "failed"
         rung = pending.reservation.balance.rung

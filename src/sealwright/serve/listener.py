@@ -27,6 +27,19 @@ from sealwright.serve.refusals import refused
 _LOOPBACK = ("127.", "::1", "::ffff:127.")
 
 
+class _Owner:
+    """Whose a local connection is, asked once: the kernel lists every socket for an answer."""
+
+    def __init__(self, there: tuple[Any, ...], here: tuple[Any, ...]) -> None:
+        self._ends = (there, here)
+        self._uid: int | None = None
+
+    def __call__(self) -> int:
+        if self._uid is None:
+            self._uid = uid_of(*self._ends)
+        return self._uid
+
+
 class Connection:
     """One connection's other end; looked up when somebody wants to know."""
 
@@ -35,7 +48,7 @@ class Connection:
 
     @cached_property
     def peer(self) -> Peer:
-        """Its address, and its owner where the kernel says so."""
+        """Its address, and its owner where somebody asks for them and the kernel says so."""
         sock = self._transport.get_extra_info("socket")
         if sock is not None and sock.family == socket.AF_UNIX:
             raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
@@ -44,7 +57,7 @@ class Connection:
         here = self._transport.get_extra_info("sockname") or ("", 0)
         if not there[0].startswith(_LOOPBACK):
             return Peer(there[0])
-        return Peer(there[0], loopback=True, uid=uid_of(there, here))
+        return Peer(there[0], loopback=True, uid=_Owner(there, here))
 
     def __call__(self) -> Peer:
         """The same; a scope's state is copied, and this is not looked up before it is wanted."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 
 import msgspec
 
@@ -10,12 +10,16 @@ Headers = Mapping[bytes, bytes]
 JSON = b"application/json"
 
 
-class Peer(msgspec.Struct, frozen=True, gc=False):
-    """Where a connection comes from. ``uid`` is -1 where the kernel did not say whose it is."""
+class Peer(msgspec.Struct, frozen=True):
+    """Where a connection comes from. ``uid``: whose it is, or who asks the kernel for that."""
 
     address: str
     loopback: bool = False
-    uid: int = -1
+    uid: int | Callable[[], int] = -1
+
+    def owner(self) -> int:
+        """Whose it is; -1 where the kernel does not say."""
+        return self.uid() if callable(self.uid) else self.uid
 
 
 class Request(msgspec.Struct, frozen=True):

@@ -91,15 +91,18 @@ class OpenAiFront:
                 (b"seal-profile", f"text/{pending.fidelity}".encode()),
                 (b"seal-left-bits", b"%d" % (pending.reservation.balance.left_mbits // 1000)),
             )
-            return Reply(200, b"", headers, stream=self._flowing(pending, flow))
+            flowing = self._flowing(pending, flow)
+            await anext(flowing)  # begun: closing it now ends it, also where nobody ever reads it
+            return Reply(200, b"", headers, stream=flowing)
         reply = await self._guard.after(pending, found)
         self._report(dict(reply.headers).get(b"seal-egress", b"").decode())
         return reply
 
     async def _flowing(self, pending: Pending, flow: Flow) -> AsyncGenerator[bytes, None]:
-        """What leaves, piece by piece; settled and recorded before its end leaves, or where the
-        client left."""
+        """Nothing, then what leaves, piece by piece; settled and recorded before its end leaves,
+        or where the client left."""
         try:
+            yield b""
             try:
                 async for piece in flow.stream.pieces():
                     out = b"".join(map(flow.text.take, flow.events.feed(piece)))
