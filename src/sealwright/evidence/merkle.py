@@ -89,11 +89,9 @@ def root_of(leaves: Iterable[bytes]) -> bytes:
             if len(leaf) != HASH_BYTES:
                 _wanted(leaf, "leaf")
         while len(block) > 1:
-            pairs = iter(block)
-            level = [_sha256(b"\x01" + one + other).digest() for one, other in zip(pairs, pairs)]
-            if len(block) & 1:
-                level.append(block[-1])
-            block = level
+            pairs = zip(block[::2], block[1::2], strict=False)
+            odd = block[-1:] if len(block) & 1 else []
+            block = [_sha256(b"\x01" + left + right).digest() for left, right in pairs] + odd
         edge.push(block[0])
     return edge.root()
 
