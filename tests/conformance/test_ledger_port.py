@@ -249,7 +249,7 @@ def test_whoever_is_blocked_stays_blocked_when_the_link_is_taken_back(rig):
 
 def test_a_group_at_its_cap_of_cells_is_refused(rig):
     capped = msgspec.structs.replace(WIDE, cells=3)
-    answered(rig, cells=[0, 4095], allowance=capped)
+    answered(rig, cells=[0, 1023], allowance=capped)
     answered(rig, cells=[7], allowance=capped)
     assert refused("guard.coverage", reserve, rig, None, capped).why
     assert shown(rig)["ann"].cells == 3
@@ -267,9 +267,9 @@ def test_an_answer_that_would_go_beyond_the_cap_must_not_leave_and_costs_one_bit
 
 
 def test_every_cell_is_kept_over_a_restart(rig):
-    answered(rig, ask(mbits=0), cells=range(0, 4096, 3))
+    answered(rig, ask(mbits=0), cells=range(0, 1024, 3))
     rig.restart()
-    assert answered(rig, ask(mbits=0), cells=range(0, 4096, 3)).cells == 1366
+    assert answered(rig, ask(mbits=0), cells=range(0, 1024, 3)).cells == 342
 
 
 # -- rate -------------------------------------------------------------------------------------
@@ -362,7 +362,7 @@ def test_an_allowance_out_of_bounds_is_refused(rig, bad):
 
 @pytest.mark.parametrize(
     "bad",
-    [(-1, [], 0), (10, [4096], 0), (10, [-1], 0), (10, [1.0], 0), (10, [], -1), (10, [], 1 << 60)],
+    [(-1, [], 0), (10, [1024], 0), (10, [-1], 0), (10, [1.0], 0), (10, [], -1), (10, [], 1 << 60)],
 )
 def test_a_settlement_out_of_bounds_is_refused_and_leaves_the_reservation(rig, bad):
     held = reserve(rig)

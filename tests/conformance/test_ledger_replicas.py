@@ -323,7 +323,7 @@ async def serve():
     while True:
         held = await ledger.reserve(Ask("m", "ann", 900, 0), allowed)
         print("reserved", flush=True)
-        await ledger.settle(held, 700, [at % 4096])
+        await ledger.settle(held, 700, [at % 1024])
         print("released 700", flush=True)
         at += 1
 asyncio.run(serve())

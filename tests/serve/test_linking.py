@@ -126,11 +126,11 @@ def test_two_who_tile_the_space_are_linked_and_two_who_do_not_are_not():
     rng = np.random.default_rng(0)
     order = rng.permutation(coverage.CELLS)
     tiles = {
-        name: coverage.marked(coverage.EMPTY, order[part : part + 1000])
-        for name, part in (("a", 0), ("b", 1000))
+        name: coverage.marked(coverage.EMPTY, order[part : part + 250])
+        for name, part in (("a", 0), ("b", 250))
     }
     honest = {
-        f"h{at}": coverage.marked(coverage.EMPTY, rng.permutation(coverage.CELLS)[:1000])
+        f"h{at}": coverage.marked(coverage.EMPTY, rng.permutation(coverage.CELLS)[:250])
         for at in range(6)
     }
     links = by_coverage({**tiles, **honest}, honest_overlap=1.0)

@@ -1,7 +1,7 @@
 """Coverage of a served model: a frame fitted from its first traffic, kept in the state directory.
 
 Until enough rows came in, answers touch no cells; bits are charged from the first one on. A frame
-is secret: who knows its planes can ask without touching new cells.
+is secret: who knows its sites can ask without touching new cells.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class EgressServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
 
 class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[serve]``. Budgets are bits of released information; ``cells`` of 4,096, 0 is no cap.
+    """``[serve]``. Budgets are bits of released information; ``cells`` of 1,024, 0 is no cap.
 
     ``ledger`` is ``file`` (this machine), or ``redis://… + postgresql://…`` for replicas.
     """
@@ -108,8 +108,8 @@ def problems(serve: ServeSettings) -> Iterator[str]:
     for field in _COUNTS:
         if getattr(serve, field) < 1:
             yield f"$.serve.{field}: at least 1"
-    if not 0 <= serve.cells <= 4_096:
-        yield "$.serve.cells: from 0 to 4,096"
+    if not 0 <= serve.cells <= 1_024:
+        yield "$.serve.cells: from 0 to 1,024"
     for field, read in _AMOUNTS.items():
         yield from _amount(f"$.serve.{field}", getattr(serve, field), read)
     if serve.ledger != "file" and not serve.ledger.startswith(("redis", "unix:")):

@@ -1,14 +1,17 @@
 """Coverage: which cells of the model's own feature space a caller has touched.
 
-Twelve secret random hyperplanes cut the whitened feature space into 4,096 cells (locality-sensitive
-hashing: Charikar 2002; as a cost of queries: Dubiński et al. 2023, B4B). A bitmap of cells merges
-over linked accounts by union. Of the units measured it follows what a thief has stolen best:
-docs/spec/monitors-v1.md.
+A cell is what lies nearest to one of at most 1,024 reference rows (Voronoi), in whitened feature
+space; which rows is secret. Cells are small where honest traffic is dense, and what is asked where
+nobody ever is falls into few. Charged as by Dubiński et al. 2023 (B4B), who cut the space by
+hyperplanes. A bitmap of cells merges over linked accounts by union. What the unit follows is
+measured: docs/spec/monitors-v1.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -30,18 +33,21 @@ another cell."""
 
 _MOST = 2_000
 _LEAST_SHARE = 1e-3
+_FAR = 1e12
 
 
 class Frame(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How features become cells: ``planes`` (12, width), ``cuts`` (12,), little-endian float32.
+    """How features become cells: ``axes`` (k, width) and their ``origin`` (k,), little-endian
+    float64; ``sites`` (s, k) float32, one for each cell.
 
-    Who knows them can ask without touching new cells: they stay with the guard.
+    Who knows the sites can ask without touching new cells: they stay with the guard.
     """
 
     width: int
     rows: int
-    planes: bytes
-    cuts: bytes
+    axes: bytes
+    origin: bytes
+    sites: bytes
 
     @classmethod
     def fit(cls, features: npt.ArrayLike, seed: int) -> Frame:
@@ -56,24 +62,53 @@ class Frame(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 why=f"at least {FEWEST} reference rows with features",
             )
         rng = np.random.default_rng(seed)
-        if len(rows) > _MOST:
-            rows = rows[rng.choice(len(rows), _MOST, replace=False)]
-        basis = whitening(rows)
-        planes = rng.normal(size=(CELL_BITS, len(basis))) @ basis
-        cuts = np.median(rows @ planes.T, axis=0)
-        return cls(rows.shape[1], len(rows), _packed(planes), _packed(cuts))
+        rows = rows[rng.permutation(len(rows))[:_MOST]]
+        axes = whitening(rows)
+        origin = axes @ rows.mean(axis=0)
+        sites = _placed(rows[:CELLS], axes, origin)
+        return cls(
+            rows.shape[1],
+            len(rows),
+            axes.astype("<f8").tobytes(),
+            origin.astype("<f8").tobytes(),
+            sites.astype("<f4").tobytes(),
+        )
 
     def cells(self, features: npt.ArrayLike) -> tuple[int, ...]:
-        """The cell, 0 to 4,095, of each of (n, d) rows. Raises: BadInput (another width)."""
+        """The cell, 0 to 1,023, of each of (n, d) rows. Raises: BadInput (another width)."""
         rows = finite(features)
         if rows.shape[1] != self.width:
             raise BadInput(
                 f"features of {rows.shape[1]} numbers cannot be placed",
                 why=f"this model's coverage was fitted on {self.width}",
             )
-        planes = np.frombuffer(self.planes, "<f4").reshape(CELL_BITS, self.width)
-        above = rows @ planes.T.astype(np.float64) > np.frombuffer(self.cuts, "<f4")
-        return tuple((above @ (1 << np.arange(CELL_BITS))).tolist())
+        space = _space(self)
+        nearness = _placed(rows, space.axes, space.origin) @ space.sites.T - space.half
+        return tuple(nearness.argmax(axis=1).tolist())
+
+
+class _Space(NamedTuple):
+    """A frame as arrays: ``half`` (s,) is half of each site's squared length."""
+
+    axes: npt.NDArray[np.float64]
+    origin: npt.NDArray[np.float64]
+    sites: npt.NDArray[np.float32]
+    half: npt.NDArray[np.float32]
+
+
+@lru_cache(maxsize=16)
+def _space(frame: Frame) -> _Space:
+    origin = np.frombuffer(frame.origin, "<f8")
+    sites = np.frombuffer(frame.sites, "<f4").reshape(-1, len(origin))
+    axes = np.frombuffer(frame.axes, "<f8").reshape(len(origin), frame.width)
+    return _Space(axes, origin, sites, (sites**2).sum(axis=1) / 2)
+
+
+def _placed(
+    rows: npt.NDArray[np.float64], axes: npt.NDArray[np.float64], origin: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float32]:
+    """(n, k) where rows lie among the sites."""
+    return np.clip(rows @ axes.T - origin, -_FAR, _FAR).astype(np.float32)
 
 
 def marked(bitmap: bytes, cells: Iterable[int]) -> bytes:
@@ -112,8 +147,3 @@ def whitening(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     kept = max(1, min(COMPONENTS, kept))
     whitened: npt.NDArray[np.float64] = axes[:kept] / np.maximum(spread[:kept, None], 1e-12)
     return whitened
-
-
-def _packed(values: npt.NDArray[np.float64]) -> bytes:
-    packed: bytes = values.astype("<f4").tobytes()
-    return packed

@@ -17,8 +17,8 @@ Fidelity = Literal["full", "top1", "label"]
 Rung = Literal["observe", "warn", "throttle", "step-up", "degrade", "block"]
 
 RUNGS: tuple[Rung, ...] = ("observe", "warn", "throttle", "step-up", "degrade", "block")
-CELL_BITS = 12
-"""A coverage bitmap has ``2 ** CELL_BITS`` cells: 512 bytes."""
+CELL_BITS = 10
+"""A coverage bitmap has ``2 ** CELL_BITS`` cells: 128 bytes."""
 
 
 class Caller(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):

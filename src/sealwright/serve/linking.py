@@ -50,7 +50,7 @@ MOST: dict[Kind, int] = {
 SHARED_QUERIES = 10
 """Near-duplicate queries that two share, at least; at most five principals asked each."""
 
-COMPLEMENT_CELLS = 200
+COMPLEMENT_CELLS = 100
 """Cells that each of two has touched, at least, before their coverage can say anything."""
 
 COMPLEMENT_RATIO = 0.25

@@ -1,9 +1,9 @@
 """The thief who has read this program: it knows what the guard counts, and asks around it.
 
-It knows that cells of a feature space are counted by random hyperplanes, not which ones. So it
-builds cells of its own copy, takes the heaviest first, and asks in a cell it has paid for again
-where its copies are unsure; a third of its questions are plain honest-looking cover. Its accounts
-(:mod:`.accounts`) each get a share that looks like the next one's.
+It knows that cells of a feature space are counted, each what lies nearest to a reference row, not
+which rows. So it builds cells of its own copy, takes the heaviest first, and asks in a cell it has
+paid for again where its copies are unsure; a third of its questions are plain honest-looking
+cover. Its accounts (:mod:`.accounts`) each get a share that looks like the next one's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sealwright.redteam.extraction.interface import Array, Known, Loot, Oracle, 
 from sealwright.redteam.extraction.nets import Net
 
 _FIRST, _BATCH, _POOL = 60, 40, 600
-_COVER, _PLANES = 0.3, 12
+_COVER, _SITES = 0.3, 256
 _SMALL, _LARGE = 0.04, 0.15
 
 
@@ -55,10 +55,10 @@ def _chosen(copies: list[Net], pool: Array, asked: Array, rng: draws.Rng) -> Arr
     one, two = (copy.probabilities(pool) for copy in copies)
     doubt = np.abs(one - two).sum(axis=1) - (one + two).max(axis=1) / 2
     features = copies[0].features(pool)
-    centre = features.mean(axis=0)
-    planes = rng.normal(size=(features.shape[1], _PLANES))
-    paid = set(_cells(copies[0].features(asked), centre, planes).tolist())
-    cells, weights = _cells(features, centre, planes), dict[int, int]()
+    spread = features.std(axis=0) + 1e-6
+    sites = features[rng.permutation(len(features))[:_SITES]] / spread
+    paid = set(_cells(copies[0].features(asked) / spread, sites).tolist())
+    cells, weights = _cells(features / spread, sites), dict[int, int]()
     for cell in cells.tolist():
         weights[cell] = weights.get(cell, 0) + 1
     old = np.array([cell in paid for cell in cells.tolist()])
@@ -70,5 +70,6 @@ def _chosen(copies: list[Net], pool: Array, asked: Array, rng: draws.Rng) -> Arr
     return rng.permutation(np.unique(np.concatenate([cover, new, again])))
 
 
-def _cells(features: Array, centre: Array, planes: Array) -> Array:
-    return ((features - centre) @ planes > 0) @ (1 << np.arange(planes.shape[1]))
+def _cells(features: Array, sites: Array) -> Array:
+    """(n,) the nearest site of each row."""
+    return np.asarray((features @ sites.T - (sites**2).sum(axis=1) / 2).argmax(axis=1))

@@ -14,7 +14,7 @@ import sys
 
 from sealwright.adapters.redis_line import RedisLine
 from sealwright.core.errors import Refused, Unavailable
-from sealwright.serve.interface import Allowance, Ask
+from sealwright.serve.interface import CELL_BITS, Allowance, Ask
 
 CLIENTS = 22
 GROUPS = 8
@@ -44,7 +44,7 @@ async def serve(redis_url: str, postgres_url: str, out: int, number: int, total:
             released = draw.randrange(600, RESERVED + 1)
             try:
                 held = await ledger.reserve(Ask("m", f"p{group}", RESERVED, 0), allowed)
-                await ledger.settle(held, released, [draw.randrange(4096)])
+                await ledger.settle(held, released, [draw.randrange(1 << CELL_BITS)])
             except Unavailable:
                 await asyncio.sleep(0.05)
             except Refused as error:

@@ -1,5 +1,7 @@
 """Which unit of the ledger follows what is stolen: coverage, beside the plain count of queries.
 
+Beside both, what no ledger could keep: how near a principal's queries come to reference rows.
+
 Of every principal, honest or not, a copy is trained from each prefix of what they asked, and judged
 by its agreement with the model on rows that nobody asked.
 """
@@ -19,6 +21,7 @@ from sealwright.app.bench.poison.data import Absent
 from sealwright.app.bench.poison.trial import spread
 from sealwright.redteam.extraction import surrogate
 from sealwright.redteam.extraction.interface import Released
+from sealwright.serve import coverage
 from sealwright.serve.coverage import Frame
 
 PREFIXES = (100, 200, 400, 1_000)
@@ -26,6 +29,8 @@ HONEST = 24
 THIEVES = 4
 FAMILIES = ("in-distribution", *TUNED)
 _SEED = 11
+_REFERENCE = 600
+_NEAREST = "distance of reference rows to the nearest query"
 
 
 class Plan(NamedTuple):
@@ -42,6 +47,7 @@ class Point(NamedTuple):
     family: str
     queries: int
     cells: int
+    nearness: float
     agreement: float
 
 
@@ -63,11 +69,13 @@ def look(plan: Plan) -> tuple[str, list[Row]]:
 def measured(name: str, honest: int, thieves: int) -> list[Point]:
     """Every prefix of every principal."""
     served = victim(name)
-    frame = Frame.fit(served.answer(served.space.calibration.rows)[1], _SEED)
+    reference = coverage.finite(served.answer(served.space.calibration.rows)[1])
+    frame = Frame.fit(reference, _SEED)
+    near = _Nearness(reference)
     judge = _judge(served)
     found = list[Point]()
     for family, asked in _principals(name, honest, thieves):
-        found += _points(served, frame, judge, family, asked)
+        found += _points(served, frame, near, judge, family, asked)
     return found
 
 
@@ -91,7 +99,12 @@ def _judge(served: Victim) -> tuple[Array, Array]:
 
 
 def _points(
-    served: Victim, frame: Frame, judge: tuple[Array, Array], family: str, asked: Rows
+    served: Victim,
+    frame: Frame,
+    near: _Nearness,
+    judge: tuple[Array, Array],
+    family: str,
+    asked: Rows,
 ) -> Iterator[Point]:
     coded = served.encode(asked)
     scores, features = served.forward(coded)
@@ -103,7 +116,22 @@ def _points(
             return
         copy = surrogate.net(coded[:count], targets[:count], seed=1)
         said = copy.probabilities(judge[0]).argmax(axis=1)
-        yield Point(family, count, len(set(cells[:count])), float(np.mean(said == judge[1])))
+        agreement = float(np.mean(said == judge[1]))
+        yield Point(family, count, len(set(cells[:count])), near(features[:count]), agreement)
+
+
+class _Nearness:
+    """Minus the mean distance of reference rows, whitened, to the nearest of some queries."""
+
+    def __init__(self, reference: Array) -> None:
+        self._axes = coverage.whitening(reference[:_REFERENCE])
+        self._rows = reference[:_REFERENCE] @ self._axes.T
+
+    def __call__(self, features: Array) -> float:
+        placed = coverage.finite(features) @ self._axes.T
+        squares = (self._rows**2).sum(axis=1)[:, None] + (placed**2).sum(axis=1)[None]
+        squares -= 2 * self._rows @ placed.T
+        return -float(np.sqrt(np.maximum(squares.min(axis=1), 0)).mean())
 
 
 def spearman(one: Sequence[float], other: Sequence[float]) -> float:
@@ -120,23 +148,27 @@ def _ranks(values: Sequence[float]) -> Array:
 
 
 def _rows(name: str, points: Sequence[Point]) -> Iterator[Row]:
-    def both(some: Sequence[Point]) -> tuple[float, float]:
+    def each(some: Sequence[Point]) -> tuple[float, float, float]:
         true = [one.agreement for one in some]
         return (
             spearman([one.cells for one in some], true),
             spearman([one.queries for one in some], true),
+            spearman([one.nearness for one in some], true),
         )
 
     families = dict.fromkeys(one.family for one in points)
-    within = {family: both([one for one in points if one.family == family]) for family in families}
+    within = {family: each([one for one in points if one.family == family]) for family in families}
     yield measure(
         f"{name}: cells against stolen agreement, prefixes within a family, mean of "
         f"{len(families)} families",
-        float(np.mean([ours for ours, _ in within.values()])),
+        float(np.mean([one[0] for one in within.values()])),
         "Spearman",
         target=0.8,
-        yardsticks={"query count": float(np.mean([theirs for _, theirs in within.values()]))},
-        note=", ".join(f"{family} {ours:.2f}" for family, (ours, _) in within.items()),
+        yardsticks={
+            "query count": float(np.mean([one[1] for one in within.values()])),
+            _NEAREST: float(np.mean([one[2] for one in within.values()])),
+        },
+        note=", ".join(f"{family} {one[0]:.2f}" for family, one in within.items()),
     )
     most = max(one.queries for one in points)
     fixed = [one for one in points if one.queries == most]
@@ -147,10 +179,10 @@ def _rows(name: str, points: Sequence[Point]) -> Iterator[Row]:
     }
     yield measure(
         f"{name}: cells against stolen agreement, at {most:,} queries, all principals",
-        both(fixed)[0],
+        each(fixed)[0],
         "Spearman",
         target=0.8,
-        yardsticks={"query count": both(fixed)[1]},
-        note=f"{len(fixed)} principals; honest ones alone {both(honest)[0]:.2f}; agreement "
+        yardsticks={"query count": each(fixed)[1], _NEAREST: each(fixed)[2]},
+        note=f"{len(fixed)} principals; honest ones alone {each(honest)[0]:.2f}; agreement "
         + ", ".join(f"{family} {mean:.2f}" for family, mean in told.items()),
     )
