@@ -73,12 +73,15 @@ def _run(m: Machine) -> int:  # noqa: C901, PLR0915
     known, note = shapes.known.get, shapes.note
     limit = size = len(data)
     framed = False
+    gate = pos  # where the limit and the budget are looked at again
     fence = ops = 0
+    last = 0  # above this place on the stack, every value is plain
     parts: tuple[int, ...]
     node: Any
+    shape: Any
     try:
         while True:
-            if pos >= limit or ops >= most:
+            if pos >= gate:  # an opcode takes a byte at least, so no sooner need it be looked at
                 if pos >= limit and ops <= most:
                     if pos > limit or not framed:
                         break
@@ -88,13 +91,16 @@ def _run(m: Machine) -> int:  # noqa: C901, PLR0915
                 if ops >= most:
                     ops = most + 1
                     break
+                gate = min(limit, pos + most - ops)
             ops += 1
             op = data[pos]
             if op == 0x68:  # BINGET
                 value = memo[data[pos + 1]]
                 pos += 2
-                if value > 0 and type(nodes[value]) is list:
-                    nodes[value][3] = True
+                if value > 0:
+                    last = len(stack)
+                    if type(nodes[value]) is list:
+                        nodes[value][3] = True
                 push(value)
             elif op == 0x8C:  # SHORT_BINUNICODE
                 value = -1 - pos
@@ -127,6 +133,7 @@ def _run(m: Machine) -> int:  # noqa: C901, PLR0915
                     m.stop("pickle.stack", "a tuple takes more than there is")
                 value = len(nodes)
                 parts = (first, second)
+                last = len(stack)
                 if first <= 0 and second <= 0:
                     add(parts)
                 else:
@@ -140,44 +147,44 @@ def _run(m: Machine) -> int:  # noqa: C901, PLR0915
                     keep(value)
                     ops += 1
                     pos += 1
-            elif (
-                (op == 0x7D or op == 0x5D)
-                and (shape := known(data[pos : pos + (5 if op == 0x7D else 4)]))
-                and (found := shape.match(data, pos, limit))
-            ):
-                value = len(nodes)
-                push(value)
-                keep(value)
-                add([shape.kind, shape.weight, shape.depth, False, -1, ()])
-                for step in shape.steps:
-                    if type(step) is int:
-                        keep(-1 - found.start(step))
-                    else:
-                        keep(len(nodes))
-                        add(step)
-                ops += shape.ops - 1
-                pos = found.end()
-            elif op == 0x5D and (leaf := leaves(data, pos, limit)):  # a list of plain values, whole
-                end = leaf.end()
-                count = len(values_of(data, pos + 3, end - 1))
-                note(data[pos : pos + 4], data, pos, limit, memo)
-                push(len(nodes))
-                keep(len(nodes))
-                add([1, 1 + count, 1, False, -1, ()])
-                ops += 3 + count
-                pos = end
             elif op == 0x5D or op == 0x7D:  # EMPTY_LIST EMPTY_DICT
-                note(data[pos : pos + (5 if op == 0x7D else 4)], data, pos, limit, memo)
+                key = data[pos : pos + (5 if op == 0x7D else 4)]
+                shape = known(key, 0)
                 value = len(nodes)
+                last = len(stack)
                 push(value)
-                add([1 if op == 0x5D else 2, 1, 0, False, -1, ()])
-                pos += 1
-                if data[pos : pos + 2] == b"\x94(" and pos + 2 <= limit:  # MEMOIZE MARK
+                if shape and (found := shape.match(data, pos, limit)):
                     keep(value)
+                    add([shape.kind, shape.weight, shape.depth, False, -1, ()])
+                    for step in shape.steps:
+                        if type(step) is int:
+                            keep(-1 - found.start(step))
+                        else:
+                            keep(len(nodes))
+                            add(step)
+                    ops += shape.ops - 1
+                    shape.hits += 1
+                    pos = found.end()
+                    continue
+                if shape is not None:
+                    note(key, data, pos, limit, memo)
+                if key[1:3] != b"\x94(" or pos + 3 > limit:
+                    add([1 if op == 0x5D else 2, 1, 0, False, -1, ()])
+                    pos += 1
+                    continue
+                keep(value)  # MEMOIZE
+                if op == 0x5D and plain[key[-1]] and (leaf := leaves(data, pos, limit)):
+                    end = leaf.end()
+                    count = len(values_of(data, pos + 3, end - 1))
+                    add([1, 1 + count, 1, False, -1, ()])
+                    ops += 3 + count
+                    pos = end
+                else:  # MARK
+                    add([1 if op == 0x5D else 2, 1, 0, False, -1, ()])
                     fence = len(stack)
                     marks.append(fence)
                     ops += 2
-                    pos += 2
+                    pos += 3
             elif op == 0x85 or op == 0x87 or op == 0x74:  # TUPLE1 TUPLE3 TUPLE
                 at = fence if op == 0x74 else len(stack) - (op - 0x84)
                 parts = tuple(stack[at:]) if at >= fence else ()
@@ -185,14 +192,16 @@ def _run(m: Machine) -> int:  # noqa: C901, PLR0915
                     m.pos, m.ops = pos, ops
                     pos = cold[op](m, pos)
                     fence = marks[-1] if marks else 0
+                    last = len(stack)
                 else:
-                    if max(parts) <= 0:
+                    if last < at:
                         node = parts
                     else:
                         m.pos = pos
                         node = [0, 1, 0, False, -1, parts]
                         hold(node, parts, ops)
                     del stack[at:]
+                    last = at
                     push(len(nodes))
                     add(node)
                     pos += 1
@@ -204,21 +213,21 @@ def _run(m: Machine) -> int:  # noqa: C901, PLR0915
                     at, below = len(stack) - (2 if op == 0x73 else 1), fence
                 else:  # APPENDS SETITEMS
                     at, below = fence, marks[-2] if len(marks) > 1 else 0
-                values = stack[at:]
                 target = stack[at - 1] if at > below else 0
-                node = nodes[target] if target > 0 else ()
+                node = nodes[target] if target > 0 else None
                 kind = 1 if op == 0x65 or op == 0x61 else 2
+                count = len(stack) - at
                 m.pos = pos
                 if (
                     type(node) is list
                     and node[0] == kind
                     and not node[3]
-                    and (kind == 1 or not len(values) & 1)
+                    and (kind == 1 or not count & 1)
                 ):
-                    if values and max(values) > 0:
-                        hold(node, values, ops)
+                    if last >= at:
+                        hold(node, stack[at:], ops)
                     else:
-                        node[1] += len(values)
+                        node[1] += count
                         node[2] = node[2] or 1
                     del stack[at:]
                     if op != 0x73 and op != 0x61:
@@ -229,11 +238,14 @@ def _run(m: Machine) -> int:  # noqa: C901, PLR0915
                     m.ops = ops
                     pos = cold[op](m, pos)
                     fence = marks[-1] if marks else 0
+                    last = len(stack)
             elif op == 0x6A:  # LONG_BINGET
                 value = memo[int.from_bytes(data[pos + 1 : pos + 5], "little")]
                 pos += 5
-                if value > 0 and type(nodes[value]) is list:
-                    nodes[value][3] = True
+                if value > 0:
+                    last = len(stack)
+                    if type(nodes[value]) is list:
+                        nodes[value][3] = True
                 push(value)
             elif op == 0x71 or op == 0x72:  # BINPUT LONG_BINPUT
                 wide = op == 0x72
@@ -259,7 +271,7 @@ def _run(m: Machine) -> int:  # noqa: C901, PLR0915
                 pos += 9
                 if framed or m.protocol < 4 or length < 4 or pos + length > size:
                     m.stop("pickle.frame", f"a frame of {length} bytes cannot begin here")
-                limit, framed = pos + length, True
+                limit, framed, gate = pos + length, True, pos
             else:
                 handler = cold.get(op)
                 m.pos, m.ops = pos, ops
@@ -267,6 +279,7 @@ def _run(m: Machine) -> int:  # noqa: C901, PLR0915
                     m.stop("pickle.opcode", f"0x{op:02x} is no opcode that is read here")
                 pos = handler(m, pos)
                 fence = marks[-1] if marks else 0
+                last = len(stack)
     except IndexError:
         m.pos = pos
         m.stop("pickle.stack", "an opcode takes what is not there, or the file ends early")

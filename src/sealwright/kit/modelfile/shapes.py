@@ -29,7 +29,7 @@ _VARIES = 1
 _MOST_TOKENS = 64
 _MOST_KEYS = 64
 _LEARN_AT = 12
-_FORGET_AT = 1000
+_PATIENCE = 32
 
 Step = int | tuple[int, ...]
 
@@ -47,14 +47,15 @@ class Shape(msgspec.Struct):
     ops: int
     weight: int
     depth: int
+    hits: int = 0
     missed: int = 0
 
 
 class Shapes:
-    """What one stream has taught. ``known`` is by a record's first bytes."""
+    """What one stream has taught. ``known`` is by a record's first bytes; None: nothing."""
 
     def __init__(self, limits: Limits) -> None:
-        self.known: dict[bytes, Shape] = {}
+        self.known: dict[bytes, Shape | None] = {}
         self._seen: dict[bytes, int] = {}
         self._limits = limits
 
@@ -63,17 +64,17 @@ class Shapes:
         shape = self.known.get(key)
         if shape is not None:
             shape.missed += 1
-            if shape.missed == _FORGET_AT:
-                del self.known[key]
+            if shape.missed > _PATIENCE + shape.hits:
+                self.known[key] = None
             return
         times = self._seen.get(key, 0) + 1
-        if times > _LEARN_AT or (times == 1 and len(self._seen) == _MOST_KEYS):
+        if times == 1 and len(self._seen) == _MOST_KEYS:
             return
         self._seen[key] = times
         if times == _LEARN_AT:
             learnt = learn(data, pos, limit, memo)
-            if learnt and learnt.depth <= self._limits.depth:
-                self.known[key] = learnt
+            fits = learnt is not None and learnt.depth <= self._limits.depth
+            self.known[key] = learnt if fits else None
 
 
 def learn(data: bytes, pos: int, limit: int, memo: Sequence[int]) -> Shape | None:

@@ -50,17 +50,16 @@ class Nodes:
     def hold(self, node: Node, values: list[int] | tuple[int, ...], ops: int) -> None:
         """``node`` now holds ``values``. Raises: Unsound (pickle.budget)."""
         weight, depth, items = len(values), 0, self.items
-        if values and max(values) > 0:
-            for value in values:
-                if value > 0:
-                    inner = items[value]
-                    if isinstance(inner, tuple):
-                        weight += 1 + len(inner)
-                        depth = depth or 1
-                    else:
-                        weight += inner[1]
-                        if inner[2] > depth:
-                            depth = inner[2]
+        for value in values:
+            if value > 0:
+                inner = items[value]
+                if type(inner) is tuple:
+                    weight += 1 + len(inner)
+                    depth = depth or 1
+                else:
+                    weight += inner[1]
+                    if inner[2] > depth:
+                        depth = inner[2]
         node[1] += weight
         if depth >= node[2]:
             node[2] = depth + 1

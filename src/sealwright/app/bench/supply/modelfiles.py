@@ -6,6 +6,7 @@ import gc
 import os
 import pickle
 import pickletools
+import random
 import tarfile
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -133,6 +134,7 @@ def _speed(quick: bool) -> list[Row]:
         "numbers": [at * 1.5 for at in range(count)],
         "lists": [[float(at), at, at % 7] for at in range(count)],
         "records": [{"id": at, "name": f"n{at}", "at": (at, at + 1)} for at in range(count // 4)],
+        "mixed": _mixed(count // 8),
     }
     out = list[Row]()
     with Box(policy) as box:
@@ -152,6 +154,23 @@ def _speed(quick: bool) -> list[Row]:
     small = [{"weights": [0.5, 1.5], "name": str(at)} for at in range(wanted)]
     out.append(_small([pickle.dumps(value, 4) for value in small]))
     out.append(_large())
+    return out
+
+
+def _mixed(count: int) -> list[dict[str, object]]:
+    """Records of which hardly two are built alike."""
+    draw = random.Random(SEED)  # noqa: S311 - data, not keys
+    out = list[dict[str, object]]()
+    for at in range(count):
+        tags = [f"t{draw.randrange(9999)}" for _ in range(draw.randrange(4))]
+        row: dict[str, object] = {
+            "id": at,
+            "tags": tags,
+            "box": {"x": draw.random(), "y": at % 300},
+        }
+        for name in draw.sample(["left", "right", "up", "down"], draw.randrange(4)):
+            row[name] = draw.choice([None, True, at * 0.5, ("p", at), {name: [at, name]}])
+        out.append(row)
     return out
 
 
