@@ -12,7 +12,7 @@ import json
 import re
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import msgspec
 
 from sealwright.core.digest import Digest
 from sealwright.core.errors import BadInput, VerifyError
+from sealwright.supply import layercodec
 
 INDEX = frozenset(
     {
@@ -254,10 +255,8 @@ class _Unpacked:
         self._left = left
         self.used = 0
         head = raw.read(1 << 16)
-        self._decoder = _decoder(head)
+        self._decoder = layercodec.decoder(head, media_type)
         self._held = self._decode(head)
-        if media_type.endswith(("+gzip", ".gzip")) and head[:2] != b"\x1f\x8b":
-            raise BadInput("a layer that is called gzip is none")
 
     def read(self, count: int) -> bytes:
         while len(self._held) < count:
@@ -281,33 +280,6 @@ class _Unpacked:
         if self.used > self._left:
             raise BadInput("the image unpacks to more than any would")
         return out
-
-
-def _decoder(head: bytes) -> Callable[[bytes], bytes]:
-    if head[:2] == b"\x1f\x8b":
-        return _gunzip()
-    if head[:4] == b"\x28\xb5\x2f\xfd":
-        raise BadInput("a layer is zstd, which is not read here")
-    return lambda data: data
-
-
-def _gunzip() -> Callable[[bytes], bytes]:
-    """Members one after the other, as gzip allows; bounded by piece."""
-    state = {"engine": zlib.decompressobj(wbits=31)}
-
-    def decode(data: bytes) -> bytes:
-        out = bytearray()
-        while data:
-            out += state["engine"].decompress(data, _KEPT_BYTES * 64)
-            if state["engine"].unconsumed_tail:
-                raise BadInput("a layer unpacks out of all proportion")
-            data = state["engine"].unused_data
-            if state["engine"].eof:
-                data = data.lstrip(b"\0")
-                state["engine"] = zlib.decompressobj(wbits=31)
-        return bytes(out)
-
-    return decode
 
 
 def descriptor_of(row: object) -> Descriptor:

@@ -9,6 +9,7 @@ import io
 import json
 import tarfile
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class Plan(msgspec.Struct):
     signed: str = "good"
     provenance: str = "good"
     bill: str = "good"
-    gzip: bool = True
+    packing: str = "gzip"
     pinned: str = "same"
     rebuilt: str = "same"
     after: Callable[[Path], None] | None = None
@@ -198,7 +199,7 @@ def write(plan: Plan, root: Path, keys: Keys) -> str:
     """Write a layout; returns the image's digest."""
     (root / "blobs" / "sha256").mkdir(parents=True)
     (root / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-    layers = [_layer(root, files, plan.gzip) for files in plan.layers]
+    layers = [_layer(root, files, plan.packing) for files in plan.layers]
     config: dict[str, Any] = {
         "architecture": "amd64",
         "os": "linux",
@@ -277,7 +278,7 @@ def _manifest(
     return _put(root, _dump(body), _MANIFEST)
 
 
-def _layer(root: Path, files: Files, packed: bool) -> dict[str, Any]:
+def _layer(root: Path, files: Files, packing: str) -> dict[str, Any]:
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for path, file in sorted(files.items()):
@@ -288,11 +289,12 @@ def _layer(root: Path, files: Files, packed: bool) -> dict[str, Any]:
                 member.pax_headers = {"SCHILY.xattr.security.capability": "\x01"}
             archive.addfile(member, io.BytesIO(file.data))
     data = stream.getvalue()
-    if packed:
-        return _put(
-            root, gzip.compress(data, mtime=0), "application/vnd.oci.image.layer.v1.tar+gzip"
-        )
-    return _put(root, data, "application/vnd.oci.image.layer.v1.tar")
+    kind = "application/vnd.oci.image.layer.v1.tar"
+    if packing == "zstd":
+        data = import_module("zstandard").ZstdCompressor().compress(data)
+    elif packing == "gzip":
+        data = gzip.compress(data, mtime=0)
+    return _put(root, data, f"{kind}+{packing}" if packing else kind)
 
 
 def _put(root: Path, data: bytes, media_type: str) -> dict[str, Any]:
