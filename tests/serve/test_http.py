@@ -249,3 +249,34 @@ def test_a_fault_is_a_word_and_never_a_traceback():
 def test_while_it_stops_nothing_new_is_answered(running):
     running.gateway.stopping = True
     assert rules(running.say(WHOLE)) == ["guard.stopping"]
+
+
+def test_a_trailer_is_no_header(running):
+    chunked = POST + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunked += b"%x\r\n" % len(BODY) + BODY + b"\r\n0\r\nAuthorization: Bearer x\r\n\r\n"
+    assert running.say(chunked).startswith(b"HTTP/1.1 200"), "or it would be an unknown key"
+    assert rules(running.say(chunked.replace(b"Bearer x", b"a" * 3000))) == ["guard.headers"]
+
+
+def test_a_connection_that_lies_idle_after_an_answer_is_closed_without_a_word(running):
+    said = running.say(WHOLE)
+    assert said.startswith(b"HTTP/1.1 200")
+    assert said.count(b"HTTP/1.1") == 1
+    assert running.chain.journal.counted == []
+
+
+def test_a_request_in_the_absolute_form_is_the_same_request(running):
+    said = running.say(closing(WHOLE.replace(b"POST /v2", b"POST http://127.0.0.1/v2", 1)))
+    assert said.startswith(b"HTTP/1.1 200")
+
+
+def test_a_body_that_wants_to_be_asked_for_is(running):
+    wanting = closing(WHOLE).replace(b"\r\n", b"\r\nExpect: 100-continue\r\n", 1)
+    said = running.say(wanting)
+    assert said.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200")
+
+
+def test_a_head_has_no_body_and_old_http_ends_with_its_answer(running):
+    said = running.say(b"HEAD /v2/health/live HTTP/1.1\r\nConnection: close\r\n\r\n")
+    assert said.startswith(b"HTTP/1.1 405") and said.endswith(b"\r\n\r\n")
+    assert b"connection: close" in running.say(b"GET /v2/health/live HTTP/1.0\r\n\r\n")

@@ -20,6 +20,9 @@ from sealwright.serve.upstream import Got
 
 _HERE = frozenset({"localhost", "::1"})
 _NONE: Mapping[bytes, bytes] = {}
+_MOST_HEADS = 64
+"""Heads of questions that are remembered."""
+_STOPPED = "it stopped in the middle of its answer"
 
 
 class Address(msgspec.Struct, frozen=True):
@@ -83,34 +86,26 @@ class HttpUpstream:
         self._idle: deque[Connection] = deque()
         self._all: set[Connection] = set()
         self._free = asyncio.Semaphore(self._limits.connections)
+        self._heads: dict[tuple[object, ...], bytes] = {}
+        self._slow = f"it took longer than {self._limits.head_s:g} s"
 
     async def ask(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[bytes, bytes] = _NONE
     ) -> Got:
         """See ``serve.upstream``."""
+        connection = await self._asked(method, path, body, headers)
         try:
-            async with asyncio.timeout(self._limits.head_s):
-                connection = await self._asked(method, path, body, headers)
-                try:
-                    found = await connection.body()
-                except BaseException:
-                    self._let_go(connection)
-                    raise
-        except TimeoutError as error:
-            raise broken(f"it took longer than {self._limits.head_s:g} s") from error
-        got = Got(connection.status, connection.headers, found)
-        self._let_go(connection)
-        return got
+            found = await connection.body()
+            return Got(connection.status, connection.headers, found)
+        finally:
+            self._let_go(connection)
 
     async def open(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[bytes, bytes] = _NONE
     ) -> Streamed:
         """See ``serve.upstream``."""
-        try:
-            async with asyncio.timeout(self._limits.head_s):
-                connection = await self._asked(method, path, body, headers)
-        except TimeoutError as error:
-            raise broken(f"it took longer than {self._limits.head_s:g} s") from error
+        connection = await self._asked(method, path, body, headers)
+        connection.expect(0, "")
         return Streamed(self, connection, self._limits)
 
     async def close(self) -> None:
@@ -122,9 +117,11 @@ class HttpUpstream:
     async def _asked(
         self, method: str, path: str, body: bytes, headers: Mapping[bytes, bytes]
     ) -> Connection:
-        """A connection on which the head of the answer is there."""
-        head = head_of(method, path, self._address.authority, body, {**self._own, **headers})
-        await self._free.acquire()
+        """A connection on which the head of the answer is there; it waits on for the rest."""
+        head = self._head(method, path, body, headers)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._limits.head_s
+        await self._turn(until)
         again = method == "GET"
         while True:
             kept = self._kept()
@@ -134,12 +131,13 @@ class HttpUpstream:
                 self._free.release()
                 raise
             try:
+                connection.expect(until, self._slow)
                 await connection.send(head, body)
                 await connection.head()
             except Unavailable:
                 answered = connection.answered
                 self._drop(connection)
-                if kept is not None and again and not answered:
+                if kept is not None and again and not answered and loop.time() < until:
                     continue  # it was closed while it lay idle; nothing but a GET is asked twice
                 self._free.release()
                 raise
@@ -148,6 +146,29 @@ class HttpUpstream:
                 self._free.release()
                 raise
             return connection
+
+    async def _turn(self, until: float) -> None:
+        """Wait for one of as many places as there may be connections."""
+        if not self._free.locked():
+            await self._free.acquire()
+            return
+        try:
+            async with asyncio.timeout_at(until):
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise broken(self._slow) from error
+
+    def _head(self, method: str, path: str, body: bytes, headers: Mapping[bytes, bytes]) -> bytes:
+        key = (method, path, *headers.items())
+        known = self._heads.get(key)
+        if known is None:
+            known = head_of(method, path, self._address.authority, {**self._own, **headers})
+            if len(self._heads) >= _MOST_HEADS:
+                self._heads.clear()
+            self._heads[key] = known
+        if body or method == "POST":
+            return known + b"content-length: %d\r\n\r\n" % len(body)
+        return known + b"\r\n"
 
     def _kept(self) -> Connection | None:
         """The connection used last that is still good."""
@@ -187,6 +208,7 @@ class HttpUpstream:
 
     def _let_go(self, connection: Connection) -> None:
         """Keep the connection for the next question where its answer was whole."""
+        connection.expect(0, "")
         if connection.reusable():
             connection.idle_since = asyncio.get_running_loop().time()
             self._idle.append(connection)
@@ -213,13 +235,14 @@ class Streamed:
         """See ``serve.upstream.Stream``."""
         end = asyncio.get_running_loop().time() + self._limits.total_s
         while self._connection is not None:
-            left = end - asyncio.get_running_loop().time()
+            connection, now = self._connection, asyncio.get_running_loop().time()
+            connection.expect(min(now + self._limits.piece_s, end), _STOPPED)
             try:
-                async with asyncio.timeout(min(self._limits.piece_s, left)):
-                    piece = await self._connection.piece()
-            except TimeoutError as error:
+                piece = await connection.piece()
+            except Unavailable:
                 self.close()
-                raise broken("it stopped in the middle of its answer") from error
+                raise
+            connection.expect(0, "")
             if not piece:
                 self.close()
                 return

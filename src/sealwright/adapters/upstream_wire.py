@@ -49,6 +49,11 @@ class Connection(asyncio.Protocol):
         self._make = _parser()
         self._transport: Any = None
         self._error: Unavailable | None = None
+        self._loop = asyncio.get_running_loop()
+        self._parser: Any = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._until, self._late = 0.0, ""
+        self._tick_s = min(limits.head_s, limits.piece_s)
         self._waiter: asyncio.Future[None] | None = None
         self._can_write: asyncio.Event | None = None
         self.closed = False
@@ -58,7 +63,6 @@ class Connection(asyncio.Protocol):
 
     def _reset(self) -> None:
         self._asked = False
-        self._parser: Any = None
         self.status = 0
         self.headers: dict[bytes, bytes] = {}
         self.head_done = self.done = False
@@ -77,9 +81,13 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio."""
         self.closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._asked and not self.done:
             self._fail("it closed the connection before its answer was whole")
         self._wake()
+        self._parser = None  # it knows this protocol
 
     def eof_received(self) -> bool:
         """See asyncio: half a connection is none."""
@@ -179,11 +187,30 @@ class Connection(asyncio.Protocol):
 
     # what the pool does
 
+    def expect(self, until: float, why: str) -> None:
+        """What is waited for next is late at ``until`` by the loop's clock; then the answer fails
+        with ``why``. 0: nothing is waited for. One clock ticks for all: no span is shorter than a
+        tick, but for the last of a stream."""
+        self._until, self._late = until, why
+        if until and (self._timer is None or until < self._timer.when()):
+            if self._timer is not None:
+                self._timer.cancel()
+            now = self._loop.time()
+            self._timer = self._loop.call_at(min(until, now + self._tick_s), self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        if self._until and self._loop.time() >= self._until:
+            self._fail(self._late)
+        elif self._until:
+            self.expect(self._until, self._late)
+
     async def send(self, head: bytes, body: bytes) -> None:
         """Ask. Raises: Unavailable."""
         self._reset()
         self._error, self.answered = None, False
-        self._parser = self._make(self)
+        if self._parser is None:
+            self._parser = self._make(self)
         self._asked = True
         self._transport.write(head + body)
         if self._can_write is not None:
@@ -256,7 +283,7 @@ class Connection(asyncio.Protocol):
             raise self._error
         if self.closed:
             raise broken("it closed the connection")
-        self._waiter = asyncio.get_running_loop().create_future()
+        self._waiter = self._loop.create_future()
         try:
             await self._waiter
         finally:
@@ -280,18 +307,14 @@ def _parser() -> Any:
     return httptools.HttpResponseParser
 
 
-def head_of(
-    method: str, path: str, host: str, body: bytes, headers: Mapping[bytes, bytes]
-) -> bytes:
-    """The head of a question. Names and values are the guard's own, never a caller's."""
+def head_of(method: str, path: str, host: str, headers: Mapping[bytes, bytes]) -> bytes:
+    """The head of a question, but for its length. Names and values are the guard's own, never a
+    caller's. Raises: Unavailable."""
     lines = [f"{method} {path} HTTP/1.1\r\nhost: {host}\r\naccept-encoding: identity\r\n".encode()]
-    if body or method == "POST":
-        lines.append(b"content-length: %d\r\n" % len(body))
     for name, value in headers.items():
         if _unsafe(name) or _unsafe(value):
             raise Unavailable("a header for the server behind holds a line break")
         lines.append(name + b": " + value + b"\r\n")
-    lines.append(b"\r\n")
     return b"".join(lines)
 
 

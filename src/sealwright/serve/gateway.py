@@ -1,4 +1,4 @@
-"""The guard as an ASGI application: what HTTP brings is bounded here before anything reads it.
+"""The guard before HTTP, and as an ASGI application: what comes is bounded before it is read.
 
 Headers, body, the time either takes and how many are asked at once have limits; a request that
 can be read in two ways is refused. Whatever happens inside ends in a reply of the protocol's own
@@ -61,7 +61,7 @@ class Gone(Exception):
 
 
 class Gateway:
-    """The ASGI application. ``stop`` refuses what comes from then on."""
+    """What every request passes; itself an ASGI application. ``stopping`` refuses what comes."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Gateway:
         """One request."""
         if scope["type"] != "http":
             raise RuntimeError(f"{scope['type']} is not served")
-        self._busy += 1
+        self.began()
         try:
             reply = await self._reply(scope, receive)
             if reply.stream is not None:
@@ -90,24 +90,55 @@ class Gateway:
         except Gone:
             return
         finally:
-            self._busy -= 1
+            self.ended()
         await send_reply(reply, send)
+
+    def began(self) -> None:
+        """The head of a request is there; :meth:`ended` says that it was answered, or is gone."""
+        self._busy += 1
+
+    def ended(self) -> None:
+        """See :meth:`began`."""
+        self._busy -= 1
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
         try:
-            if self.stopping:
-                raise OutOfService("guard.stopping", "this server is stopping")
-            if self._busy > self.limits.requests:
-                raise OutOfService(
-                    "guard.busy",
-                    "too many requests at once",
-                    why=f"{self.limits.requests} are answered at a time",
-                )
-            request = await self._read(scope, receive)
+            headers = self.head(scope["headers"], scope.get("query_string", b""))
+            body = await self._read(receive)
         except SealError as error:
-            rule = rule_of(error)
-            self.count(rule)
-            return self.front.refusal(error, rule, close=True)
+            return self.refusal(error)
+        path = scope.get("raw_path") or scope["path"].encode()
+        return await self.answer(scope["method"], path, headers, body, peer_of(scope))
+
+    def head(self, given: list[tuple[bytes, bytes]], query: bytes) -> dict[bytes, bytes]:
+        """The headers of a request that may be read on. Raises: Refused, OutOfService."""
+        if self.stopping:
+            raise OutOfService("guard.stopping", "this server is stopping")
+        if self._busy > self.limits.requests:
+            raise OutOfService(
+                "guard.busy",
+                "too many requests at once",
+                why=f"{self.limits.requests} are answered at a time",
+            )
+        headers = headers_of(given)
+        _refuse_ambiguous(query, headers)
+        length = headers.get(b"content-length", b"")
+        if length and int(length) > self.limits.body_bytes:
+            raise self.too_large()
+        return headers
+
+    def refusal(self, error: SealError) -> Reply:
+        """What the client is told before anybody was known; counted."""
+        rule = rule_of(error)
+        self.count(rule)
+        return self.front.refusal(error, rule, close=True)
+
+    async def answer(
+        self, method: str, path: bytes, headers: dict[bytes, bytes], body: bytes, peer: Peer
+    ) -> Reply:
+        """The reply to a whole request, always."""
+        at_ms = time.time_ns() // 1_000_000
+        request = Request(method, path.decode("ascii", "replace"), headers, body, peer, at_ms)
         try:
             return await self.front.handle(request)
         except Exception as error:
@@ -117,28 +148,12 @@ class Gateway:
             fault = OutOfService("guard.fault", "something went wrong in the guard")
             return self.front.refusal(fault, "guard.fault", close=True)
 
-    async def _read(self, scope: Scope, receive: Receive) -> Request:
-        headers = headers_of(scope["headers"])
-        _refuse_ambiguous(scope, headers)
-        length = headers.get(b"content-length", b"")
-        if length and int(length) > self.limits.body_bytes:
-            raise self._too_large()
+    async def _read(self, receive: Receive) -> bytes:
         try:
             async with asyncio.timeout(self.limits.body_s):
-                body = await self._body(receive)
+                return await self._body(receive)
         except TimeoutError as error:
-            raise refused(
-                "guard.slow", "the body took too long", f"{self.limits.body_s:g} s are given"
-            ) from error
-        path = scope.get("raw_path") or scope["path"].encode()
-        return Request(
-            scope["method"],
-            path.decode("ascii", "replace"),
-            headers,
-            body,
-            peer_of(scope),
-            time.time_ns() // 1_000_000,
-        )
+            raise self.too_slow() from error
 
     async def _body(self, receive: Receive) -> bytes:
         parts, size = list[bytes](), 0
@@ -149,12 +164,19 @@ class Gateway:
             part = message.get("body", b"")
             size += len(part)
             if size > self.limits.body_bytes:
-                raise self._too_large()
+                raise self.too_large()
             parts.append(part)
             if not message.get("more_body"):
                 return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def _too_large(self) -> Refused:
+    def too_slow(self) -> Refused:
+        """``guard.slow``."""
+        return refused(
+            "guard.slow", "the body took too long", f"{self.limits.body_s:g} s are given"
+        )
+
+    def too_large(self) -> Refused:
+        """``guard.too-large``."""
         return refused(
             "guard.too-large",
             "the body is too large",
@@ -173,7 +195,7 @@ def headers_of(given: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     return out
 
 
-def _refuse_ambiguous(scope: Scope, headers: dict[bytes, bytes]) -> None:
+def _refuse_ambiguous(query: bytes, headers: dict[bytes, bytes]) -> None:
     if b"upgrade" in headers:
         raise refused("guard.upgrade", "no other protocol is spoken here")
     length, coding = headers.get(b"content-length"), headers.get(b"transfer-encoding")
@@ -181,16 +203,12 @@ def _refuse_ambiguous(scope: Scope, headers: dict[bytes, bytes]) -> None:
         raise refused("guard.header", "the length of the body can be read in two ways")
     if length is not None and not length.isdigit():
         raise refused("guard.header", "Content-Length is no number")
-    if scope.get("query_string"):
+    if query:
         raise refused("guard.http", "nothing is asked by a query string here")
 
 
 def peer_of(scope: Scope) -> Peer:
-    """Where the request comes from; the server's protocol knows more than ASGI says."""
-    told = scope.get("state", {}).get("peer")
-    if told is not None:
-        found: Peer = told()
-        return found
+    """Where the request comes from, as far as ASGI says it."""
     client = scope.get("client")
     return Peer(client[0] if client else "")
 

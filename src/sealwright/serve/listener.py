@@ -1,8 +1,8 @@
-"""The HTTP server under the gateway: uvicorn with httptools, and less patience than it has.
+"""The HTTP server under the gateway: uvicorn's server over a protocol of our own, on httptools.
 
-Imported when a server starts (extra ``serve``). What it adds to uvicorn's protocol: a limit on
-the header and on the time it takes, one request at a time on a connection, no upgrades, an answer
-to who half-closed, and whose a local connection is.
+Imported when a server starts (extra ``serve``). A connection has one request at a time, no
+upgrades, a limit on the header, on the body and on the time that each takes; who half-closed gets
+their answer. Nothing is pipelined: a second request before the answer is not read.
 """
 
 from __future__ import annotations
@@ -13,18 +13,23 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from http import HTTPStatus
 from typing import Any, cast
 
 import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from sealwright.serve.gateway import Gateway, Limits
+from sealwright.core.errors import SealError
+from sealwright.serve.gateway import Gateway, Gone, Message, send_stream
 from sealwright.serve.localpeer import uid_of
 from sealwright.serve.messages import Peer, Reply
-from sealwright.serve.refusals import refused
+from sealwright.serve.refusals import refused, rule_of
 
 _LOOPBACK = ("127.", "::1", "::ffff:127.")
+_STATUS = {one.value: b"HTTP/1.1 %d %s" % (one.value, one.phrase.encode()) for one in HTTPStatus}
+
+
+_CLOSE = (b"connection", b"close")
 
 
 class _Owner:
@@ -59,129 +64,284 @@ class Connection:
             return Peer(there[0])
         return Peer(there[0], loopback=True, uid=_Owner(there, here))
 
-    def __call__(self) -> Peer:
-        """The same; a scope's state is copied, and this is not looked up before it is wanted."""
-        return self.peer
 
-
-class GuardedProtocol(HttpToolsProtocol):
-    """One connection. ``gateway`` is set by :func:`protocol_of`."""
+class GuardedProtocol(asyncio.Protocol):
+    """One connection. ``gateway`` is set by :func:`protocol_of`; the rest is uvicorn's to give."""
 
     gateway: Gateway
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def __init__(self, config: Any, server_state: Any, app_state: Any, _loop: Any = None) -> None:
+        self._loop = _loop or asyncio.get_running_loop()
+        self._shared = server_state
+        self._limits = limits = self.gateway.limits
+        self._tick_s = min(limits.head_s, limits.body_s, limits.idle_s)
+        self._parser: Any = httptools.HttpRequestParser(self)
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._transport: Any = None
+        self._error: SealError | None = None
+        self._gone = asyncio.Event()
+        self._can_write: asyncio.Event | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._until = 0.0  # the loop's time at which what is waited for is late; 0: nothing is
+        self._head_bytes = 0
+        self._in_head, self._idle = True, False
+        self._busy, self._reading = False, False
+        self._keep = True
+        self._begin()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count it, and start the clock of its first header."""
-        self._limits: Limits = self.gateway.limits
-        self._fault = ""
-        self._in_head, self._head_bytes = True, 0
-        self._head_timer: asyncio.TimerHandle | None = None
-        super().connection_made(transport)
-        self.app_state = {**self.app_state, "peer": Connection(transport)}
-        if len(self.connections) > self._limits.connections:
-            self._refuse("guard.busy", "too many connections at once")
-            return
-        self._await_head()
+        self._transport = transport
+        self._connection = Connection(cast("asyncio.Transport", transport))
+        self._shared.connections.add(self)
+        if len(self._shared.connections) > self._limits.connections:
+            self._refuse(refused("guard.busy", "too many connections at once"))
+        else:
+            self._wait(self._limits.head_s)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
-        self._head_came()
-        super().connection_lost(exc)
+        """Who is being answered is told nothing more, and is charged all the same."""
+        self._shared.connections.discard(self)
+        self._until = 0.0
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._gone.set()
+        self.resume_writing()
+        if self._reading:
+            self._done()
+        self._parser = None  # it knows this protocol
 
     def data_received(self, data: bytes) -> None:
         """Parse; what cannot be parsed, or in two ways, ends the connection."""
-        self._unset_keepalive_if_required()
-        if self._fault:
+        if self._error is not None:
             return
         if self._in_head:
             self._head_bytes += len(data)
         try:
-            self.parser.feed_data(data)
+            self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._refuse("guard.upgrade", "no other protocol is spoken here")
+            self._refuse(refused("guard.upgrade", _WORDS["guard.upgrade"]))
         except httptools.HttpParserError:
-            self._refuse(
-                self._fault or "guard.http", _WORDS.get(self._fault, "this is not HTTP/1.1")
-            )
+            self._refuse(self._error or refused("guard.http", "this is not HTTP/1.1"))
         else:
             if self._in_head and self._head_bytes > self._limits.head_bytes:
-                self._refuse("guard.headers", _WORDS["guard.headers"])
+                self._refuse(refused("guard.headers", _WORDS["guard.headers"]))
+
+    def eof_received(self) -> bool | None:
+        """Who half-closed after a whole request still gets their answer."""
+        self._keep = False
+        return self._busy and not self._reading
+
+    def pause_writing(self) -> None:
+        """The client does not read."""
+        self._can_write = asyncio.Event()
+
+    def resume_writing(self) -> None:
+        """It does again, or is gone."""
+        if self._can_write is not None:
+            self._can_write.set()
+            self._can_write = None
+
+    def shutdown(self) -> None:
+        """Close once what is being answered is answered (uvicorn calls it)."""
+        self._keep = False
+        if not self._busy:
+            self._transport.close()
+
+    # httptools
 
     def on_message_begin(self) -> None:
-        """A request begins."""
-        self._in_head = True
-        self._seen_bytes = 0
-        if self._head_timer is None:
-            self._await_head()
-        super().on_message_begin()
+        """A request begins, one at a time."""
+        if self._busy:
+            # answered in turn it would have to be kept; unanswered, the client asks again
+            self._keep = False
+            raise self._stop("guard.pipelined")
+        self._in_head, self._idle = True, False
+        self._begin()
+        self._wait(self._limits.head_s)
 
     def on_url(self, url: bytes) -> None:
         """A part of the path."""
         self._grown(len(url))
-        super().on_url(url)
+        self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header."""
+        """One header; a trailer, which comes after the body, is dropped."""
         self._grown(len(name) + len(value) + 4)
-        super().on_header(name, value)
+        if self._in_head:
+            self._given.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """The header is whole: one request at a time, and no other protocol."""
+        """The header is whole: what may not be read on is refused before its body comes."""
         self._in_head, self._head_bytes = False, 0
-        self._head_came()
-        if self.cycle is not None and not self.cycle.response_complete:
-            # answered in turn it would have to be kept; unanswered, the client asks again
-            self.cycle.keep_alive = False
-            raise self._stop("guard.pipelined")
-        if self.parser.should_upgrade():
+        if self._parser.should_upgrade():
             raise self._stop("guard.upgrade")
-        super().on_headers_complete()
+        self._method = self._parser.get_method().decode("ascii")
+        self._plain = self._parser.get_http_version() != "1.1"
+        self._keep = not self._plain and self._parser.should_keep_alive()
+        self._path, _, query = self._url.partition(b"?")
+        if not self._path.startswith(b"/"):
+            parsed = httptools.parse_url(self._url)
+            self._path, query = parsed.path or b"/", parsed.query or b""
+        self._busy = self._reading = True
+        self.gateway.began()
+        try:
+            self._headers = self.gateway.head(self._given, query)
+        except SealError as error:
+            self._error = error
+            raise
+        self._wait(self._limits.body_s)
+        if self._headers.get(b"expect", b"").lower() == b"100-continue":
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def on_response_complete(self) -> None:
-        """Answered: the next header may take as long as the first."""
-        super().on_response_complete()
-        self._in_head, self._head_bytes = True, 0
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body."""
+        self._size += len(data)
+        if self._size > self._limits.body_bytes:
+            self._error = self.gateway.too_large()
+            raise self._error
+        self._parts.append(data)
 
-    def eof_received(self) -> bool | None:  # type: ignore[override]
-        """Who half-closed after a whole request still gets their answer."""
-        cycle = self.cycle
-        if cycle is not None and not cycle.response_complete and not cycle.more_body:
-            cycle.keep_alive = False
-            return True
-        return None
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._reading, self._until = False, 0.0
+        task = self._loop.create_task(self._answer())
+        self._shared.tasks.add(task)
+        task.add_done_callback(self._shared.tasks.discard)
+
+    # one request
+
+    def _begin(self) -> None:
+        self._seen_bytes = self._size = 0
+        self._url = b""
+        self._given: list[tuple[bytes, bytes]] = []
+        self._parts: list[bytes] = []
+
+    async def _answer(self) -> None:
+        """The reply, and then the next request or the end."""
+        parts = self._parts
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        whole = False
+        try:
+            peer = self._connection.peer
+            reply = await self.gateway.answer(self._method, self._path, self._headers, body, peer)
+            if reply.stream is not None:
+                whole = await self._streamed(reply)
+            else:
+                await self._writable()
+                self._write(reply)
+                whole = True
+        finally:
+            self._done()
+            if not whole:
+                self._transport.abort()
+            elif not self._keep or self._error is not None:
+                self._transport.close()
+            elif not self._transport.is_closing():
+                self._in_head, self._idle, self._head_bytes = True, True, 0
+                self._wait(self._limits.idle_s)
+
+    def _done(self) -> None:
+        self._busy = self._reading = False
+        self.gateway.ended()
+        self._shared.total_requests += 1
+
+    async def _writable(self) -> None:
+        """Wait while the client does not read what it was told before, but not for ever."""
+        if self._can_write is not None:
+            self._wait(self._limits.body_s)
+            await self._can_write.wait()
+            self._until = 0.0
+
+    def _write(self, reply: Reply) -> None:
+        self._keep = self._keep and not reply.close
+        if not self._transport.is_closing():
+            length = (b"content-length", b"%d" % len(reply.body))
+            head = self._head((*reply.headers, length), reply.status)
+            self._transport.write(head if self._method == "HEAD" else head + reply.body)
+
+    def _head(self, headers: tuple[tuple[bytes, bytes], ...], status: int) -> bytes:
+        closing = () if self._keep else (_CLOSE,)
+        return head_of(status, (*self._shared.default_headers, *headers, *closing))
+
+    async def _streamed(self, reply: Reply) -> bool:
+        """Whether all of a stream was written."""
+        assert reply.stream is not None  # noqa: S101
+        framed, ended = not self._plain, False
+        coding = ((b"transfer-encoding", b"chunked"),) if framed else ()
+
+        async def receive() -> Message:
+            await self._gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            nonlocal ended
+            await self._writable()
+            if self._transport.is_closing():
+                return
+            if message["type"] == "http.response.start":
+                self._transport.write(self._head(reply.headers + coding, reply.status))
+                return
+            body, ended = message["body"], not message.get("more_body")
+            if framed:
+                body = b"%x\r\n%s\r\n" % (len(body), body) if body else b""
+                body += b"0\r\n\r\n" if ended else b""
+            self._transport.write(body)
+
+        try:
+            await send_stream(reply, reply.stream, receive, send, self._limits.body_s)
+        except Gone:
+            pass
+        return ended
+
+    # what is late, too long, or not to be read
 
     def _grown(self, count: int) -> None:
         self._seen_bytes += count
         if self._seen_bytes > self._limits.head_bytes:
             raise self._stop("guard.headers")
 
-    def _stop(self, rule: str) -> RuntimeError:
-        self._fault = rule
-        return RuntimeError(rule)
+    def _stop(self, rule: str) -> SealError:
+        self._error = refused(rule, _WORDS[rule])
+        return self._error
 
-    def _await_head(self) -> None:
-        self._head_timer = self.loop.call_later(self._limits.head_s, self._too_slow)
+    def _wait(self, span_s: float) -> None:
+        """What comes next is late after ``span_s``. One clock ticks for all that a connection
+        waits for: no span is shorter than a tick."""
+        self._until = self._loop.time() + span_s
+        if self._timer is None:
+            self._timer = self._loop.call_later(self._tick_s, self._tick)
 
-    def _head_came(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-
-    def _too_slow(self) -> None:
-        self._head_timer = None
-        self._refuse("guard.slow", _WORDS["guard.slow"])
-
-    def _refuse(self, rule: str, what: str) -> None:
-        """Say why and close; while an answer is on its way nothing is said in between."""
-        self._fault = rule
-        self.gateway.count(rule)
-        if self.cycle is not None and not self.cycle.response_complete:
-            if rule != "guard.pipelined":
-                self.transport.close()
+    def _tick(self) -> None:
+        self._timer = None
+        left_s = self._until - self._loop.time()
+        if not self._until:
             return
-        if not self.transport.is_closing():
-            reply = self.gateway.front.refusal(refused(rule, what), rule, close=True)
-            self.transport.write(encoded(reply))
-            self.transport.close()
+        if left_s > 0:
+            self._timer = self._loop.call_later(min(left_s, self._tick_s), self._tick)
+        elif self._reading:
+            self._refuse(self.gateway.too_slow())
+        elif self._busy or self._idle:
+            self._transport.abort()
+        else:
+            self._refuse(refused("guard.slow", _WORDS["guard.slow"]))
+
+    def _refuse(self, error: SealError) -> None:
+        """Say why and close; while an answer is on its way nothing is said in between."""
+        reply = self.gateway.refusal(error)
+        self._error = error
+        if self._busy and not self._reading:
+            if rule_of(error) != "guard.pipelined":
+                self._transport.close()
+            return
+        if self._reading:
+            self._done()
+        if not self._transport.is_closing():
+            self._transport.write(encoded(reply))
+        self._transport.close()
 
 
 _WORDS = {
@@ -194,10 +354,17 @@ _WORDS = {
 
 def encoded(reply: Reply) -> bytes:
     """A reply as HTTP/1.1 bytes, after which the connection closes."""
-    lines = [b"HTTP/1.1 %d Refused" % reply.status]
-    lines += [name + b": " + value for name, value in reply.headers]
-    lines += [b"content-length: %d" % len(reply.body), b"connection: close", b"", reply.body]
-    return b"\r\n".join(lines)
+    length = (b"content-length", b"%d" % len(reply.body))
+    return head_of(reply.status, (*reply.headers, length, _CLOSE)) + reply.body
+
+
+def head_of(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
+    """A reply's head. Raises: ValueError (a header would be two)."""
+    lines = [_STATUS[status], *[name + b": " + value for name, value in headers], b"", b""]
+    head = b"\r\n".join(lines)
+    if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1:
+        raise ValueError("a header holds a line break")
+    return head
 
 
 def protocol_of(gateway: Gateway) -> type[GuardedProtocol]:
