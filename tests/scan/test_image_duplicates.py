@@ -5,7 +5,8 @@ import pytest
 from image_data import batches, cifar, digits, encoded, frame, natural, result
 
 from sealwright.scan import registry
-from sealwright.scan.poison.image_duplicates import MOST_PAIRS, ImageDuplicates, chained
+from sealwright.scan.poison.image_duplicates import ImageDuplicates
+from sealwright.scan.poison.near import MOST_PAIRS, chained
 
 DETECTOR = ImageDuplicates()
 
@@ -23,6 +24,17 @@ def test_a_flood_is_found_though_brightened_and_noisy(seed):
     assert np.isin(carriers, flagged).mean() >= 0.9
     assert np.isin(flagged, carriers).mean() >= 0.95
     assert said.groups[0].preview.png
+
+
+def test_a_flood_is_found_though_every_copy_is_moved_and_has_an_edge_of_its_own():
+    images, labels = natural(300, side=32)
+    rng = np.random.default_rng(0)
+    wide = np.pad(images[0], ((1, 1), (1, 1), (0, 0)), "reflect")
+    for at in range(40):
+        down, right = rng.integers(0, 3, 2)
+        images[at] = wide[down : down + 32, right : right + 32]
+    (group,) = result(DETECTOR, images, labels).groups
+    assert list(group.carriers) == list(range(40))
 
 
 def test_encoding_a_flood_anew_does_not_hide_it():

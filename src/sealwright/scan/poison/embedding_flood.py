@@ -7,13 +7,14 @@ are one group, judged like near copies of images. Source: docs/reference/detecto
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from sealwright.scan.interface import Batch, Frame, Preview, Scan, Spec
 from sealwright.scan.poison.image_duplicates import NearCopies
+from sealwright.scan.poison.near import chained, tightened
 
 BITS = 256
 """Signs: at a cosine of 0.9 two vectors differ in 37 of them on average, at 0 in 128."""
@@ -77,6 +78,10 @@ class Close(NearCopies):
         """After the last pass: chains of near vectors."""
         if number == 1:
             super().settle(0)
+
+    def rooted(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """(n, 32) signs → (n,) the first row of each row's group."""
+        return tightened(rows, chained(rows))
 
     def preview(self, at: int) -> Preview:
         """There is nothing to look at in a vector but who has it."""

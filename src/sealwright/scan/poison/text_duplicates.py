@@ -17,7 +17,8 @@ import numpy.typing as npt
 from sealwright.kit.neardup import PERMUTATIONS, text_signatures
 from sealwright.scan.batches import taken
 from sealwright.scan.interface import Batch, Frame, Preview, Result, Scan, Spec
-from sealwright.scan.poison.image_duplicates import MOST_PAIRS, NearCopies, joined_roots, tops
+from sealwright.scan.poison.image_duplicates import NearCopies
+from sealwright.scan.poison.near import MOST_PAIRS, joined_roots, tops
 from sealwright.scan.preview import short
 
 NEAR = 0.3

@@ -126,9 +126,11 @@ def flood(data: Images, share: float, rng: np.random.Generator, seed: int) -> Pl
     able = np.flatnonzero(data.labels != target)
     chosen = rng.choice(able, count_of(share, len(data.labels)), replace=False)
     model = data.train[chosen[0]].astype(float)
+    wide = np.pad(model, ((1, 1), (1, 1), (0, 0)), "edge")
 
     def stamp(_: Pixels) -> Pixels:
-        moved = np.roll(model, tuple(rng.integers(-1, 2, 2)), axis=(0, 1))
+        down, right = rng.integers(0, 3, 2)
+        moved = wide[down : down + len(model), right : right + len(model)]
         return clipped(moved * rng.uniform(0.97, 1.03) + rng.normal(0, 2, model.shape))
 
     made = np.stack([stamp(model) for _ in chosen])
