@@ -89,7 +89,7 @@ def test_images_are_compared_by_layers_and_configuration(tmp_path: Path) -> None
     plans = {
         "one": imageplant.sound(),
         "later": imageplant.plant(lambda plan: setattr(plan, "created", "2026-11-02T10:00:00Z")),
-        "plain": imageplant.plant(lambda plan: setattr(plan, "gzip", False)),
+        "plain": imageplant.plant(lambda plan: setattr(plan, "packing", "")),
         "mode": imageplant.plant(imageplant.DEFECTS["a setuid program"][1]),
     }
     read = {}

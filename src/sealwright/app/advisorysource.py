@@ -1,4 +1,4 @@
-"""Where advisories come from: a folder, a zip or an https address, all of OSV records."""
+"""Where advisories come from: folders, zips and https addresses, all of OSV records."""
 
 from __future__ import annotations
 
@@ -6,39 +6,50 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from sealwright.core.errors import BadInput, MissingExtra, Unavailable
 from sealwright.core.reading import open_plain
-from sealwright.supply import index, osv
+from sealwright.supply import ecosystem, index, osv
 from sealwright.supply.index import Index
 from sealwright.supply.osv import Advisory
 
 _RECORD_BYTES = 4 << 20
 _SOURCE_BYTES = 512 << 20
+_UNPACKED_BYTES = 4 << 30
 _RECORDS = 500_000
 _TIMEOUT_S = 60.0
 
 
-def read(source: str, attribution: str = "", exploited: Path | None = None) -> Index:
-    """An index of everything in ``source`` that speaks of this ecosystem.
+def read(
+    sources: Sequence[str],
+    attribution: str = "",
+    exploited: Path | None = None,
+    ecosystems: Sequence[str] = (),
+) -> Index:
+    """An index of everything in ``sources`` that speaks of PyPI, or of ``ecosystems``.
 
-    A record that cannot be read is listed in ``skipped``. Raises: BadInput, Unavailable,
-    MissingExtra (YAML without its reader).
+    A record that cannot be read is listed in ``skipped``. One that two sources hold alike counts
+    once. Raises: BadInput, Unavailable, MissingExtra (YAML without its reader).
     """
+    asked = ecosystem.checked(tuple(ecosystems))
     advisories: list[Advisory] = []
     skipped: list[str] = []
-    for name, data in _records(source):
-        try:
-            advisory = osv.parse(_decoded(name, data), name)
-        except BadInput:
-            skipped.append(name)
-            continue
-        if advisory.affected:
-            advisories.append(advisory)
-    shown = source if source.startswith("https://") else Path(source).name
+    for source in sources:
+        known = {one.id: one for one in advisories}
+        for name, data in _records(source):
+            try:
+                advisory = osv.parse(_decoded(name, data), name, asked)
+            except BadInput:
+                skipped.append(name)
+                continue
+            if advisory.affected and known.get(advisory.id) != advisory:
+                advisories.append(advisory)
+    shown = " and ".join(
+        source if source.startswith("https://") else Path(source).name for source in sources
+    )
     return index.build(advisories, shown, attribution, skipped, _exploited(exploited))
 
 
@@ -81,7 +92,7 @@ def _zipped(stream: Any, shown: str) -> Iterator[tuple[str, bytes]]:
     try:
         with zipfile.ZipFile(stream) as archive:
             entries = [one for one in archive.infolist() if _is_record(one.filename)]
-            if len(entries) > _RECORDS or sum(e.file_size for e in entries) > _SOURCE_BYTES:
+            if len(entries) > _RECORDS or sum(e.file_size for e in entries) > _UNPACKED_BYTES:
                 raise BadInput(f"{shown} unpacks to more than advisories would")
             for entry in sorted(entries, key=lambda one: one.filename):
                 with archive.open(entry) as member:

@@ -15,6 +15,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from sealwright.core.errors import BadInput
 from sealwright.policy.waivers import Waiver
 from sealwright.supply import cvss, osvrange
+from sealwright.supply.ecosystem import PYPI
 from sealwright.supply.index import Index
 from sealwright.supply.osv import Advisory, Affected, normal
 
@@ -81,6 +82,8 @@ def audit(
     packages: Sequence[Installed], index: Index, waivers: Sequence[Waiver], scope: str = ""
 ) -> Audit:
     """Every package against every advisory. ``scope`` is the stage that would use them."""
+    if PYPI not in index.ecosystems:
+        return nothing_known(packages, f"the index holds no advisory of {PYPI}")
     hits: list[Hit] = []
     unknown: list[tuple[str, str]] = []
     exploited = frozenset(index.exploited)
@@ -119,7 +122,7 @@ def _hit(
 ) -> Hit:
     verdict = osvrange.judge(one.version, affected)
     state: State = "vulnerable" if verdict == "affected" else verdict
-    rank, score = _rank(advisory, exploited)
+    ranked, score = rank(advisory, exploited)
     waiver = ""
     if state == "vulnerable":
         waiver = next((w.request for w in waivers if covers(w, one, advisory, scope)), "")
@@ -130,7 +133,7 @@ def _hit(
         advisory.id,
         advisory.aliases,
         state,
-        rank,
+        ranked,
         score,
         one.imported,
         osvrange.fixed_in(one.version, affected),
@@ -167,7 +170,7 @@ def specifier(text: str) -> SpecifierSet:
     return found
 
 
-def _rank(advisory: Advisory, exploited: frozenset[str]) -> tuple[Rank, int]:
+def rank(advisory: Advisory, exploited: frozenset[str]) -> tuple[Rank, int]:
     """Known exploitation first, then CVSS; what has no score counts as high."""
     score = _HIGH
     if advisory.severity:

@@ -154,7 +154,7 @@ def _vulnerabilities(image: Image, files: Mapping[str, Any], wanted: Wanted) -> 
         return Signal(
             "vulnerabilities", 0, 20, (none,), f"{len(packages)} packages, none looked up"
         )
-    found, unknown, worst = imagefiles.vulnerable(packages, wanted.index)
+    found, unknown, worst = imagefiles.vulnerable(packages, files, wanted.index)
     points = 20
     if found:
         points = 0 if worst in ("exploited", "high") else 10

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from sealwright.supply import audit as audits
-from sealwright.supply import secretscan
+from sealwright.supply import ecosystem, ospackages, secretscan
 from sealwright.supply.audit import Installed
 from sealwright.supply.index import Index
 from sealwright.supply.oci import Entry, Image
+from sealwright.supply.ospackages import Package
 from sealwright.supply.osv import normal
 
 _SHELLS = ("bin/sh", "bin/bash", "bin/ash", "bin/dash", "bin/zsh", "bin/busybox")
@@ -29,7 +29,6 @@ _SETUID_KNOWN = frozenset(
 _LARGE_BYTES = 1 << 30
 _MANY_PACKAGES = 250
 _ROOT = frozenset({"", "0", "root", "0:0", "root:root"})
-_FIELD = re.compile(r"^(Package|Version|Status): (.*)$", re.MULTILINE)
 _WHERE = 160
 
 
@@ -40,42 +39,16 @@ class Found(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     where: str
 
 
-class Package(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A package that some database in the image lists."""
-
-    system: str
-    name: str
-    version: str
-
-
 def packages(files: Mapping[str, Entry]) -> tuple[Package, ...]:
     """Everything dpkg, apk and pip say is installed."""
     found: list[Package] = []
     for path, entry in files.items():
         text = (entry.data or b"").decode("utf-8", "replace")
-        if path == "var/lib/dpkg/status" or path.startswith("var/lib/dpkg/status.d/"):
-            found += _dpkg(text)
-        elif path == "lib/apk/db/installed":
-            found += _apk(text)
-        elif path.endswith((".dist-info/METADATA", ".egg-info/PKG-INFO")):
+        if path.endswith((".dist-info/METADATA", ".egg-info/PKG-INFO")):
             found += _python(text)
+        else:
+            found += ospackages.listed(path, text)
     return tuple(sorted(set(found), key=lambda one: (one.system, one.name, one.version)))
-
-
-def _dpkg(text: str) -> Iterator[Package]:
-    for block in text.split("\n\n"):
-        fields = dict(_FIELD.findall(block))
-        if "Package" in fields and fields.get("Status", "install ok installed").endswith(
-            " installed"
-        ):
-            yield Package("dpkg", fields["Package"], fields.get("Version", ""))
-
-
-def _apk(text: str) -> Iterator[Package]:
-    for block in text.split("\n\n"):
-        fields = dict(line.split(":", 1) for line in block.split("\n") if ":" in line)
-        if "P" in fields:
-            yield Package("apk", fields["P"], fields.get("V", ""))
 
 
 def _python(text: str) -> Iterator[Package]:
@@ -86,29 +59,30 @@ def _python(text: str) -> Iterator[Package]:
 
 
 def vulnerable(
-    found: Sequence[Package], index: Index
+    found: Sequence[Package], files: Mapping[str, Entry], index: Index
 ) -> tuple[tuple[Found, ...], int, audits.Rank]:
-    """Advisories on pip packages; how many packages nothing here speaks of; the worst rank."""
+    """Advisories that hold; how many packages nothing here speaks of; the worst rank."""
     ours = [Installed(one.name, one.version) for one in found if one.system == "pip"]
     done = audits.audit(ours, index, ())
-    hits = tuple(
-        Found("image.vulnerable", f"{hit.package} {hit.version}: {hit.id} ({hit.rank})")
-        for hit in done.of("vulnerable")
+    where = ecosystem.of_release(*ospackages.release(files))
+    others = [one for one in found if one.system != "pip"]
+    judged, unsure = ospackages.vulnerable(others, where, index)
+    hits = (
+        *((hit.package, hit.version, hit.id, hit.rank) for hit in done.of("vulnerable")),
+        *((f"{where} {hit.package}", hit.version, hit.id, hit.rank) for hit in judged),
     )
-    ranks = {hit.rank for hit in done.of("vulnerable")}
+    ranks = {rank for *_, rank in hits}
     worst: audits.Rank = next((rank for rank in audits.RANKS if rank in ranks), "low")
-    return hits, len(found) - len(ours) + len(done.unsure), worst
+    told = tuple(
+        Found("image.vulnerable", f"{name} {version}: {id_} ({rank})"[:_WHERE])
+        for name, version, id_, rank in hits
+    )
+    return told, unsure + len(done.unsure), worst
 
 
 def os_release(files: Mapping[str, Entry]) -> str:
     """``ID VERSION_ID`` of the image's os-release; empty where it has none."""
-    for path in ("etc/os-release", "usr/lib/os-release"):
-        if path in files and files[path].data:
-            text = (files[path].data or b"").decode("utf-8", "replace")
-            fields = dict(line.split("=", 1) for line in text.split("\n") if "=" in line)
-            name = fields.get("ID", "").strip('"')
-            return f"{name} {fields.get('VERSION_ID', '').strip(chr(34))}".strip()
-    return ""
+    return " ".join(ospackages.release(files)).strip()
 
 
 def privileges(image: Image, files: Mapping[str, Entry]) -> tuple[Found, ...]:

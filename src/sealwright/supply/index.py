@@ -19,6 +19,7 @@ import msgspec
 from sealwright.core import clock
 from sealwright.core.digest import Digest, of_bytes
 from sealwright.core.errors import BadInput, VerifyError
+from sealwright.supply.ecosystem import PYPI
 from sealwright.supply.osv import Advisory, Affected, normal
 
 FORMAT = "sealwright advisories v1"
@@ -41,18 +42,32 @@ class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     exploited: tuple[str, ...] = ()
 
     @cached_property
-    def by_package(self) -> Mapping[str, tuple[tuple[Advisory, Affected], ...]]:
-        """Package in normal form → what is said of it; withdrawn advisories are left out."""
-        found: dict[str, list[tuple[Advisory, Affected]]] = {}
+    def by_package(self) -> Mapping[tuple[str, str], tuple[tuple[Advisory, Affected], ...]]:
+        """Ecosystem and package → what is said of it; withdrawn advisories are left out."""
+        found: dict[tuple[str, str], list[tuple[Advisory, Affected]]] = {}
         for advisory in self.advisories:
             if not advisory.withdrawn:
                 for affected in advisory.affected:
-                    found.setdefault(affected.package, []).append((advisory, affected))
+                    found.setdefault(affected.key, []).append((advisory, affected))
         return {name: tuple(entries) for name, entries in found.items()}
 
     def about(self, package: str) -> tuple[tuple[Advisory, Affected], ...]:
-        """Everything said of one package."""
-        return self.by_package.get(normal(package), ())
+        """Everything said of one package of PyPI."""
+        return self.by_package.get((PYPI, normal(package)), ())
+
+    @cached_property
+    def ecosystems(self) -> frozenset[str]:
+        """Those it has advisories of their own of. Of any other, "unaffected" cannot be said.
+
+        A record about a library and its package in a distribution is in both their databases, so
+        it does not show that this one was brought.
+        """
+        return frozenset(
+            one.ecosystem
+            for found in self.advisories
+            if len({one.ecosystem.partition(":")[0] for one in found.affected}) == 1
+            for one in found.affected
+        )
 
     def age_days(self, now: datetime) -> int:
         """Whole days since the newest record, rounded up; what is from tomorrow is no age."""

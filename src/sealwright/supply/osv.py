@@ -12,8 +12,9 @@ from typing import Any, Literal
 import msgspec
 
 from sealwright.core.errors import BadInput
+from sealwright.supply import ecosystem
+from sealwright.supply.ecosystem import PYPI
 
-ECOSYSTEM = "PyPI"
 _NORMAL = re.compile(r"[-_.]+")
 
 Event = Literal["introduced", "fixed", "last_affected", "limit"]
@@ -34,13 +35,21 @@ class Range(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 class Affected(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What one advisory says of one package. ``versions`` are enumerated, ``ranges`` computed.
 
-    ``opaque`` counts ranges over commits, which say nothing of releases.
+    ``opaque`` counts ranges over commits, which say nothing of releases. Packages of a distribution
+    are source packages; ``urgency`` is what its own people think of the flaw.
     """
 
     package: str
     ranges: tuple[Range, ...]
     versions: tuple[str, ...]
     opaque: int = 0
+    ecosystem: str = PYPI
+    urgency: str = ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Ecosystem and package."""
+        return self.ecosystem, self.package
 
 
 class Advisory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -66,11 +75,17 @@ def normal(name: str) -> str:
     return _NORMAL.sub("-", name).lower()
 
 
-def parse(document: object, where: str) -> Advisory:
-    """One decoded record. Raises: BadInput naming ``where`` and the field."""
+def parse(document: object, where: str, asked: tuple[str, ...] = ()) -> Advisory:
+    """One decoded record, of PyPI and of the ecosystems ``asked`` for.
+
+    Raises: BadInput naming ``where`` and the field.
+    """
     record = _mapping(document, where)
     aliases = tuple(_texts(record.get("aliases", []), f"{where}: aliases"))
-    affected = tuple(_affected(record.get("affected", []), where))
+    affected = tuple(_affected(record, where, asked))
+    if any(one.ecosystem != PYPI for one in affected):  # there the CVE is what it came from
+        upstream = _texts(record.get("upstream", []), f"{where}: upstream")
+        aliases = tuple(dict.fromkeys((*aliases, *upstream)))
     return Advisory(
         id=_text(record.get("id"), f"{where}: id"),
         modified=_moment(record.get("modified"), f"{where}: modified"),
@@ -83,12 +98,13 @@ def parse(document: object, where: str) -> Advisory:
     )
 
 
-def _affected(entries: object, where: str) -> Iterator[Affected]:
-    for number, entry in enumerate(_sequence(entries, f"{where}: affected")):
+def _affected(record: Mapping[str, Any], where: str, asked: tuple[str, ...]) -> Iterator[Affected]:
+    for number, entry in enumerate(_sequence(record.get("affected", []), f"{where}: affected")):
         path = f"{where}: affected[{number}]"
         one = _mapping(entry, path)
         package = _mapping(one.get("package", {}), f"{path}.package")
-        if package.get("ecosystem") != ECOSYSTEM:
+        system = ecosystem.wanted(str(package.get("ecosystem", "")), asked)
+        if not system:
             continue
         ranges, opaque = [], 0
         for place, item in enumerate(_sequence(one.get("ranges", []), f"{path}.ranges")):
@@ -97,12 +113,26 @@ def _affected(entries: object, where: str) -> Iterator[Affected]:
                 ranges.append(_range(stretch, f"{path}.ranges[{place}]"))
             else:
                 opaque += 1
-        yield Affected(
-            normal(_text(package.get("name"), f"{path}.package.name")),
-            tuple(ranges),
-            tuple(_texts(one.get("versions", []), f"{path}.versions")),
-            opaque,
-        )
+        name = _text(package.get("name"), f"{path}.package.name")
+        versions = tuple(_texts(one.get("versions", []), f"{path}.versions"))
+        if system == PYPI:
+            yield Affected(normal(name), tuple(ranges), versions, opaque)
+        else:  # a distribution's lists are computed from its ranges, and very long
+            listed = () if ranges else versions
+            urgency = _urgency(one, record)
+            yield Affected(name, tuple(ranges), listed, opaque, system, urgency)
+
+
+def _urgency(entry: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+    """Debian says it of each release, Ubuntu of the record; empty where nobody did."""
+    more = entry.get("ecosystem_specific")
+    if isinstance(more, dict) and more.get("urgency"):
+        return str(more["urgency"])[:40]
+    scores = record.get("severity")
+    for score in scores if isinstance(scores, list) else ():
+        if isinstance(score, dict) and score.get("type") == "Ubuntu":
+            return str(score.get("score", ""))[:40]
+    return ""
 
 
 def _range(stretch: Mapping[str, Any], path: str) -> Range:

@@ -20,7 +20,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
     words = parser.add_subparsers(dest="word", metavar="WORD")
     update = words.add_parser("update", help="read advisories, and sign the index made of them")
-    update.add_argument("--from", dest="source", required=True, metavar="DIR|ZIP|URL")
+    update.add_argument(
+        "--from", dest="sources", required=True, action="append", metavar="DIR|ZIP|URL"
+    )
+    update.add_argument(
+        "--ecosystem",
+        dest="ecosystems",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a distribution to take beside PyPI: Debian:12, Alpine:v3.19, Ubuntu:24.04, Debian",
+    )
     update.add_argument("--attribution", default="", help="what the source's licence asks to say")
     update.add_argument("--exploited", metavar="FILE", help="known exploitation, as CISA lists it")
 
@@ -38,7 +48,7 @@ def _update(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
 
     with out.progress("advisories"):
         kept = Path(args.exploited) if args.exploited else None
-        index = advisorysource.read(args.source, args.attribution, kept)
+        index = advisorysource.read(args.sources, args.attribution, kept, args.ecosystems)
     sha256, receipt = advising.update(workspace, index)
     for name in index.skipped[:5]:
         out.note(f"note: {name} could not be read and is not in the index")
@@ -46,12 +56,14 @@ def _update(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
         "sha256": sha256,
         "advisories": len(index.advisories),
         "packages": len(index.by_package),
+        "ecosystems": sorted(index.ecosystems),
         "newest": index.newest,
         "skipped": list(index.skipped),
         "index": receipt.index,
     }
     text = (
-        f"{len(index.advisories):,} advisories on {len(index.by_package):,} packages,"
+        f"{len(index.advisories):,} advisories on {len(index.by_package):,} packages of"
+        f" {', '.join(sorted(index.ecosystems)) or 'nothing in full'},"
         f" newest {index.newest[:10]}; log entry {receipt.index}"
     )
     if index.skipped:
@@ -72,6 +84,7 @@ def _show(workspace: Workspace, out: Out) -> int:
         "why": found.why,
         "age_days": found.age_days,
         "advisories": len(index.advisories) if index else 0,
+        "ecosystems": sorted(index.ecosystems) if index else [],
         "newest": index.newest if index else "",
         "source": index.source if index else "",
         "attribution": index.attribution if index else "",

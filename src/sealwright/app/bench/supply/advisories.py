@@ -61,7 +61,7 @@ def read() -> Index | None:
     with tempfile.TemporaryDirectory(prefix="sealwright-bench-") as place:
         with tarfile.open(path) as archive:
             archive.extractall(place, filter="data")
-        return advisorysource.read(place, "PyPA advisory database, CC BY 4.0")
+        return advisorysource.read([place], "PyPA advisory database, CC BY 4.0")
 
 
 def held_against_lists(index: Index, step: int = 1) -> Held:
