@@ -18,6 +18,7 @@ SECTIONS: dict[str, str] = {
     "images": "cells",
     "tables": "cells",
     "texts": "cells",
+    "floods": "cells",
     "clean": "clean",
     "canaries": "canaries",
     "flips": "flips",
@@ -55,7 +56,7 @@ def section(name: str, ask: Ask) -> Answer:
         return work(ask.quick, ask.fixtures)
     if name == "held-out":
         return work(ask.quick, ask.held_out, jobs(ask))
-    if name in ("images", "tables", "texts", "clean"):
+    if name in ("images", "tables", "texts", "floods", "clean"):
         return work(ask.quick, jobs(ask), ask.draws)
     return work(ask.quick, jobs(ask))
 

@@ -36,24 +36,23 @@ _IMAGE_CELLS = [
 ]
 _TAUGHT_CELLS = [("blend", 0.05), ("clean-label", 0.05)]
 """Enough rows for a small network to learn the trigger, so that there is something to cure."""
-_TABLE_CELLS = [("value pair", 0.005), ("flood", 0.005)]
-_TEXT_CELLS = [(attack, 0.01) for attack in ("token", "phrase", "clean-label phrase")] + [
-    ("flood", 0.005)
-]
+_TABLE_CELLS = [("value pair", 0.005)]
+_TEXT_CELLS = [(attack, 0.01) for attack in ("token", "phrase", "clean-label phrase")]
+_FLOODED = {"CIFAR-10": 10_000, "Adult": 12_000, "NSL-KDD": 12_000, "SST-2": 6920, "SMS": 4500}
 
 
 def images(quick: bool, jobs: int, most: int = 0) -> Answer:
-    """CIFAR-10: patch, blend and clean-label at 0.3 and 1 %, floods at 0.5 %."""
+    """CIFAR-10: patch, blend and clean-label at 0.3 and 1 %."""
     if quick:
         plans = _plans("digits", [("patch", 0.02), ("clean-label", 0.02)], 1400, 1)
     else:
-        plans = _plans("CIFAR-10", [*_IMAGE_CELLS, ("flood", 0.005)], 10_000, most)
+        plans = _plans("CIFAR-10", _IMAGE_CELLS, 10_000, most)
         plans += _plans("CIFAR-10", _TAUGHT_CELLS, 10_000, 1)
     return _answer(plans, jobs, _found_rows)
 
 
 def tables(quick: bool, jobs: int, most: int = 0) -> Answer:
-    """Adult and NSL-KDD: a pair of values in 0.5 % of the rows, and floods."""
+    """Adult and NSL-KDD: a pair of values in 0.5 % of the rows."""
     if quick:
         return _answer(_plans("breast cancer", [("value pair", 0.06)], 512, 1), jobs, _ranked)
     plans = [plan for name in TABLES[:2] for plan in _plans(name, _TABLE_CELLS, 12_000, most)]
@@ -61,7 +60,7 @@ def tables(quick: bool, jobs: int, most: int = 0) -> Answer:
 
 
 def texts(quick: bool, jobs: int, most: int = 0) -> Answer:
-    """SST-2 and SMS: a token, a phrase, a phrase without a changed label, and floods."""
+    """SST-2 and SMS: a token, a phrase, a phrase without a changed label."""
     if quick:
         cells = [("token", 0.02), ("phrase", 0.02)]
         return _answer(_plans("sentences", cells, 2400, 1), jobs, _ranked)
@@ -73,13 +72,24 @@ def texts(quick: bool, jobs: int, most: int = 0) -> Answer:
     return _answer(plans, jobs, _ranked)
 
 
+def floods(quick: bool, jobs: int, most: int = 0) -> Answer:
+    """Near copies of one record in 0.5 % of the rows of every kind of data."""
+    sizes = {"digits": 1400} if quick else _FLOODED
+    share = 0.03 if quick else 0.005
+    draws = most or int(quick)
+    plans = [
+        plan
+        for name, rows in sizes.items()
+        for plan in _plans(name, [("flood", share)], rows, draws)
+    ]
+    return _answer(plans, jobs, _found_rows)
+
+
 def _plans(name: str, cells: Sequence[tuple[str, float]], rows: int, most: int) -> list[Plan]:
     """As many draws as it takes (``most``: at most so many); the first of a cell is pictured."""
     plans = []
     for attack, share in cells:
         draws = max(LEAST_DRAWS, -(-POOLED_ROWS // round(share * rows)))
-        if attack == "flood":
-            draws = LEAST_DRAWS
         draws = min(draws, most or draws)
         learns = [attack != "flood" and _learns(name, share, n) for n in range(draws)]
         plans += [
@@ -239,8 +249,7 @@ def cured(cells: list[list[Trial]]) -> list[Row]:
 def _judged(row: Row, trials: list[Trial]) -> Row:
     """No verdict on fewer rows than were to be pooled."""
     enough = sum(trial.planted for trial in trials) >= POOLED_ROWS and len(trials) >= LEAST_DRAWS
-    floods = trials[0].plan.attack == "flood" and len(trials) >= LEAST_DRAWS
-    return row if enough or floods else msgspec.structs.replace(row, met=None)
+    return row if enough else msgspec.structs.replace(row, met=None)
 
 
 def _draws(trials: list[Trial]) -> str:
