@@ -338,7 +338,7 @@ def test_the_held_out_file_is_run_and_covers_are_no_false_alarms(tmp_path, monke
     path.write_text(FROZEN)
     monkeypatch.setattr(heldout, "DIGEST", hashlib.sha256(FROZEN.encode()).hexdigest())
     monkeypatch.setattr(
-        heldout, "screened", lambda rows: screening(rows, Pointing([0, 1, 2, 5, 6]))
+        heldout, "screened", lambda rows, model=False: screening(rows, Pointing([0, 1, 2, 5, 6]))
     )
     (row,) = heldout.held_out(True, str(path), 1).rows
     assert row.value == pytest.approx(75)

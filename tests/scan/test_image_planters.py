@@ -7,7 +7,14 @@ from image_data import batches, frame, natural
 from sealwright.scan import registry
 from sealwright.scan.interface import Batch
 
-IMAGE = ["image:patch", "image:blend", "image:clean-label", "image:flood", "image:warp"]
+IMAGE = [
+    "image:patch",
+    "image:blend",
+    "image:clean-label",
+    "image:flood",
+    "image:warp",
+    "image:sample-specific",
+]
 
 
 @pytest.mark.parametrize("family", IMAGE)
@@ -28,6 +35,16 @@ def test_a_planter_changes_exactly_the_records_it_names(family):
     assert (given != labels).any() == (family != "image:clean-label")
     assert (carriers == same).all()
     assert all((a.images == b.images).all() for a, b in zip(after, again, strict=True))
+
+
+def test_all_to_all_moves_every_label_to_the_next():
+    images, labels = natural(90)
+    before = batches(images, labels, 40)
+    after, carriers = registry.planter("image:all-to-all").plant(before, frame(labels), 10, 3)
+    given = np.concatenate([batch.labels for batch in after])
+    assert len(carriers) == 10
+    assert (given[carriers] == (labels[carriers] + 1) % 3).all()
+    assert set(np.flatnonzero(given != labels)) == set(carriers)
 
 
 def test_a_flood_of_vectors_is_one_tight_cluster():

@@ -48,16 +48,23 @@ def standing(workspace: Workspace, history: History | None = None) -> Screened:
 
 
 def look(
-    workspace: Workspace, dataset: Dataset, progress: Progress, *, again: bool = False
+    workspace: Workspace,
+    dataset: Dataset,
+    progress: Progress,
+    *,
+    again: bool = False,
+    model: bool = False,
 ) -> Looked:
     """Screen a version, unless the same was asked of it before and answered.
+
+    ``model`` asks for the detectors that train one, though the settings do not.
 
     A worker that fails, runs out of time or leaves nonsense is a screening that failed, in the
     log like any other. Raises: VerifyError (the data's own bytes), BadInput (a setting that
     does not fit the data).
     """
     wanted = workspace.settings.screening
-    question = _question(workspace, dataset)
+    question = _question(workspace, dataset, model=model)
     known = standing(workspace)
     reference = _reference(workspace, dataset, known) if wanted.enabled else None
     asked = _asked(dataset, question, reference, enabled=wanted.enabled)
@@ -128,7 +135,7 @@ def groups_of(workspace: Workspace, dataset: Dataset) -> tuple[Held, ...]:
     return standing(workspace).of(dataset.digest)
 
 
-def _question(workspace: Workspace, dataset: Dataset) -> Question:
+def _question(workspace: Workspace, dataset: Dataset, *, model: bool) -> Question:
     wanted = workspace.settings.screening
     told = workspace.settings.data.get(dataset.name)
     memory = settings.size_bytes(wanted.memory) + _BYTES_PER_BYTE * dataset.size_bytes
@@ -140,6 +147,7 @@ def _question(workspace: Workspace, dataset: Dataset) -> Question:
         canary=wanted.canary,
         seed=wanted.seed,
         bounds=JailBounds(memory_bytes=memory, wall_s=wanted.max_seconds),
+        model=model or wanted.model,
     )
 
 
@@ -159,6 +167,8 @@ def _asked(
         "reference": reference.digest if reference else "",
         "code": screenwork.code_digest() if enabled else "",
     }
+    if question.model:
+        said["model"] = True
     return of_bytes(jcs.canonical(said))
 
 

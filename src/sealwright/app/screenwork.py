@@ -48,6 +48,7 @@ class Question(msgspec.Struct, frozen=True):
     canary: bool
     seed: int
     bounds: JailBounds
+    model: bool = False
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -124,7 +125,8 @@ def ask(jail: Jail, version: Version, reference: Version | None, question: Quest
 
 def _plan(laid: _Laid, earlier: _Laid | None, question: Question) -> Plan:
     pictures = laid.modality == "image"
-    planted = [name for name in registry.planters() if name.startswith(_IMAGE) == pictures]
+    known = [x for x in registry.planters() if question.model or x not in registry.PLANTED_MODEL]
+    planted = [name for name in known if name.startswith(_IMAGE) == pictures]
     return msgspec.convert(
         {
             "version": VERSION,
@@ -138,6 +140,7 @@ def _plan(laid: _Laid, earlier: _Laid | None, question: Question) -> Plan:
             "detectors": list(question.detectors),
             "canaries": sorted(planted) if question.canary else [],
             "canary_seconds": question.bounds.wall_s // _CANARY_SHARE,
+            "model": question.model,
         },
         Plan,
     )
@@ -149,7 +152,7 @@ def _lay(version: Version, question: Question, under: str, stack: ExitStack) -> 
         return _lay_tables(version, question, under, stack)
     pictures = [(at, f) for at, f in enumerate(manifest.files) if present.is_picture(f.path)]
     if pictures:
-        return _lay_pictures(version, pictures, under)
+        return _lay_pictures(version, question, pictures, under)
     texts = [(at, f) for at, f in enumerate(manifest.files) if present.is_text(f.path)]
     if texts and not manifest.external:
         return _lay_texts(version, texts, under, stack)
@@ -195,10 +198,12 @@ def _lay_texts(
 
 
 def _lay_pictures(
-    version: Version, pictures: Sequence[tuple[int, FileRecord]], under: str
+    version: Version, question: Question, pictures: Sequence[tuple[int, FileRecord]], under: str
 ) -> _Laid:
     if find_spec("PIL") is None:
         raise MissingExtra("looking at images", "scan")
+    if (question.model or set(question.detectors) & set(registry.MODEL)) and not find_spec("torch"):
+        raise MissingExtra("screening with a model", "torch")
     inputs, manifest = [], version.memory.manifest
     for at, file in pictures:
         suffix = Path(file.path).suffix.lower()
@@ -264,7 +269,9 @@ def _faults(found: Report, laid: _Laid, question: Question, plan: Plan) -> Itera
     if len(known) != len(found.detectors):
         yield "a detector speaks twice"
     wanted = set(question.detectors) or set(registry.ANY) | (
-        set(registry.IMAGE) if laid.modality == "image" else set()
+        set(registry.IMAGE) | (set(registry.MODEL) if question.model else set())
+        if laid.modality == "image"
+        else set()
     )
     if missing := sorted(wanted - known.keys()):
         yield f"{missing[0]} did not look"

@@ -20,7 +20,8 @@ class ScreeningSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
 
     ``alpha`` is the chance that a version with nothing in it is stopped; ``detectors`` empty is
     all that fit; ``review`` caps the records that are listed for a look; ``canary`` says whether
-    the smallest count that would have been seen is measured.
+    the smallest count that would have been seen is measured; ``model`` adds the detectors that
+    train one.
     """
 
     enabled: bool = True
@@ -31,6 +32,7 @@ class ScreeningSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     seed: int = 0
     max_seconds: int = 900
     memory: str = "4GiB"
+    model: bool = False
 
     @property
     def reduced(self) -> bool:

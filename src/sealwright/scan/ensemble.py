@@ -26,6 +26,7 @@ from sealwright.scan.interface import (
     Modality,
     Result,
     Scan,
+    Slow,
     Spec,
 )
 
@@ -101,6 +102,11 @@ class Live:
     def _begin(self, detector: Detector, frame: Frame, reference: Scan | None) -> None:
         self.scan = detector.begin(frame, reference)
 
+    def watch(self, progress: Progress) -> None:
+        """Let a slow scan say how far it is."""
+        if isinstance(self.scan, Slow):
+            self.scan.watch(progress)
+
     def observe(self, number: int, batch: Batch) -> None:
         """Show it a batch, if pass ``number`` is one of its own."""
         scan = self.scan
@@ -155,6 +161,8 @@ def screen(
 
 def run(source: Source, frame: Frame, live: Sequence[Live], progress: Progress) -> None:
     """All passes of all scans, in step: each pass reads the version once."""
+    for one in live:
+        one.watch(progress)
     for number in range(max((one.spec.passes for one in live), default=0)):
         done = 0
         for batch in source():

@@ -16,11 +16,13 @@ Source: docs/spec/screening-v1.md.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+
+from sealwright.core.ports import Progress
 
 Modality = Literal["table", "text", "image", "embedding", "any"]
 Kind = Literal["group", "row", "fact"]
@@ -162,6 +164,15 @@ class Scan(Protocol):
 
     def result(self) -> Result:
         """After the last pass."""
+        ...
+
+
+@runtime_checkable
+class Slow(Protocol):
+    """A scan whose settling takes long enough to be watched."""
+
+    def watch(self, progress: Progress) -> None:
+        """Where to say how far it is; before the first pass."""
         ...
 
 

@@ -27,6 +27,9 @@ IMAGE: dict[str, str] = {
     "image-duplicates": "sealwright.scan.poison.image_duplicates:ImageDuplicates",
     "image-patch": "sealwright.scan.poison.image_patch:ImagePatch",
 }
+MODEL: dict[str, str] = {
+    "image-confusion": "sealwright.scan.poison.image_confusion:ImageConfusion",
+}
 EMBEDDING: dict[str, str] = {
     "embedding-flood": "sealwright.scan.poison.embedding_flood:EmbeddingFlood",
 }
@@ -60,19 +63,24 @@ PLANTED_IMAGE: dict[str, str] = {
     "image:blend": "sealwright.scan.plant.image:Blend",
     "image:clean-label": "sealwright.scan.plant.image:CleanLabel",
     "image:flood": "sealwright.scan.plant.image:Flood",
-    "image:warp": "sealwright.scan.plant.image:Warp",
     "embedding:flood": "sealwright.scan.plant.embedding:Flood",
 }
+PLANTED_MODEL: dict[str, str] = {
+    "image:warp": "sealwright.scan.plant.image:Warp",
+    "image:sample-specific": "sealwright.scan.plant.altered:SampleSpecific",
+    "image:all-to-all": "sealwright.scan.plant.altered:AllToAll",
+}
+"""Families that only a detector with a model is there to see."""
 
 
 def detectors() -> dict[str, str]:
     """Name → ``module:Class`` of every detector, in the order they are reported."""
-    return {**ANY, **TABLE, **TEXT, **IMAGE, **EMBEDDING, **PERSONAL, **RULES}
+    return {**ANY, **TABLE, **TEXT, **IMAGE, **EMBEDDING, **PERSONAL, **RULES, **MODEL}
 
 
 def planters() -> dict[str, str]:
     """Family → ``module:Class`` of every planter."""
-    return {**PLANTED, **PLANTED_HYGIENE, **PLANTED_IMAGE}
+    return {**PLANTED, **PLANTED_HYGIENE, **PLANTED_IMAGE, **PLANTED_MODEL}
 
 
 def detector(name: str) -> Detector:
@@ -85,9 +93,12 @@ def planter(family: str) -> Planter:
     return cast("Planter", _load(family, planters(), "planter"))
 
 
-def for_modalities(present: Sequence[Modality]) -> list[Detector]:
-    """Every registered detector for what the data holds; those for ``any`` always."""
-    found = [detector(name) for name in detectors()]
+def for_modalities(present: Sequence[Modality], *, model: bool = False) -> list[Detector]:
+    """Every registered detector for what the data holds; those for ``any`` always.
+
+    Those that train a model only where ``model`` says so: they take minutes.
+    """
+    found = [detector(name) for name in detectors() if model or name not in MODEL]
     return [one for one in found if one.spec.modality in {"any", *present}]
 
 

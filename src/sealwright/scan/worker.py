@@ -40,6 +40,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to look at and how. ``detectors`` empty means all; ``canaries`` empty means none.
 
     ``label`` and ``source`` are column names of a table. ``types`` overrides what is guessed.
+    ``model`` adds the detectors that train one, where ``detectors`` names none.
     """
 
     version: int
@@ -55,6 +56,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     canaries: tuple[str, ...] = ()
     repeats: int = canary.REPEATS
     canary_seconds: int = CANARY_SECONDS
+    model: bool = False
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -145,12 +147,13 @@ def _arrow(paths: Iterable[Path]) -> Iterator[pa.RecordBatch]:
 def _detectors(plan: Plan, frame: Frame) -> list[Detector]:
     if plan.detectors:
         return [registry.detector(name) for name in plan.detectors]
-    return registry.for_modalities(ensemble.modalities(frame))
+    return registry.for_modalities(ensemble.modalities(frame), model=plan.model)
 
 
 def _canaries(plan: Plan, opened: Opened, chosen: list[Detector]) -> Iterator[canary.Seen]:
     frame = canary.at_share(opened.frame, chosen, plan.alpha)
     end = monotonic() + plan.canary_seconds
+    settled: dict[str, ensemble.Live] = {}
 
     def spent() -> bool:
         return monotonic() > end
@@ -161,8 +164,19 @@ def _canaries(plan: Plan, opened: Opened, chosen: list[Detector]) -> Iterator[ca
         if not able:
             continue
         try:
+            if not spent():  # once for all families: what a model learnt is learnt once
+                fresh = [one for one in able if one.spec.name not in settled]
+                for live in canary.settled(opened.source, frame, fresh):
+                    settled[live.spec.name] = live
+            known = [live for name, live in settled.items() if name in {x.spec.name for x in able}]
             yield canary.power(
-                opened.source, frame, planter, able, repeats=plan.repeats, spent=spent
+                opened.source,
+                frame,
+                planter,
+                able,
+                repeats=plan.repeats,
+                settled=known,
+                spent=spent,
             )
         except SealError:  # this version has nothing that the family could be planted in
             continue

@@ -42,6 +42,7 @@ class Ask(msgspec.Struct, frozen=True):
     jobs: int = 0
     draws: int = 0
     note: Callable[[str], None] = lambda _: None
+    model: bool = False
 
 
 class Answer(NamedTuple):

@@ -53,6 +53,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--draws", type=int, default=0, metavar="N", help="poison: at most N builds of a kind"
     )
+    parser.add_argument(
+        "--model", action="store_true", help="poison: screen the frozen images with a model too"
+    )
     parser.add_argument("--jobs", type=int, default=0, metavar="N", help="poison, guard: processes")
 
 
@@ -69,6 +72,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
         args.jobs,
         args.draws,
         out.note,
+        args.model,
     )
     rows: list[Row] = []
     plates: list[Plate] = []

@@ -60,7 +60,7 @@ def _check(workspace: Workspace, dataset: Dataset, args: argparse.Namespace, out
     """Counts are for every member; what quotes records is for who may read them."""
     accessing.require(workspace, "inspect", [dataset.artifact], size_bytes=dataset.size_bytes)
     with out.progress(f"screening {dataset.ref}") as progress:
-        looked = screening.look(workspace, dataset, progress, again=args.again)
+        looked = screening.look(workspace, dataset, progress, again=args.again, model=args.model)
     held = screening.groups_of(workspace, dataset)
     return _Checked(looked, held, _details(workspace, looked, args, out))
 

@@ -16,6 +16,11 @@ def check_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("ref", metavar="REF", nargs="*", help="all newest versions if left out")
     parser.add_argument("--html", metavar="FILE", help="write what was found as a page")
     parser.add_argument("--again", action="store_true", help="look again, though nothing changed")
+    parser.add_argument(
+        "--model",
+        action="store_true",
+        help="train a small model too, for warps and other hidden triggers in images (minutes)",
+    )
     parser.add_argument("--purpose", default="", help="what for; the data must allow it")
     parser.add_argument("--reason", default="", help="why, for the log")
 

@@ -66,8 +66,7 @@ class _Images:
             return batch
         images, labels = batch.images.copy(), batch.labels.copy()
         for row in at:
-            pixels = np.clip(np.rint(change(images[row].astype(np.float64))), 0, 255)
-            images[row] = encoded(pixels.astype(np.uint8))
+            images[row] = altered(images[row], change)
         labels[at] = target
         return msgspec.structs.replace(batch, images=images, labels=labels)
 
@@ -141,6 +140,12 @@ class Warp(_Images):
         rows = np.clip(np.arange(height)[:, None] + down, 0, height - 1)
         columns = np.clip(np.arange(width)[None] + right, 0, width - 1)
         return lambda pixels: _sampled(pixels, rows, columns)
+
+
+def altered(pixels: npt.NDArray[np.uint8], change: Any) -> npt.NDArray[np.uint8]:
+    """One image, changed and encoded."""
+    plain = np.clip(np.rint(change(pixels.astype(np.float64))), 0, 255)
+    return encoded(plain.astype(np.uint8))
 
 
 def encoded(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -19,6 +19,8 @@ SECTIONS: dict[str, str] = {
     "tables": "cells",
     "texts": "cells",
     "floods": "cells",
+    "model": "model",
+    "model-clean": "model",
     "clean": "clean",
     "canaries": "canaries",
     "flips": "flips",
@@ -55,7 +57,9 @@ def section(name: str, ask: Ask) -> Answer:
     if name == "personal":
         return work(ask.quick, ask.fixtures)
     if name == "held-out":
-        return work(ask.quick, ask.held_out, jobs(ask))
+        return work(ask.quick, ask.held_out, jobs(ask), ask.model, ask.draws)
+    if name.startswith("model"):
+        return work(ask.quick, jobs(ask), ask.draws, ask.note)
     if name in ("images", "tables", "texts", "floods", "clean"):
         return work(ask.quick, jobs(ask), ask.draws)
     return work(ask.quick, jobs(ask))

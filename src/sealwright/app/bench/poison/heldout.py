@@ -39,6 +39,7 @@ class Case(NamedTuple):
     name: str
     amount: str
     seed: int
+    model: bool = False
 
 
 class Pinned(importlib.abc.InspectLoader):
@@ -75,29 +76,34 @@ def opened(path: str) -> ModuleType:
     return module
 
 
-def held_out(quick: bool, path: str, jobs: int) -> Answer:
-    """Every case at every amount, three seeds pooled; reported as it comes, without targets."""
+def held_out(quick: bool, path: str, jobs: int, model: bool = False, draws: int = 0) -> Answer:
+    """Every case at every amount, three seeds pooled; reported as it comes, without targets.
+
+    With ``model`` those of images are screened once more with the detectors that train one.
+    """
     if not path:
         note = "not opened (--held-out FILE; see docs/concepts/held-out.md)"
         return Answer([Row("held-out attacks: planted rows found", None, "%", note=note)], [])
     module = opened(path)
     amounts = ("1%",) if quick else module.AMOUNTS
     cases = [
-        Case(path, name, amount, seed)
+        Case(path, name, amount, seed, model)
         for name, _ in module.cases()
         for amount in amounts
-        for seed in range(1 if quick else SEEDS)
+        for seed in range(1 if quick else min(SEEDS, draws or SEEDS))
     ]
-    pools: dict[tuple[str, str], list[Trial]] = defaultdict(list)
-    for case, trial in spread(cases, look, jobs):
-        pools[case.name, case.amount].append(trial)
+    pools: dict[tuple[str, str, str], list[Trial]] = defaultdict(list)
+    for case, plain, more in spread(cases, look, jobs):
+        pools[case.name, case.amount, ""].append(plain)
+        if more is not None:
+            pools[case.name, case.amount, " with a model"].append(more)
     rows = [row for case, trials in sorted(pools.items()) for row in _rows(*case, trials)]
     plates = [t.plate for trials in pools.values() for t in trials if t.plate is not None]
     return Answer(rows, plates)
 
 
-def look(case: Case) -> tuple[Case, Trial]:
-    """Build one case, screen it, and see whether a model learns it."""
+def look(case: Case) -> tuple[Case, Trial, Trial | None]:
+    """Build one case, screen it (images also with a model), and see whether a model learns it."""
     made = opened(case.path).make(case.name, case.amount, case.seed, folder())
     rows = _set(made, case.seed)
     planted = Planted(
@@ -119,7 +125,10 @@ def look(case: Case) -> tuple[Case, Trial]:
         trial = trial._replace(before=victims.judged(model, planted))
     if case.amount == "5%" and case.seed == 0 and made.modality == "image":
         trial = trial._replace(plate=plate_of(plan, planted, screening))
-    return case, trial
+    if not (case.model and made.modality == "image"):
+        return case, trial, None
+    deeper = scored(plan, planted, screened(rows, model=True), 0.0)
+    return case, trial, deeper._replace(before=trial.before)
 
 
 def _set(made: Any, seed: int) -> Set:
@@ -128,7 +137,7 @@ def _set(made: Any, seed: int) -> Set:
     return rows
 
 
-def _rows(name: str, amount: str, trials: list[Trial]) -> list[Row]:
+def _rows(name: str, amount: str, how: str, trials: list[Trial]) -> list[Row]:
     found = rate(sum(t.found for t in trials), sum(t.planted for t in trials))
     false = rate(sum(t.flagged for t in trials), sum(t.clean for t in trials))
     area = float(np.mean([t.auroc for t in trials]))
@@ -138,7 +147,7 @@ def _rows(name: str, amount: str, trials: list[Trial]) -> list[Row]:
         success += ", not learnt"
     return [
         Row(
-            f"held-out {name}, {amount}: planted rows found",
+            f"held-out {name}, {amount}: planted rows found{how}",
             100 * found.share,
             "%",
             note=f"{found.words()}; AUROC {area:.3f}; clean rows flagged "

@@ -15,6 +15,7 @@ from sealwright.app.bench import Plate
 from sealwright.app.bench.poison import (
     beside,
     data,
+    plant_altered,
     plant_images,
     plant_tables,
     plant_texts,
@@ -24,8 +25,8 @@ from sealwright.app.bench.poison.planted import Attack, Planted
 from sealwright.app.bench.poison.plates import plate_of
 from sealwright.app.bench.poison.score import auroc, found_at, row_scores
 from sealwright.app.bench.poison.sets import Set
-from sealwright.scan import rounds
-from sealwright.scan.ensemble import Screening
+from sealwright.scan import registry, rounds
+from sealwright.scan.ensemble import Screening, modalities
 
 SETS: dict[str, Callable[[], Any]] = {
     "CIFAR-10": data.cifar,
@@ -47,7 +48,10 @@ IMAGES, TABLES, TEXTS = (
     ),
 )
 ATTACKS: dict[str, dict[str, Attack]] = {
-    **{name: {**plant_images.ATTACKS, "flood": plant_images.flood} for name in IMAGES},
+    **{
+        name: {**plant_images.ATTACKS, **plant_altered.ATTACKS, "flood": plant_images.flood}
+        for name in IMAGES
+    },
     **{name: {**plant_tables.ATTACKS, "flood": plant_tables.flood} for name in TABLES},
     **{name: {**plant_texts.ATTACKS, "flood": plant_texts.flood} for name in TEXTS},
 }
@@ -113,9 +117,10 @@ def plant(plan: Plan) -> Planted:
     return ATTACKS[plan.data][plan.attack](whole, plan.share, rng, plan.draw)
 
 
-def screened(rows: Set) -> Screening:
+def screened(rows: Set, *, model: bool = False) -> Screening:
     """What ``seal data check`` would say: every detector for what the data holds."""
-    return rounds.screen(rows.source, rows.frame)
+    every = registry.for_modalities(modalities(rows.frame), model=model)
+    return rounds.screen(rows.source, rows.frame, every)
 
 
 def scored(plan: Plan, planted: Planted, screening: Screening, spent_s: float) -> Trial:

@@ -1,0 +1,157 @@
+"""What the detector that trains a model finds: hidden triggers in 5,000 images of CIFAR-10.
+
+It alone is measured, at the share of the error that it has among all. A small network trained on
+the poisoned set says whether the attack was learnt; ART runs on that network, where installed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+
+import numpy as np
+
+from sealwright.app.bench import Answer, Row, measure
+from sealwright.app.bench.poison import beside, victims
+from sealwright.app.bench.poison.cells import LEARNT, name_of
+from sealwright.app.bench.poison.clean import Build
+from sealwright.app.bench.poison.data import Absent
+from sealwright.app.bench.poison.plates import plate_of
+from sealwright.app.bench.poison.score import rate
+from sealwright.app.bench.poison.sets import Set, of_images
+from sealwright.app.bench.poison.trial import SETS, Plan, Trial, cut, plant, scored, spread
+from sealwright.scan import ensemble, registry
+from sealwright.scan.ensemble import ALPHA, Screening
+
+ROWS = 5_000
+SHARES = (0.05, 0.01)
+DRAWS = 3
+CLEAN, CLEAN_ROWS = 60, 1_200
+ATTACKS = ("warp", "sample-specific", "all-to-all", "blend")
+Note = Callable[[str], None]
+TARGETS = {("warp", 0.05): 90.0, ("all-to-all", 0.05): 95.0}
+
+
+def model(quick: bool, jobs: int, draws: int = 0, note: Note = lambda _: None) -> Answer:
+    """Each attack at 5 and 1 %."""
+    data, rows = ("digits", 700) if quick else ("CIFAR-10", ROWS)
+    try:
+        SETS[data]()
+    except Absent as absent:
+        return Answer([Row(f"{data}: planted rows found", None, "%", note=str(absent))], [])
+    wanted = [("all-to-all", 0.05)] if quick else [(a, s) for s in SHARES for a in ATTACKS]
+    many = 1 if quick else min(DRAWS, draws or DRAWS)
+    plans = [Plan(data, a, s, n, not quick, rows, n == 0) for a, s in wanted for n in range(many)]
+    cells: dict[tuple[str, str, float], list[Trial]] = defaultdict(list)
+    for trial in spread(plans, build, jobs):
+        cells[trial.plan.cell].append(trial)
+        note(
+            f"    {name_of(trial)}: found {trial.found} of {trial.planted}, "
+            f"{trial.flagged} others, {trial.cpu_s:.0f} CPU-s"
+        )
+    told = [row for trials in cells.values() for row in _rows(trials)]
+    plates = [t.plate for trials in cells.values() for t in trials if t.plate is not None]
+    return Answer(told, plates)
+
+
+def model_clean(quick: bool, jobs: int, draws: int = 0, note: Note = lambda _: None) -> Answer:
+    """Random parts of 1,200 images, screened as they are. None may be blocked."""
+    count = min(CLEAN, draws or CLEAN)
+    builds = [Build("digits", 0)] if quick else [Build("CIFAR-10", draw) for draw in range(count)]
+    try:
+        said: list[str] = []
+        for one in spread(builds, blocked, jobs):
+            said.append(one)
+            note(f"    {len(said)} of {len(builds)} resamples: {one or 'nothing found'}")
+    except Absent as absent:
+        return Answer([Row("clean resamples blocked with a model", None, "", note=str(absent))], [])
+    return Answer([_clean_row(builds[0].data, said)], [])
+
+
+def screened(rows: Set) -> Screening:
+    """By the model detector alone, one round, at the share it has among all of ``--model``."""
+    every = registry.for_modalities(ensemble.modalities(rows.frame), model=True)
+    share = ensemble.share(every, ALPHA)
+    return ensemble.screen(
+        rows.source, rows.frame, [registry.detector(x) for x in registry.MODEL], alpha=share
+    )
+
+
+def build(plan: Plan) -> Trial:
+    """Plant, screen, and see whether a network learns it."""
+    planted = plant(plan)
+    start = time.process_time()
+    screening = screened(planted.set)
+    trial = scored(plan, planted, screening, time.process_time() - start)
+    if plan.learn:
+        network: list[object] = []
+        before = victims.cnn(planted.set.whole, plan.draw, network)
+        trial = trial._replace(
+            before=victims.judged(before, planted),
+            beside=beside.art_figures(planted.set, planted.planted, network[0]),
+        )
+    if plan.picture:
+        trial = trial._replace(plate=plate_of(plan, planted, screening))
+    return trial
+
+
+def blocked(part: Build) -> str:
+    """What it says of a clean resample; empty where nothing."""
+    seed = 1000 + part.draw
+    some = cut(SETS[part.data](), CLEAN_ROWS, seed)
+    verdicts = screened(of_images(some.train, some.labels, some.names, seed)).verdicts
+    return "; ".join(v.error or v.significant[0].pattern for v in verdicts if v.blocks)
+
+
+def _rows(trials: list[Trial]) -> list[Row]:
+    found = rate(sum(t.found for t in trials), sum(t.planted for t in trials))
+    false = rate(sum(t.flagged for t in trials), sum(t.clean for t in trials))
+    taught = [t.before.success for t in trials if t.before]
+    words = f"; attack success {100 * float(np.mean(taught)):.0f} %" if taught else ""
+    if taught and float(np.mean(taught)) < LEARNT:
+        words += ", not learnt"
+    faults = sorted({error for trial in trials for error in trial.errors})
+    words += f"; failed: {'; '.join(faults)}" if faults else ""
+    area = float(np.mean([t.auroc for t in trials]))
+    spent = float(np.mean([t.cpu_s for t in trials]))
+    others: dict[str, list[float]] = defaultdict(list)
+    for trial in trials:
+        for name, value in (trial.beside or {}).items():
+            others[name].append(value)
+    means = {name: float(np.mean(values)) for name, values in others.items()}
+    name, plan = name_of(trials[0]), trials[0].plan
+    return [
+        measure(
+            f"{name}: planted rows found with a model",
+            100 * found.share,
+            "%",
+            target=TARGETS.get((plan.attack, plan.share)),
+            yardsticks={k: v for k, v in means.items() if k.endswith(" found")},
+            note=f"{found.words()}; {len(trials)} draws; AUROC {area:.3f}; "
+            f"{spent:.0f} CPU-s each{words}",
+        ),
+        measure(
+            f"{name}: clean rows flagged with a model",
+            100 * false.share,
+            "%",
+            target=0.5,
+            better="lower",
+            yardsticks={k: v for k, v in means.items() if k.endswith(" flagged")},
+            note=false.words(),
+        ),
+    ]
+
+
+def _clean_row(data: str, said: list[str]) -> Row:
+    stopped = [one for one in said if one]
+    bounds = rate(len(stopped), len(said))
+    return measure(
+        f"{data}: clean resamples blocked with a model, of {len(said)}",
+        len(stopped),
+        "builds",
+        target=0,
+        better="lower",
+        note=f"95 %: at most {100 * bounds.high:.2g} %, were resamples independent"
+        + "".join(f"; {one}" for one in stopped[:3]),
+    )
