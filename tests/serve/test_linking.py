@@ -1,7 +1,5 @@
 """Accounts that are one person's are one group; a shared address or sample makes nobody one."""
 
-from itertools import pairwise
-
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -11,6 +9,8 @@ from sealwright.serve.interface import Caller
 from sealwright.serve.linking import (
     COMPLEMENT_CELLS,
     ENOUGH,
+    ENOUGH_SHARE,
+    LEAST_SHARE,
     MOST,
     SCORES,
     SHARED_QUERIES,
@@ -18,7 +18,7 @@ from sealwright.serve.linking import (
     by_coverage,
     by_identity,
     by_person,
-    by_queries,
+    by_share,
     groups,
 )
 
@@ -97,29 +97,28 @@ def test_a_network_that_many_share_says_nothing_even_beside_shared_queries():
     sharers = [f"p{at:02}" for at in range(MOST["network"] + 1)]
     links = by_identity([caller(name, network="carrier") for name in sharers])
     assert links == ()
-    asked = [("p00", "p01", f"q{at}") for at in range(SHARED_QUERIES)]
-    assert len(groups(sharers, [*links, *by_queries(asked)])) == len(sharers)
+    shared = by_share("p00", "p01", 0.3, SHARED_QUERIES)
+    assert len(groups(sharers, [*links, *shared])) == len(sharers)
 
 
 def test_a_small_network_and_shared_queries_together_are_enough():
     links = by_identity([caller("a", network="n"), caller("b", network="n")])
-    asked = [("a", "b", f"q{at}") for at in range(SHARED_QUERIES)]
-    group = of(groups("abc", [*links, *by_queries(asked)]), "a")
+    group = of(groups("abc", [*links, *by_share("b", "a", 0.3, SHARED_QUERIES)]), "a")
     assert group.members == ("a", "b")
     assert {link.kind for link in group.links} == {"network", "queries"}
     assert sum(link.score for link in group.links) >= ENOUGH
 
 
-def test_a_public_sample_that_everybody_asks_links_nobody():
-    crowd = [f"p{at:02}" for at in range(40)]
-    asked = [
-        (one, other, f"q{at}") for at in range(3 * SHARED_QUERIES) for one, other in pairwise(crowd)
-    ]
-    assert by_queries(asked) == ()
+def test_a_large_share_of_what_both_ask_is_enough_and_less_is_a_hint_or_nothing():
+    (link,) = by_share("a", "b", ENOUGH_SHARE, SHARED_QUERIES)
+    assert link.score == ENOUGH
+    (link,) = by_share("a", "b", 0.9 * ENOUGH_SHARE, SHARED_QUERIES)
+    assert link.score < ENOUGH
+    assert by_share("a", "b", LEAST_SHARE - 0.01, 1_000) == ()
 
 
 def test_a_few_shared_queries_are_chance():
-    assert by_queries([("a", "b", f"q{at}") for at in range(SHARED_QUERIES - 1)]) == ()
+    assert by_share("a", "b", 1.0, SHARED_QUERIES - 1) == ()
 
 
 def test_two_who_tile_the_space_are_linked_and_two_who_do_not_are_not():

@@ -82,7 +82,7 @@ class Events:
 class Town:
     """A served model's monitors, and people who ask it."""
 
-    def __init__(self, shelf, ledger=None, journal=None):
+    def __init__(self, shelf, ledger=None, journal=None, links="off"):
         self.ledger, self.journal = ledger or Ledger(), journal or Events()
         self.now, self.shifts, self.said = NOW_MS, [], []
         self.linker = Linker(MODEL, DIGEST, self.ledger, self.journal)
@@ -90,8 +90,16 @@ class Town:
             MODEL, DIGEST, self.ledger, self.journal, lambda: self.now, asyncio.Lock()
         )
         self.monitors = Monitors(
-            FakeCover(), shelf, self.climber, self.linker.group, self.drifted, self.said.append
+            FakeCover(),
+            shelf,
+            self.climber,
+            self.linker.group,
+            self.drifted,
+            self.said.append,
+            None if links == "off" else self.linker.acquainted,
+            bytes(range(32)),
         )
+        self.linker.enforced = links == "enforce"
         self.linker.joined = self.monitors.joined
 
     async def drifted(self, shifts):
@@ -390,6 +398,60 @@ def test_callers_of_one_organisation_or_certificate_share_a_group_and_a_persons_
     }
     assert town.linker.known["key:d"].why == "the same certificate (100)"
     assert len(town.journal.events) == 5, "each link is said once"
+
+
+async def asks_alike(town, *who):
+    """Each of ``who`` asks the same two hundred rows, which nobody else does."""
+    await town.grow()
+    for name in who:
+        town.asks(name, rows(200, 77))
+    await town.monitors.work()
+
+
+@pytest.mark.parametrize("links", ["off", "suggest", "enforce"])
+def test_who_asks_the_same_rare_rows_is_suggested_and_placed_only_where_that_is_wanted(
+    shelf, monkeypatch, links
+):
+    monkeypatch.setattr("sealwright.app.servingmonitors.LINKED_EVERY", 1)
+
+    async def story():
+        town = Town(shelf, links=links)
+        await asks_alike(town, "x", "y")
+        return town
+
+    town = asyncio.run(story())
+    suggested = [(one.one, one.other, one.score) for one in town.linker.suggested]
+    assert suggested == ([] if links == "off" else [("x", "y", 100)])
+    events = [one for one in town.journal.events if one.what == "link"]
+    assert town.ledger.placed == ({"x": "x", "y": "x"} if links == "enforce" else {})
+    assert len(events) == len(town.ledger.placed)
+    assert all("x and y: " in one.why and "rare queries" in one.why for one in events)
+
+
+def test_an_enforced_link_joins_no_organisations_and_does_not_undo_a_persons_word(
+    shelf, monkeypatch
+):
+    monkeypatch.setattr("sealwright.app.servingmonitors.LINKED_EVERY", 1)
+
+    async def story():
+        town = Town(shelf, links="enforce")
+        await town.linker.organise([key("a", "acme"), key("b", "bolt")])
+        await town.linker.place("apart", "apart", "another department")
+        await asks_alike(town, "key:a", "key:b", "apart")
+        assert len(town.linker.suggested) == 3
+        assert town.linker.group("key:a") == "organisation:acme"
+        assert town.linker.group("key:b") == "organisation:bolt"
+        await town.linker.place("key:b", "key:b", "sold")
+        town.asks("new", rows(200, 77))
+        await town.monitors.work()
+        assert town.linker.group("new") == "organisation:acme"
+        await town.linker.place("new", "new", "only their auditor")
+        await town.monitors.work()
+        return town
+
+    town = asyncio.run(story())
+    assert town.linker.group("new") == "new"
+    assert town.linker.group("apart") == "apart"
 
 
 def test_arrays_come_back_as_they_were_kept():

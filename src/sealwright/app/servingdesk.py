@@ -16,6 +16,8 @@ from sealwright.serve.evidence import Event
 from sealwright.serve.interface import RUNGS, Balance, Ledger, Rung
 from sealwright.serve.journal import Journal
 
+MOST_SUGGESTED = 100
+
 
 class Desk:
     """Answers questions that came over the control socket.
@@ -95,6 +97,11 @@ class Desk:
                     "why": "; ".join(sorted({why[one].why for one in members})),
                 }
                 for group, members in sorted(groups.items())
+            ],
+            "suggested": [
+                {"members": [link.one, link.other], "score": link.score, "why": link.why}
+                for link in self._linker.suggested[:MOST_SUGGESTED]
+                if self._linker.group(link.one) != self._linker.group(link.other)
             ],
         }
 

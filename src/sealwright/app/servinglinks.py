@@ -46,6 +46,11 @@ class Linker:
         self._ledger = ledger
         self._journal = journal
         self.known: dict[str, Link] = {}
+        self.suggested: tuple[linking.Link, ...] = ()
+        """What callers' questions say of them, strongest first; nobody is placed by it alone."""
+        self.enforced = False
+        """Whether a pair whose links score enough is placed."""
+        self._callers: tuple[Caller, ...] = ()
         self.joined: Callable[[str, str], None] = lambda _principal, _group: None
         """Told who, alone until then, is counted in which group."""
 
@@ -65,7 +70,7 @@ class Linker:
 
         An organisation's budget is its own from its first key on.
         """
-        callers = [one.caller for one in keys]
+        callers = self._callers = tuple(one.caller for one in keys)
         named = {one.principal: one for one in callers}
         for found in linking.groups(named, linking.by_identity(callers)):
             name = self._name(found, named)
@@ -74,6 +79,42 @@ class Linker:
                 if principal not in self.known:
                     own = named[principal].organisation
                     await self.place(principal, name, f"a key of {own}" if own else shared)
+
+    async def acquainted(self, links: tuple[linking.Link, ...]) -> None:
+        """Whom their questions link. Where links are enforced, those with enough are placed.
+
+        Only who was in no group until now is: neither an organisation's key nor whom a person
+        placed, or took back, is moved by what they ask.
+        """
+        self.suggested = links
+        if not self.enforced:
+            return
+        every = [
+            link
+            for link in (*links, *linking.by_identity(self._callers))
+            if not (self._apart(link.one) or self._apart(link.other))
+        ]
+        asked = {name for link in every for name in (link.one, link.other)}
+        for found in linking.groups(asked, every):
+            said = [link for link in found.links if link in links]
+            placed = {group for one in found.members if (group := self.group(one)) != one}
+            free = [one for one in found.members if one not in self.known]
+            if not said or len(placed) > 1 or len(free) + len(placed) < 2:
+                continue
+            name = placed.pop() if placed else found.name
+            why = "; ".join(
+                f"{link.one} and {link.other}: {link.why} ({link.score})" for link in said
+            )
+            for principal in free:
+                await self.place(principal, name, why)
+
+    def _apart(self, principal: str) -> bool:
+        """Whether somebody said that they are in no group: theirs has nobody else."""
+        found = self.known.get(principal)
+        others = (one for one in self.known.values() if one.principal != principal)
+        return bool(found and found.group == principal) and not any(
+            one.group == principal for one in others
+        )
 
     def _name(self, found: linking.Group, callers: dict[str, Caller]) -> str:
         """What a group is called; nothing where it is somebody alone."""

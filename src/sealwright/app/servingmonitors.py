@@ -7,7 +7,7 @@ move nobody before that. What they learnt is kept: a restart goes on with it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -21,17 +21,22 @@ from sealwright.core.errors import SealError
 from sealwright.serve.calibrate import PRINCIPALS
 from sealwright.serve.coverage import Frame
 from sealwright.serve.interface import Answer, Caller
+from sealwright.serve.linking import Link
 from sealwright.serve.monitors.drift import Shift
 from sealwright.serve.monitors.interface import Sight
 from sealwright.serve.monitors.panel import Panel
+from sealwright.serve.sketches import Sketches
 from sealwright.serve.watcher import TAUGHT, Heard, Watcher
 
 EVERY_S = 1.0
+LINKED_EVERY = 60
+"""Rounds between two comparisons of everybody with everybody."""
 CALIBRATED_AT = (PRINCIPALS, 100, TAUGHT)
 """Honest principals at whom thresholds are set, and set anew."""
 
 Say = Callable[[str], None]
 Drifted = Callable[[tuple[Shift, ...]], Any]
+Acquaint = Callable[[tuple[Link, ...]], Awaitable[None]]
 
 
 class Monitors:
@@ -45,8 +50,14 @@ class Monitors:
         group: Callable[[str], str],
         drifted: Drifted,
         say: Say,
+        acquaint: Acquaint | None = None,
+        secret: bytes = b"",
     ) -> None:
+        """``acquaint`` is told who shares rare queries; ``secret`` (32 bytes) draws the frames."""
         self._cover, self._shelf, self._climber = cover, shelf, climber
+        self._acquaint, self._secret = acquaint, secret
+        self._sketches: Sketches | None = None
+        self._rounds = 0
         self._group, self._drifted, self._say = group, drifted, say
         self._sample = Sample()
         self._watcher: Watcher | None = None
@@ -107,11 +118,19 @@ class Monitors:
                 await self._climber.step(heard, enforced)
             for shifts in self._watcher.shifts() if self._watcher else ():
                 await self._drifted(shifts)
+            await self._linked()
         except (SealError, OSError, ValueError, ArithmeticError) as error:
             broken = str(error)
         if broken != self._broken:
             self._broken = broken
             self._say(f"monitors: {broken or 'they watch again'}")
+
+    async def _linked(self) -> None:
+        """Once in a while: who shares with whom."""
+        self._rounds += 1
+        if self._sketches is None or self._acquaint is None or self._rounds % LINKED_EVERY:
+            return
+        await self._acquaint(await asyncio.to_thread(self._sketches.links))
 
     def _look(self) -> tuple[Heard, ...]:
         if self._watcher is None:
@@ -138,7 +157,11 @@ class Monitors:
         reference = learnt.sight()
         panel = Panel(reference, reference.take(np.array(learnt.near)))
         usual = unpacked(learnt.usual) if learnt.calibration else None
-        self._watcher = Watcher(frame, panel, learnt.calibration, self._group, usual)
+        if self._acquaint is not None:
+            self._sketches = Sketches(reference.features, frame, self._secret)
+        self._watcher = Watcher(
+            frame, panel, learnt.calibration, self._group, usual, self._sketches
+        )
         self._learnt = learnt
         if fresh:
             self._keep(learnt)

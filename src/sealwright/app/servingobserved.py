@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 _INPUT_KEY, _MONITORS_LABEL = "serving", b"sealwright guard monitors v1"
+_LINKS_LABEL = b"sealwright guard links v1"
 OFF = "off ([serve] monitors = false)"
 UNCOUNTED = "not counted: of a text the server behind shows no features"
 UNWATCHED = "nothing watches what is asked; the budget is all that stops a thief"
@@ -82,7 +83,11 @@ async def _monitors(
 
     key = workspace.kms.derive(_INPUT_KEY, _MONITORS_LABEL)
     shelf = Shelf(workspace.seal_dir / "serve", space, key)
-    monitors = Monitors(cover, shelf, climber, base.linker.group, told, say)
+    linked = workspace.settings.serve.links
+    base.linker.enforced = linked == "enforce"
+    acquaint = None if linked == "off" else base.linker.acquainted
+    secret = workspace.kms.derive(_INPUT_KEY, _LINKS_LABEL)
+    monitors = Monitors(cover, shelf, climber, base.linker.group, told, say, acquaint, secret)
     base.linker.joined = monitors.joined
     await monitors.work()
     return monitors

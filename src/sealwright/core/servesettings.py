@@ -33,6 +33,7 @@ class ModelServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     lifetime_bits: int = 0
 
 
+Links = Literal["off", "suggest", "enforce"]
 Action = Literal["redact", "cut", "report"]
 
 
@@ -75,6 +76,7 @@ class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[serve]``. Budgets are bits of released information; ``cells`` of 1,024, 0 is no cap.
 
     ``ledger`` is ``file`` (this machine), or ``redis://… + postgresql://…`` for replicas.
+    ``links``: what becomes of callers whose questions link them.
     """
 
     budget_bits: int = 20_000
@@ -98,6 +100,7 @@ class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ledger: str = "file"
     memory: str = "8GiB"
     monitors: bool = True
+    links: Links = "suggest"
     text: TextServeSettings = TextServeSettings()
     egress: EgressServeSettings = EgressServeSettings()
     models: dict[str, ModelServeSettings] = msgspec.field(default_factory=dict)

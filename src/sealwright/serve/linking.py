@@ -28,7 +28,7 @@ SCORES: dict[Kind, int] = {
     "organisation": 100,
     "network": 40,
     "issuer": 20,
-    "queries": 60,
+    "queries": 100,
     "coverage": 40,
     "person": 1_000,
 }
@@ -42,13 +42,18 @@ MOST: dict[Kind, int] = {
     "organisation": 10_000,
     "network": 8,
     "issuer": 64,
-    "queries": 5,
-    "coverage": 2,
 }
 """How many principals may share a value before it says nothing: a carrier's address is no link."""
 
 SHARED_QUERIES = 10
-"""Near-duplicate queries that two share, at least; at most five principals asked each."""
+"""Near-duplicate queries that two share, at least."""
+
+ENOUGH_SHARE = 0.4
+"""So much of what two ask, weighed by how rare it is, links them by itself; less scores less. It is
+1.5 times the most that two calibration users of the bench share, in a closed set of texts."""
+
+LEAST_SHARE = 0.2
+"""Below it nothing is said."""
 
 COMPLEMENT_CELLS = 100
 """Cells that each of two has touched, at least, before their coverage can say anything."""
@@ -97,25 +102,16 @@ def by_identity(callers: Sequence[Caller]) -> tuple[Link, ...]:
     return tuple(links)
 
 
-def by_queries(shared: Iterable[tuple[str, str, str]]) -> tuple[Link, ...]:
-    """From ``(principal, principal, sketch)``: near-duplicate queries that both asked.
+def by_share(one: str, other: str, share: float, count: int) -> tuple[Link, ...]:
+    """From the share of two principals' rare queries that both asked, ``count`` of a sample.
 
-    ``sketch`` names the query without telling it; one that more than five principals asked is a
-    public sample and counts for nothing.
+    A query is the less worth the more principals asked it: a public sample links nobody.
     """
-    askers = defaultdict[str, set[str]](set)
-    pairs = defaultdict[tuple[str, str], set[str]](set)
-    for one, other, sketch in shared:
-        if one != other:
-            askers[sketch] |= {one, other}
-            pairs[min(one, other), max(one, other)].add(sketch)
-    links = []
-    for (one, other), sketches in sorted(pairs.items()):
-        count = sum(len(askers[sketch]) <= MOST["queries"] for sketch in sketches)
-        if count >= SHARED_QUERIES:
-            why = f"{count} near-duplicate queries that hardly anybody else asked"
-            links.append(Link(one, other, "queries", SCORES["queries"], why))
-    return tuple(links)
+    if share < LEAST_SHARE or count < SHARED_QUERIES:
+        return ()
+    score = min(SCORES["queries"], int(SCORES["queries"] * share / ENOUGH_SHARE))
+    why = f"{count} rare queries of a sample in common, a share of {share:.2f}"
+    return (Link(min(one, other), max(one, other), "queries", score, why),)
 
 
 def by_coverage(bitmaps: dict[str, bytes], honest_overlap: float) -> tuple[Link, ...]:

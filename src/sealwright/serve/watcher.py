@@ -22,6 +22,7 @@ from sealwright.serve.ladder import Signal
 from sealwright.serve.monitors import drift
 from sealwright.serve.monitors.interface import Floats, Sight
 from sealwright.serve.monitors.panel import Look, Memory, Panel
+from sealwright.serve.sketches import Sketches
 
 WAITING = 10_000
 """Rows put by, at most; beyond them the oldest are not looked at, and that is counted."""
@@ -62,9 +63,11 @@ class Watcher:
         calibration: Calibration | None = None,
         group: Callable[[str], str] = lambda principal: principal,
         usual: Floats | None = None,
+        sketches: Sketches | None = None,
     ) -> None:
         self._frame, self._panel, self._group = frame, panel, group
         self.calibration = calibration
+        self._sketches = sketches
         self.usual = np.zeros((0, len(panel.channels))) if usual is None else usual
         self.missed = 0
         self._lock = threading.Lock()
@@ -113,6 +116,8 @@ class Watcher:
         memory = self._memories.get(group) or self._panel.blank()
         look, self._memories[group] = self._panel.look(sight, memory)
         self._trace(principal, look)
+        if self._sketches is not None:
+            self._sketches.add(principal, sight.features)
         if self._traffic is not None:
             moved = self._traffic.add(principal, look.numbers[:, self._plain])
             if moved:

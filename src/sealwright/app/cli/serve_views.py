@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sealwright.app import servecontrol, serveproof, wiring
 from sealwright.app.servecontrol import Question
 from sealwright.core.amounts import span_s
+from sealwright.serve.linking import ENOUGH
 
 if TYPE_CHECKING:
     from sealwright.app.cli.out import Out
@@ -72,10 +73,17 @@ def links(args: argparse.Namespace, out: Out) -> int:
         question = Question("place", args.place[1], args.place[0], args.reason)
     found = servecontrol.ask(workspace, question)
     rows = [[one["group"], ", ".join(one["members"]), one["why"]] for one in found["links"]]
-    out.emit(
-        found,
-        lambda: out.table(rows, ["group", "members", "why"]) or "no callers are linked",
-    )
+    suggested = [
+        [f"{one['score']} of {ENOUGH}", ", ".join(one["members"]), one["why"]]
+        for one in found["suggested"]
+    ]
+
+    def text() -> str:
+        linked = out.table(rows, ["group", "members", "why"]) or "no callers are linked"
+        hints = out.table(suggested, ["suggested", "members", "why"])
+        return f"{linked}\n\n{hints}" if hints else linked
+
+    out.emit(found, text)
     return 0
 
 

@@ -15,6 +15,7 @@ SECTIONS: dict[str, str] = {
     "budget": "sealwright.app.bench.guard.budget",
     "overhead": "sealwright.app.bench.guard.overhead",
     "detect": "sealwright.app.bench.guard.detect",
+    "links": "sealwright.app.bench.guard.links",
     "thieves": "sealwright.app.bench.guard.thieves",
     "units": "sealwright.app.bench.guard.units",
     "owner": "sealwright.app.bench.guard.owner",
