@@ -11,7 +11,7 @@ import pytest
 from text_house import END, STREAM, House, Script, chunk, delta, event, house, whole
 
 from sealwright.serve.canaries import Canaries
-from sealwright.serve.egress import Egress
+from sealwright.serve.egress import Egress, Policy
 
 pytest.importorskip("httptools", reason="the extra 'serve' is not installed")
 
@@ -229,7 +229,10 @@ def test_half_an_answer_says_so_and_what_came_is_charged(tmp_path: Path, how: st
             assert "error" in told(body)[-1]
             assert b"[DONE]" not in body
             assert await it.spent_bits() >= 99 * 17
-            assert len(it.kept.records) == 1
+            (record,) = it.kept.records
+            assert (record.verdict, record.rule) == ("broken", "guard.upstream")
+            assert record.mbits == 1000 * await it.spent_bits(), "what left is settled"
+            assert record.answer != ""
 
     run(main())
 
@@ -268,7 +271,35 @@ def test_a_canary_cuts_the_stream_and_is_counted(tmp_path: Path) -> None:
             assert text_of(body) == "so it goes " * 10 + "[redacted:canary]"
             assert b"content_filter" in body
             assert it.kept.counts["egress.canary"] == 1
-            assert CANARY not in str(it.kept.records) + str(it.kept.counts)
+            (event,) = it.kept.events
+            assert (event.what, event.rule, event.principal) == (
+                "canary",
+                "egress.canary",
+                "key:acme",
+            )
+            assert event.record == it.kept.records[0].id
+            assert it.kept.records[0].verdict == "answered"
+            assert CANARY not in str(it.kept.records) + str(it.kept.counts) + str(it.kept.events)
+
+    run(main())
+
+
+@pytest.mark.parametrize("action", ["cut", "redact", "report"])
+def test_a_canary_is_an_event_of_its_own_whatever_becomes_of_the_text(
+    tmp_path: Path, action: Any
+) -> None:
+    async def main() -> None:
+        egress = Egress(Policy(canary=action), Canaries([CANARY]))
+        async with house(tmp_path, Script(answer(f"it is {CANARY} here")), egress) as it:
+            status, headers, body = await it.ask(HELLO)
+            assert status == 200
+            assert (CANARY in body.decode()) is (action == "report")
+            (event,) = it.kept.events
+            assert (event.what, event.record) == ("canary", headers["seal-record"])
+        (tmp_path / "plain").mkdir()
+        async with house(tmp_path / "plain", Script(answer("nothing odd")), egress) as it:
+            await it.ask(HELLO)
+            assert it.kept.events == []
 
     run(main())
 

@@ -86,7 +86,7 @@ class Serving:
             held.callback(standing.stop)
             if opened.said:
                 await base.journal.event(_said(workspace, subject, opened.said), again=True)
-            watch = await observed(workspace, subject, opened.asked, base, standing, say)
+            watch = await observed(workspace, subject, opened.asked, base, say)
             offer = offer_of(subject, policy, opened.profile, self._settings)
             mount = _mount(opened.asked, watch.observer)
             guard = Guard(

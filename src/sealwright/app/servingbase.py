@@ -61,7 +61,10 @@ class What(msgspec.Struct, frozen=True):
 
 
 class Base(msgspec.Struct, frozen=True):
-    """The parts. ``recovered``: how many records of a killed server got a root just now."""
+    """The parts. ``recovered``: how many records of a killed server got a root just now.
+
+    ``now_ms`` is the ledger's kind of clock: rungs end by it, and nobody sets it.
+    """
 
     ledger: Ledger
     journal: Journal
@@ -70,6 +73,7 @@ class Base(msgspec.Struct, frozen=True):
     inputs: InputKey
     desk: Desk
     recovered: int
+    now_ms: Callable[[], int]
 
 
 async def founded(
@@ -95,12 +99,15 @@ async def founded(
     recovered = await asyncio.to_thread(journal.recover, covered)
     linker = Linker(what.ref, what.digest, ledger, journal)
     await linker.recall(history)
-    desk = Desk(what.ref, what.digest, clock.stamp(workspace.clock()), ledger, journal, linker)
+    now_us = clock.steady_us()
+    since = clock.stamp(workspace.clock())
+    desk = Desk(what.ref, what.digest, since, ledger, journal, linker, lambda: now_us() // 1000)
     control = Control(workspace, desk.answer)
     await control.open()
     held.push_async_callback(control.close)
     door, verify, inputs = doors(workspace, where)
-    return Base(ledger, journal, Callers(door, verify), linker, inputs, desk, recovered)
+    callers = Callers(door, verify)
+    return Base(ledger, journal, callers, linker, inputs, desk, recovered, desk.now_ms)
 
 
 def doors(workspace: Workspace, where: Where) -> tuple[Door, VerifyToken, InputKey]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -34,6 +33,7 @@ class Desk:
         ledger: Ledger,
         journal: Journal,
         linker: Linker,
+        now_ms: Callable[[], int],
     ) -> None:
         self._ref = ref
         self._digest = digest
@@ -41,6 +41,7 @@ class Desk:
         self._ledger = ledger
         self._journal = journal
         self._linker = linker
+        self.now_ms = now_ms
         self.url = ""
         self.profile = ""
         self.told: Callable[[], dict[str, Any]] = lambda: {"state": "starting"}
@@ -118,7 +119,7 @@ class Desk:
         """A rung that a person chose, for a time."""
         if question.rung not in RUNGS or not 0 < question.span_s <= 366 * 86_400:
             raise BadInput("a rung and a time are wanted", why=f"rungs: {', '.join(RUNGS)}")
-        until_ms = int(time.time() * 1000) + question.span_s * 1000
+        until_ms = self.now_ms() + question.span_s * 1000
         what = question.rung if question.rung in ("degrade", "block") else "rung"
         return await self._moved(question, what, question.rung, until_ms)
 

@@ -57,10 +57,20 @@ class Climber:
         self.cleared: Callable[[str], None] = lambda _group: None
 
     async def recall(self) -> None:
-        """Where the ledger says everybody stands."""
+        """Where the ledger says everybody stands.
+
+        A rung of the machine's own that ends later than any it sets now was set by a clock that was
+        ahead: it ends as one that was set now.
+        """
         for balance in await self._ledger.balances(self._ref):
-            if balance.rung != "observe":
-                self._standings[balance.group] = self._told(balance)
+            if balance.rung == "observe":
+                continue
+            standing = self._told(balance)
+            latest = self._now_ms() + ladder.HOLD_MS[balance.rung]
+            if standing.by != "person" and latest < standing.until_ms < ladder.FOREVER_MS:
+                await self._ledger.climb(self._ref, balance.group, balance.rung, latest)
+                standing = Standing(balance.rung, latest, standing.by)
+            self._standings[balance.group] = standing
 
     def benign(self, group: str) -> bool:
         """Whether nothing speaks against this group now."""

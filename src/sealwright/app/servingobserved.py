@@ -14,7 +14,6 @@ from sealwright.app.servingladder import Climber, by_hand, drifted
 from sealwright.app.servingmonitors import Monitors
 from sealwright.app.servingsample import Shelf
 from sealwright.app.servingsource import Subject, Tensors, Texts
-from sealwright.app.servingwatch import Standing
 from sealwright.core.digest import Digest
 from sealwright.serve.monitors.drift import Shift
 from sealwright.serve.oip_mount import Observer, Unwatched
@@ -43,7 +42,6 @@ async def observed(
     subject: Subject,
     asked: Tensors | Texts,
     base: Base,
-    standing: Standing,
     say: Say,
 ) -> Observed:
     """Coverage of any features; monitors where they fit and are wanted. Raises: SealError."""
@@ -54,7 +52,7 @@ async def observed(
     why = asked.unwatched if workspace.settings.serve.monitors else OFF
     if why:
         return Observed(cover, (), lambda: {"coverage": cover.state, "monitors": why})
-    monitors = await _monitors(workspace, subject, asked.space, base, cover, standing, say)
+    monitors = await _monitors(workspace, subject, asked.space, base, cover, say)
     return Observed(
         monitors, (monitors,), lambda: {"coverage": cover.state, "monitors": monitors.state}
     )
@@ -66,14 +64,13 @@ async def _monitors(
     space: Digest,
     base: Base,
     cover: Cover,
-    standing: Standing,
     say: Say,
 ) -> Monitors:
     """What watches, and moves groups by what it hears."""
     ref, digest = subject.ref, subject.digest
     desk, journal = base.desk, base.journal
     hand = by_hand(workspace.history(), ref)
-    climber = Climber(ref, digest, base.ledger, journal, standing.now_ms, desk.moving, hand)
+    climber = Climber(ref, digest, base.ledger, journal, base.now_ms, desk.moving, hand)
     await climber.recall()
     desk.moved = climber.by_person
 

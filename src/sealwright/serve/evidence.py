@@ -24,8 +24,8 @@ MOST_RECORDS = 1_000
 """In a batch."""
 FORMAT = "sealwright guard-record v1"
 
-Verdict = Literal["answered", "refused", "failed"]
-_VERDICTS: tuple[Verdict, ...] = ("answered", "refused", "failed")
+Verdict = Literal["answered", "broken", "refused", "failed"]
+_VERDICTS: tuple[Verdict, ...] = ("answered", "broken", "refused", "failed")
 
 
 class Record(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):

@@ -53,12 +53,17 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class Released(msgspec.Struct, frozen=True):
-    """What is to leave: the reply, the bits it can tell, the cells it touched."""
+    """What is to leave: the reply, the bits it can tell, the cells it touched.
+
+    ``broken``: the rule by which its rest does not come; ``tripped``: which tripwire was in it.
+    """
 
     reply: Reply
     mbits: int
     cells: Sequence[int] = ()
     anomaly_mbits: int = 0
+    broken: str = ""
+    tripped: str = ""
 
 
 class Mount(Protocol):
@@ -204,7 +209,10 @@ class Guard:
         return pending
 
     async def after(self, pending: Pending, found: Any) -> Reply:
-        """filter → settle → evidence. Raises: Unavailable (nothing leaves then)."""
+        """filter → settle → evidence; a canary is an event at once.
+
+        Raises: Unavailable (nothing leaves then).
+        """
         caller, balance = pending.admitted.caller, pending.reservation.balance
         try:
             out = self.mount.release(pending.question, found, caller, pending.fidelity)
@@ -217,8 +225,13 @@ class Guard:
             await self._unsettled(pending, error)
             raise
         self._balances[caller.principal] = settled
-        record = self._record(pending, "answered", out.mbits, "", balance.rung, out.reply.body)
+        verdict: Verdict = "broken" if out.broken else "answered"
+        body = out.reply.body
+        record = self._record(pending, verdict, out.mbits, out.broken, balance.rung, body)
         self._journal.add(record)
+        if out.tripped:
+            name, why = caller.principal, "a canary was in an answer"
+            await self._event("canary", name, settled.group, out.tripped, why, record.id)
         reply = out.reply
         shown = (
             self._profiles[pending.fidelity][1],

@@ -128,7 +128,7 @@ class Journal:
         """
         now = self._clock()
         at, key = int(now.timestamp() * 1000), (event.principal, event.rule + event.what)
-        if not again and at - self._said_at.get(key, -EVENT_EVERY_MS) < EVENT_EVERY_MS:
+        if not again and 0 <= at - self._said_at.get(key, -EVENT_EVERY_MS) < EVENT_EVERY_MS:
             return -1
         self._said_at[key] = at
         statement = event_statement(event, stamp(now), self._about.actor)

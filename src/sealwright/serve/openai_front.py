@@ -115,12 +115,12 @@ class OpenAiFront:
                     flow.events.close()
                 out = flow.text.close()
             except SealError as error:
-                out = self._broken(error)
+                flow.broken, out = self._broken(error)
             flow.left.append(out)
             try:
                 await self._ended(pending, flow)
             except SealError as error:
-                out = self._broken(error)
+                _, out = self._broken(error)
             yield out
         finally:
             flow.stream.close()
@@ -131,12 +131,13 @@ class OpenAiFront:
         self._report(told(flow.text.found).decode())
         await asyncio.shield(self._guard.after(pending, flow))
 
-    def _broken(self, error: SealError) -> bytes:
+    def _broken(self, error: SealError) -> tuple[str, bytes]:
+        """The rule by which a stream ends early, and what says so in it."""
         if not isinstance(error, Refused | OutOfService):
             error = out_of_service("guard.upstream", error)
         rule = rule_of(error)
         self._count(rule)
-        return sse.written(_error(error, rule))
+        return rule, sse.written(_error(error, rule))
 
     def _report(self, findings: str) -> None:
         """Rule ids and counts of what was taken out, for the next batch of records."""

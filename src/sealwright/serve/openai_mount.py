@@ -40,6 +40,8 @@ PATHS: dict[Kind, str] = {
 DEGRADED_TOKENS = 64
 """Of an answer, while its group is degraded: a text has no label that could stand for it."""
 _LOGPROB_BITS = 32
+CANARY = "egress.canary"
+"""The finding that is an event of its own, whatever became of the text."""
 
 
 class Text(msgspec.Struct, frozen=True):
@@ -51,12 +53,14 @@ class Text(msgspec.Struct, frozen=True):
 
 
 class Flow(msgspec.Struct):
-    """One streamed answer on its way: what comes, what leaves, and what left."""
+    """One streamed answer on its way: what comes, what leaves, what left, and the rule by which
+    the rest does not come."""
 
     stream: Stream
     events: sse.Events
     text: openai_stream.Stream
     left: list[bytes]
+    broken: str = ""
 
 
 class OpenAiMount:
@@ -122,7 +126,9 @@ class OpenAiMount:
         asked: Asked = question.body
         if isinstance(answer, Flow):
             mbits = self._tokens_mbits(asked, answer.text.tokens)
-            return Released(Reply(200, b"".join(answer.left)), mbits)
+            reply = Reply(200, b"".join(answer.left))
+            tripped = _tripped(answer.text.found)
+            return Released(reply, mbits, broken=answer.broken, tripped=tripped)
         if asked.kind == "embedding":
             return self._embedded(asked, answer, to)
         face = openai_shape.face(asked, self.text.name, asked.at_ms)
@@ -130,7 +136,8 @@ class OpenAiMount:
         headers: tuple[tuple[bytes, bytes], ...] = ((b"content-type", JSON),)
         if whole.found:
             headers += ((b"seal-egress", told(whole.found)),)
-        return Released(Reply(200, whole.body, headers), self._tokens_mbits(asked, whole.tokens))
+        mbits = self._tokens_mbits(asked, whole.tokens)
+        return Released(Reply(200, whole.body, headers), mbits, tripped=_tripped(whole.found))
 
     def _embedded(self, asked: Asked, answer: bytes, to: Fidelity) -> Released:
         body = asked.body
@@ -159,6 +166,10 @@ class OpenAiMount:
 
 def _tokens(asked: Asked, fidelity: Fidelity) -> int:
     return min(asked.tokens, DEGRADED_TOKENS) if fidelity == "label" else asked.tokens
+
+
+def _tripped(found: Counter[str]) -> str:
+    return CANARY if found[CANARY] else ""
 
 
 def told(found: Counter[str]) -> bytes:
