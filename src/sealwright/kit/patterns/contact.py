@@ -33,7 +33,7 @@ _PHONE_WORDS = (
 _SSN = re.compile(r"[0-9]{3}([- ])[0-9]{2}\1[0-9]{4}")
 _IPV6 = (
     r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}"
-    r"(?:[0-9A-Fa-f]{1,4}|[0-9]{1,3}(?:\.[0-9]{1,3}){3})?(?![\w:])"
+    r"(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f]{1,4})?(?![\w:]|\.[0-9])"
 )
 _MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 
@@ -177,7 +177,7 @@ PATTERNS = (
     Pattern(
         "email", "email", "personal",
         regex=r"(?<![\w.%+'-])[\w.!#$%&'*+/=?^`{|}~-]{1,64}@"
-        r"(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?![\w-])",
+        r"(?:[\w-]{1,63}\.){1,8}(?:[^\W\d_]{2,24}|xn--[a-z0-9-]{2,59})(?![\w-])",
         anchors=("@",), reach=65, validator=email, confidence=SURE,
     ),
     Pattern(
@@ -203,6 +203,14 @@ PATTERNS = (
                "99999-99999", "9999-9999", "99 9999 9999", "99-9999-9999", "9999-999-999",
                "999-9999-9999", "9999-999999", "99 99 99 99", "999.9999", "9 99 99 99 99"),
         validator=dialled, context=_PHONE_WORDS, confidence=MEDIUM + 5, bare=0,
+    ),
+    Pattern(
+        "phone-labelled", "phone", "personal",
+        regex=r"(?i:(?:phone|tel|telephone|telefon|mobile|mobil|cell|fax|whatsapp|téléphone|teléfono)"
+        r"(?:[ _-]?(?:no|nr|number|num|#))?[\"']?\.?[ ]{0,3}[:=#][ ]{0,3}[\"']?)"
+        r"(?P<v>[+(]{0,2}[0-9][0-9 ()./\-]{5,24}[0-9])(?![\w])",
+        anchors=("phone", "tel", "mobil", "cell", "fax", "whatsapp", "téléphone", "teléfono"),
+        fold=True, validator=dialled, confidence=HIGH,
     ),
     Pattern(
         "ipv4", "ip-address", "network",

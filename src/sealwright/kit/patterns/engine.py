@@ -17,19 +17,25 @@ from sealwright.kit.patterns import (
     credentials,
     finance,
     people_europe,
+    people_further,
     people_world,
 )
-from sealwright.kit.patterns.interface import MEDIUM, Category, Match, Pattern
+from sealwright.kit.patterns.interface import LOW, MEDIUM, Category, Match, Pattern
 from sealwright.kit.patterns.shape import fold, lower, shape
 
 _BEFORE, _AFTER = 100, 50
 _FAR = 8
-_WORD = re.compile("(?<![9A])A{0,6}9[9A]{0,20}(?![9A])")
+_FIGURES = re.compile("(?<!9)9[9A]{0,20}+(?![9A])")
+_LETTERS_BEFORE = 6
+_INNER = frozenset("9A")
+_SPACED = bytes(code if chr(code).isalnum() else 32 for code in range(128)) + bytes(128)
 _JOINING = frozenset("A.,:+-/_$")
 _ENDING = frozenset(' \t\r\n<>()[],;:"=|')
 _HEAD = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{2}")
 _SAID = re.compile(r"[^\W_]+")
 _FIRST = re.compile(r"\(?[9A]+")
+_ACCOUNT = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?: [A-Za-z0-9]{4}){0,7} $")
+_WITHIN = frozenset(("phone", "card", "national-id", "health-id"))
 _LONG = re.compile(r"(?<![A-Za-z0-9_\-+/=.~])[A-Za-z0-9_\-+/=.~]{20,}")
 DEFAULT = 50
 """Least confidence that :func:`find` yields unless told otherwise."""
@@ -41,7 +47,8 @@ CARRY = 9000
 @cache
 def patterns() -> tuple[Pattern, ...]:
     """Every pattern there is."""
-    rooms = (finance, people_europe, people_world, contact, credentials, assigned)
+    people = (people_europe, people_world, people_further)
+    rooms = (finance, *people, contact, credentials, assigned)
     return tuple(each for room in rooms for each in room.PATTERNS)
 
 
@@ -88,13 +95,12 @@ def _moved(match: Match, offset: int) -> Match:
 
 
 class _Spelling:
-    """What one spelling may be: surely, or where one of ``words`` is near (``bare``: if not)."""
+    """What one spelling may be: surely, or where one of ``words`` is near."""
 
     def __init__(self) -> None:
         self.sure: list[Pattern] = []
         self.plain: list[Pattern] = []
         self.words: frozenset[str] = frozenset()
-        self.bare = 0
 
 
 class _Plan:
@@ -129,7 +135,6 @@ class _Plan:
         for said in each.plain:
             found = self.shapes.setdefault(said, _Spelling())
             found.plain.append(each)
-            found.bare = max(found.bare, each.bare)
             found.words |= _words(each)[0]
 
     def _anchor(self, each: Pattern) -> None:
@@ -160,6 +165,18 @@ def _words(pattern: Pattern) -> tuple[frozenset[str], re.Pattern[str]]:
     said = "|".join(re.escape(each) for each in pattern.context)
     firsts = frozenset(_SAID.search(each)[0] for each in pattern.context)  # type: ignore[index]
     return firsts, re.compile(rf"(?<![^\W_])(?:{said})(?![^\W_])")
+
+
+@cache
+def _first_words() -> frozenset[str]:
+    return frozenset().union(*(_words(each)[0] for each in patterns() if each.context))
+
+
+def _telling(text: str) -> frozenset[str]:
+    """The words of ``text`` with which what some pattern waits for begins: mostly none."""
+    if text.isascii():
+        return _first_words().intersection(text.encode().translate(_SPACED).decode().split())
+    return _first_words().intersection(_SAID.findall(text))
 
 
 class _Walk:
@@ -214,23 +231,31 @@ class _Walk:
         for match in _compiled(pattern).finditer(self.text, start, end):
             self._judge(pattern, match)
 
+    def _figured(self) -> Iterator[tuple[int, int]]:
+        """Where the words lie that have a digit after at most six letters."""
+        layout = self.shape
+        for figures in _FIGURES.finditer(layout):
+            start, end = figures.span()
+            least = start - _LETTERS_BEFORE
+            while start and start > least and layout[start - 1] == "A":
+                start -= 1
+            if layout[start - 1 : start] not in _INNER:
+                yield start, end
+
     def _spellings(self, plan: _Plan) -> None:
         """Every word with a digit in it: spellings that begin with just that word."""
-        layout, first, word = self.shape, plan.first, None
-        for word in _WORD.finditer(layout):
-            start, said = word.start(), word[0]
-            before = layout[start - 1 : start]
+        layout, first, seen = self.shape, plan.first, False
+        for start, end in self._figured():
+            seen, before = True, layout[start - 1 : start]
             if self.text[start] == "0" and before not in _JOINING:
                 for pattern in plan.digits:
                     self._try(pattern, start)
-            if said in first:
-                self._spelled(plan, first[said], start)
-            said += layout[word.end() : word.end() + 1]
-            if said in first:
-                self._spelled(plan, first[said], start)
-            if before == "(" and "(" + said in first:
-                self._spelled(plan, first["(" + said], start - 1)
-        for lettered in plan.lettered if word else ():
+            for said in (layout[start:end], layout[start : end + 1]):
+                if said in first:
+                    self._spelled(plan, first[said], start)
+            if before == "(" and (said := "(" + layout[start : end + 1]) in first:
+                self._spelled(plan, first[said], start - 1)
+        for lettered in plan.lettered if seen else ():
             at = layout.find(lettered)
             while at >= 0:
                 self._spelled(plan, (len(lettered),), at)
@@ -244,9 +269,10 @@ class _Walk:
                 value = self.text[start:end]
                 for pattern in wanted.sure:
                     self._keep(pattern, start, end, value, plain=False)
-                if wanted.bare < self.minimum and self._far(wanted.words, start, end):
-                    continue
-                for pattern in wanted.plain:
+                some = wanted.plain
+                if some and self._far(wanted.words, start, end):
+                    some = [each for each in some if each.bare >= self.minimum]
+                for pattern in some:
                     self._keep(pattern, start, end, value, plain=True)
 
     def _stands_alone(self, start: int, end: int) -> bool:
@@ -312,10 +338,15 @@ class _Walk:
         if holds is False or (holds is None and pattern.validator and pattern.strict):
             return
         confidence = pattern.confidence
+        goes_on = self.shape[start - 1 : start] == " " and pattern.kind in _WITHIN
+        if goes_on and _ACCOUNT.search(self.text, max(0, start - 40), start):
+            return
         if pattern.context and self._near(pattern, start, end):
             confidence = min(99, confidence + 15)
         elif plain:
-            confidence = pattern.bare
+            confidence = LOW if _is_time(said) else pattern.bare
+        elif goes_on and " " in said and self.shape[start - 2] == "9" and pattern.kind != "card":
+            confidence = LOW
         if holds is None and pattern.validator:
             confidence -= 20
         if confidence >= max(1, self.minimum):
@@ -326,7 +357,7 @@ class _Walk:
     def _far(self, words: frozenset[str], start: int, end: int) -> bool:
         """Whether none of ``words`` is near; most are nowhere in the text."""
         if self.every is None:
-            self.every = frozenset(_SAID.findall(self.low)).union(_SAID.findall(self.context))
+            self.every = _telling(self.low) | _telling(self.context)
         return words.isdisjoint(self.every) or words.isdisjoint(self._around(start, end))
 
     def _around(self, start: int, end: int) -> frozenset[str]:
@@ -334,7 +365,7 @@ class _Walk:
         if self.place != (start, end):
             around = self.low[max(0, start - _BEFORE) : end + _AFTER]
             self.place, self.near = (start, end), f"{self.context}\n{around}"
-            self.said = frozenset(_SAID.findall(self.near))
+            self.said = _telling(self.near)
         return self.said
 
     def _near(self, pattern: Pattern, start: int, end: int) -> bool:
@@ -342,6 +373,15 @@ class _Walk:
         if self._far(firsts, start, end):
             return False
         return phrases.search(self.near) is not None
+
+
+def _is_time(said: str) -> bool:
+    """Bare digits that are a time of 2001 to 2035: seconds, milliseconds, or year to minute."""
+    if len(said) in (10, 13):
+        return "1000000000" <= said[:10] < "2100000000"
+    if len(said) in (12, 14) and said[:2] in ("19", "20"):
+        return said[4:6] < "13" and said[8:10] < "24" and said[10:12] < "60"
+    return False
 
 
 def _settled(found: Iterable[Match]) -> Iterator[Match]:

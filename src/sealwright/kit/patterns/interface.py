@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from sealwright.kit.patterns.countries import COUNTRIES
+
 Category = Literal["personal", "financial", "health", "network", "credential"]
 
 LOW, MEDIUM, HIGH, SURE = 40, 60, 80, 99
@@ -69,6 +71,17 @@ class Match(msgspec.Struct, frozen=True, gc=False):
     category: Category
 
 
+NAMED_SO = (
+    "national id", "national identity", "national identification", "national number",
+    "identity number", "identity card", "identity code", "identification number",
+    "identification code", "id card", "personal id", "personal identity",
+    "personal identification", "personal code", "personal number", "person number", "citizen id",
+    "social security", "social insurance", "tax id", "tax number", "tax identification",
+    "taxpayer", "ssn",
+)  # fmt: skip
+"""What a form of any country calls the number of a person, in English."""
+
+
 def identifier(
     name: str,
     shapes: tuple[str, ...],
@@ -79,8 +92,13 @@ def identifier(
     bare: int = LOW,
     kind: str = "national-id",
     category: Category = "personal",
+    strict: bool = True,
 ) -> Pattern:
-    """A number that stands for a person, a company or a thing of theirs."""
+    """A number that stands for a person, a company or a thing of theirs.
+
+    ``bare`` is 50 and more where at most one in a hundred strings of as many random
+    digits passes the validator: then the number tells by itself.
+    """
     return Pattern(
         name,
         kind,
@@ -88,7 +106,8 @@ def identifier(
         shapes=shapes,
         plain=plain,
         validator=validator,
-        context=context,
+        context=(*context, *COUNTRIES[name[:2]], *NAMED_SO) if kind == "national-id" else context,
         confidence=confidence,
         bare=bare,
+        strict=strict,
     )

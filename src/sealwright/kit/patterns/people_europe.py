@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from sealwright.kit.patterns.checksums import (
     alnum,
     digits,
@@ -76,8 +78,14 @@ def cif(text: str) -> bool:
 
 
 def codice_fiscale(text: str) -> bool:
-    """Italy: odd and even characters by table, modulo 26."""
+    """Italy: odd and even characters by table, modulo 26; a day (women 40 up).
+
+    Where two people would have one code, letters stand for digits (decree of 23 December 1976).
+    """
     plain = alnum(text)
+    day = "".join(str("LMNPQRSTUV".find(c)) if c.isalpha() else c for c in plain[9:11])
+    if "-" in day or not 1 <= int(day) % 40 <= 31:
+        return False
     total = 0
     for place, each in enumerate(plain[:15]):
         value = int(each) if each.isdecimal() else ord(each) - 65
@@ -98,10 +106,11 @@ def bsn(text: str) -> bool:
 
 
 def pesel(text: str) -> bool:
-    """Poland: a birth date with the century in the month, and weights 1-3-7-9."""
+    """Poland: a birth date (from 2000 on 20 up in the month), and weights 1-3-7-9."""
     number = digits(text)
-    month = int(number[2:4]) % 20
-    born = is_date(int(number[:2]), month, int(number[4:6]))
+    century, month = divmod(int(number[2:4]), 20)
+    year = 1900 + 100 * century + int(number[:2])
+    born = century < 2 and year <= 2035 and is_date(year, month, int(number[4:6]))
     return born and weighted(number, (1, 3, 7, 9, 1, 3, 7, 9, 1, 3, 1)) % 10 == 0
 
 
@@ -112,8 +121,14 @@ def nip(text: str) -> bool:
 
 
 def personnummer(text: str) -> bool:
-    """Sweden: a birth date (a day above 60 is a coordination number) and Luhn."""
-    number = digits(text)[-10:]
+    """Sweden: a birth date (a day above 60 is a coordination number) and Luhn.
+
+    In twelve digits a year of 1850 to 2035 (SKV 704).
+    """
+    whole = digits(text)
+    if len(whole) == 12 and not "1850" <= whole[:4] <= "2035":
+        return False
+    number = whole[-10:]
     born = is_date(int(number[:2]), int(number[2:4]), int(number[4:6]) % 60)
     return born and luhn(number)
 
@@ -235,12 +250,16 @@ def kennitala(text: str) -> bool:
 
 
 _ELEVEN, _TEN, _NINE = "9" * 11, "9" * 10, "9" * 9
-
+_OMOCODIA = tuple(
+    f"AAAAAA9{''.join(each[:1])}A{''.join(each[1:3])}A{''.join(each[3:])}A"
+    for each in product("9A", repeat=6)
+)
 
 PATTERNS = (
     _id("uk-nhs", ("999 999 9999",), ("999-999-9999", _TEN), nhs,
         ("nhs", "national health", "health service", "patient"), category="health"),
-    _id("uk-nino", ("AA999999A", "AA 99 99 99 A", "AA 999999 A", "AA-99-99-99-A", "AA999999 A"),
+    _id("uk-nino", ("AA999999A", "AA 99 99 99 A", "AA 999999 A", "AA-99-99-99-A", "AA999999 A",
+                    "AA 999999A", "AA 99 99 99A"),
         ("AA999999", "AA 99 99 99"), nino, ("national insurance", "nino", "ni number",
         "insurance")),
     _id("de-steuer-id", ("99 999 999 999",), (_ELEVEN,), steuer_id,
@@ -254,28 +273,29 @@ PATTERNS = (
         ("dni", "nif", "nie", "documento", "identidad")),
     _id("es-cif", ("A99999999", "A-99999999", "A-9999999-9"), (), cif,
         ("cif", "nif", "empresa"), MEDIUM, 45, "company-id"),
-    _id("it-codice-fiscale", ("AAAAAA99A99A999A",), (), codice_fiscale,
+    _id("it-codice-fiscale", _OMOCODIA, (), codice_fiscale,
         ("codice fiscale", "cf", "fiscale")),
     _id("it-partita-iva", (), (_ELEVEN,), partita_iva,
         ("piva", "partita iva", "p.iva", "partita", "vat"), HIGH, LOW, "company-id"),
     _id("nl-bsn", ("9999.99.999", "9999 99 999"), (_NINE, "999 999 999"), bsn,
         ("bsn", "burgerservicenummer", "sofinummer", "sofi")),
-    _id("pl-pesel", (), (_ELEVEN,), pesel, ("pesel",), HIGH, 45),
+    _id("pl-pesel", (), (_ELEVEN,), pesel, ("pesel",), HIGH, 55),
     _id("pl-nip", ("999-999-99-99", "999-99-99-999"), (_TEN,), nip, ("nip", "vat"),
         HIGH, LOW, "company-id"),
-    _id("se-personnummer", ("999999-9999", "999999+9999", "99999999-9999"), (_TEN, "9" * 12),
-        personnummer, ("personnummer", "personnr", "samordningsnummer", "ssn", "organisation")),
+    _id("se-personnummer", ("999999-9999", "999999+9999", "99999999-9999", "99999999+9999"),
+        (_TEN, "9" * 12, "999999 9999", "99999999 9999"), personnummer,
+        ("personnummer", "personnr", "pnr", "samordningsnummer", "ssn", "organisation"), HIGH, 55),
     _id("fi-hetu", ("999999-999A", "999999+999A", "999999A999A", "999999-9999", "999999A9999",
                     "999999+9999"), (), hetu,
         ("hetu", "henkilötunnus", "personbeteckning", "personal identity")),
     _id("dk-cpr", (), ("999999-9999", _TEN), cpr, ("cpr", "personnummer", "cpr-nummer"), HIGH, 35),
     _id("no-fodselsnummer", ("999999 99999",), (_ELEVEN,), fodselsnummer,
-        ("fødselsnummer", "fodselsnummer", "personnummer", "fnr"), HIGH, 45),
+        ("fødselsnummer", "fodselsnummer", "personnummer", "fnr"), HIGH, 55),
     _id("be-rijksregister", ("99.99.99-999.99", "99.99.99 999.99", "999999-999-99", "999999 999 99",
                              "99.99.99-999-99"),
         (_ELEVEN,), rijksregister,
         ("rijksregister", "registre national", "numéro national", "rijksregisternummer", "insz"),
-        HIGH, 45),
+        HIGH, 55),
     _id("pt-nif", (), (_NINE, "999 999 999"), nif, ("nif", "contribuinte", "fiscal")),
     _id("ch-ahv", ("999.9999.9999.99", "999 9999 9999 99"), ("9" * 13,), ahv,
         ("ahv", "avs", "sozialversicherung"), HIGH, HIGH),
@@ -283,13 +303,14 @@ PATTERNS = (
         ("svnr", "sozialversicherungsnummer", "versicherungsnummer"), MEDIUM),
     _id("cz-rodne-cislo", ("999999/9999",), (_TEN,), rodne_cislo,
         ("rodné číslo", "rodne cislo", "rč", "rodné")),
-    _id("ro-cnp", (), ("9" * 13,), cnp, ("cnp", "cod numeric"), HIGH, 45),
+    _id("ro-cnp", (), ("9" * 13,), cnp, ("cnp", "cod numeric"), HIGH, 55),
     _id("bg-egn", (), (_TEN,), egn, ("egn", "егн")),
     _id("ee-lt-personal-code", (), (_ELEVEN,), isikukood,
-        ("isikukood", "asmens kodas", "personal code"), HIGH, 45),
+        ("isikukood", "asmens kodas", "personal code"), HIGH, 55),
     _id("ie-pps", ("9999999A", "9999999AA"), (), pps, ("pps", "ppsn", "personal public"),
         MEDIUM, 50),
     _id("hr-oib", (), (_ELEVEN,), oib, ("oib",)),
-    _id("gr-amka", (), (_ELEVEN,), amka, ("amka", "αμκα"), HIGH, 45),
-    _id("is-kennitala", ("999999-9999",), (_TEN,), kennitala, ("kennitala",)),
+    _id("gr-amka", (), (_ELEVEN,), amka, ("amka", "αμκα"), HIGH, 55),
+    _id("is-kennitala", ("999999-9999", "999999 9999"), (_TEN,), kennitala, ("kennitala",),
+        HIGH, 55),
 )  # fmt: skip

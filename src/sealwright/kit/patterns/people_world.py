@@ -125,14 +125,18 @@ def nric(text: str) -> bool:
     offset = {"T": 4, "G": 4, "M": 3}.get(plain[0], 0)
     rest = (weighted(plain[1:8], (2, 7, 6, 5, 4, 3, 2)) + offset) % 11
     table = {"S": "JZIHGFEDCBA", "T": "JZIHGFEDCBA", "M": "XWUTRQPNJLK"}
-    expected = table.get(plain[0], "XWUTRQPNMLK")[10 - rest if plain[0] == "M" else rest]
-    return expected == plain[8]
+    return table.get(plain[0], "XWUTRQPNMLK")[rest] == plain[8]
 
 
 def rrn(text: str) -> bool | None:
-    """South Korea: a birth date and sex; its check digit means nothing since October 2020."""
+    """South Korea: a birth date, sex and century; the last digit checked nothing but older numbers.
+
+    Since October 2020 six digits are drawn at random (Ministry of the Interior and Safety), so
+    only the spelling and the date speak for a number whose check digit is off.
+    """
     number = digits(text)
-    if not is_date(int(number[:2]), int(number[2:4]), int(number[4:6])) or number[6] == "9":
+    year = (2000 if number[6] in "3478" else 1900) + int(number[:2])
+    if number[6] in "09" or year > 2035 or not is_date(year, int(number[2:4]), int(number[4:6])):
         return False
     total = weighted(number, (2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5))
     return (11 - total % 11) % 10 == int(number[12]) or None
@@ -248,7 +252,7 @@ def _two_checks(number: str, first: tuple[int, ...], second: tuple[int, ...]) ->
 _NINE, _TEN, _ELEVEN, _TWELVE = "9" * 9, "9" * 10, "9" * 11, "9" * 12
 
 PATTERNS = (
-    _id("us-ssn", ("999-99-9999", "999 99 9999"), (_NINE, "999.99.9999"), ssn,
+    _id("us-ssn", ("999-99-9999", "999 99 9999", "999.99.9999"), (_NINE,), ssn,
         ("ssn", "social security", "social sec", "ssn#", "ss#", "soc sec", "ssns"), HIGH, 0),
     _id("us-itin", ("999-99-9999", "999 99 9999", "999-999999"), (_NINE,), itin,
         ("itin", "taxpayer", "tax id", "individual taxpayer"), HIGH, 0),
@@ -281,8 +285,9 @@ PATTERNS = (
     _id("au-medicare", ("9999 99999 9", "9999-99999-9", "9999 99999 9 9", "9999 99999 9/9"),
         (_TEN, _ELEVEN), medicare, ("medicare",), HIGH, LOW, "health-id", "health"),
     _id("sg-nric", ("A9999999A",), (), nric, ("nric", "fin", "identity card")),
-    _id("kr-rrn", ("999999-9999999",), ("9" * 13,), rrn, ("rrn", "주민등록번호",
-        "resident registration")),
+    _id("kr-rrn", ("999999-9999999",), ("9" * 13, "999999 9999999"), rrn,
+        ("rrn", "주민등록번호", "주민번호", "외국인등록번호", "resident registration"),
+        HIGH, 55, strict=False),
     _id("cn-resident-id", ("9" * 18, "9" * 17 + "A"), (), cn_id, ("身份证", "identity"), SURE),
     _id("tw-id", ("A999999999",), (), tw_id, ("身分證", "national id", "taiwan"), MEDIUM, 50),
     _id("hk-id", ("A999999(9)", "A999999(A)", "AA999999(9)"), ("A9999999",), hkid,
@@ -290,14 +295,13 @@ PATTERNS = (
     _id("jp-my-number", (), (_TWELVE, "9999 9999 9999", "9999-9999-9999"), my_number,
         ("my number", "マイナンバー", "個人番号", "mynumber")),
     _id("mx-curp", ("AAAA999999AAAAAA99", "AAAA999999AAAAAAA9"), (), curp, ("curp",), SURE),
-    _id("za-id", (), ("9" * 13, "999999 9999 999"), za_id, ("south african", "id number",
-        "identity"),
-        HIGH, 45),
+    _id("za-id", ("999999 9999 99 9", "999999 9999 999", "999999-9999-99-9"), ("9" * 13,), za_id,
+        ("id number", "identity"), HIGH, 55),
     _id("il-id", ("9-9999999-9",), (_NINE,), il_id, ("teudat zehut", "תעודת זהות", "israeli"),
         HIGH, LOW),
-    _id("tr-tckn", (), (_ELEVEN,), tckn, ("tckn", "tc kimlik", "kimlik"), HIGH, 45),
+    _id("tr-tckn", (), (_ELEVEN,), tckn, ("tckn", "tc kimlik", "kimlik", "t.c"), HIGH, 55),
     _id("th-id", ("9-9999-99999-99-9", "9 9999 99999 99 9"), ("9" * 13,), th_id,
-        ("thai", "เลขประจำตัวประชาชน", "tnin", "citizen id")),
+        ("เลขประจำตัวประชาชน", "เลขบัตรประชาชน", "บัตรประชาชน", "tnin")),
     _id("my-nric", ("999999-99-9999",), (_TWELVE,), my_nric, ("nric", "mykad", "kad pengenalan"),
         HIGH, 0),
     _id("id-nik", (), ("9" * 16,), id_nik, ("nik", "ktp", "kependudukan"), HIGH, 0),

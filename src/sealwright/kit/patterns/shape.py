@@ -29,9 +29,16 @@ def _folding() -> dict[int, str]:
     return table
 
 
+@cache
+def _foreign() -> frozenset[str]:
+    return frozenset(map(chr, _folding()))
+
+
 def fold(text: str) -> str:
     """``text`` with foreign digits, blanks and dashes in ASCII; of equal length."""
-    return text if text.isascii() else text.translate(_folding())
+    if text.isascii() or _foreign().isdisjoint(text):
+        return text
+    return text.translate(_folding())
 
 
 def shape(text: str) -> str:
