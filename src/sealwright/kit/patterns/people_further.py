@@ -304,7 +304,7 @@ PATTERNS = (
     _id("vn-cccd", (), (_TWELVE,), vietnam, ("cccd", "căn cước", "cmnd"), MEDIUM, 0),
     _id("ir-melli", ("999-999999-9",), (_TEN,), melli, ("کد ملی", "melli")),
     _id("md-idnp", (), (_THIRTEEN,), idnp, ("idnp",)),
-    _id("ng-nin", (), (_ELEVEN, "9999 999 9999"), None, ("nin", "nimc"), MEDIUM, 0),
+    _id("ng-nin", (), (_ELEVEN, "9999 999 9999"), None, ("nimc",), MEDIUM, 0),
     _id("nz-ird", (), (_NINE, _EIGHT, "99-999-999", "999-999-999", "999 999 999"), ird, ("ird",
         "inland revenue")),
     _id("uy-ci", ("9.999.999-9",), (_EIGHT, "9999999-9"), uruguay,
