@@ -115,3 +115,39 @@ def test_a_file_that_is_too_large_says_so(monkeypatch) -> None:
 @pytest.mark.parametrize("data", [b"", b"\x1f\x8b", b"\x1f\x8bgarbage", b"\xff\xfe", b"\0" * 50])
 def test_bad_files_give_nothing_and_no_traceback(data: bytes) -> None:
     assert secretscan.scan("x", data, KEY).hits == ()
+
+
+# in pieces, so that nobody's scanner takes this file for a leak
+WORN = "dGhpc0lz" + "Tm90TXlQYXNzd29yZDE="
+FORMS = [
+    ("kubernetes-secret", f"kind: Secret\nmetadata:\n  name: db\ndata:\n  password: {WORN}\n"),
+    ("kubernetes-secret-above", f"\ndata:\n  password: {WORN}\nkind: Secret\n"),
+    ("docker-auth", '{"auths": {"quay.io": {"auth": "' + "Ym9iOmh1bnRlcjI0Mg==" + '"}}}'),
+    ("curl-user", "curl -k https://h:9200 \\\n -u elastic:" + "Tr0ub4dor-3x"),
+    ("assigned-secret", 'var apiToken string = "' + "Zf3D0LXCM3EIMbgJpUNnkRtO" + '"'),
+    ("assigned-secret", "<password>" + "Tr0ub4dor-3x" + "</password>"),
+    ("assigned-secret", '<add key="Password" value="' + "Tr0ub4dor-3x" + '" />'),
+    ("assigned-secret", "registry/:_authToken=" + "743b294a-cd03-11ec-9d64-0242ac120002"),
+    ("authorization-header", "Authorization: Token " + "22cb987851bc5659229114c62e60c79abd0d2c08"),
+    ("sonar-token", "squ_" + "3f1b9c0de5a74682b1c0d9e8f7a6b5c4d3e2f1a0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("pattern", "text"), FORMS)
+def test_a_secret_is_found_in_the_form_its_program_writes_it(pattern: str, text: str) -> None:
+    assert pattern in [kind for kind, _, _ in kinds("a.txt", text.encode())]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kind: Secret\nmetadata:\n  name: db\ntype: Opaque\n",
+        "kind: ConfigMap\ndata:\n  color: blue\n",
+        "curl -u $USER:$PASSWORD https://h",
+        "token_id = 743b294a-cd03-11ec-9d64-0242ac120002",
+        'tokenId: "743b294a-cd03-11ec-9d64-0242ac120002"',
+        "eyJhbGciOi...",
+    ],
+)
+def test_what_only_looks_like_such_a_form_is_none(text: str) -> None:
+    assert kinds("a.txt", text.encode()) == []

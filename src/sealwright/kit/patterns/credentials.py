@@ -51,12 +51,41 @@ def crc32_tail(text: str) -> bool | None:
 
 
 def jwt(text: str) -> bool:
-    """RFC 7519: a JSON header with an ``alg``, a JSON payload."""
+    """RFC 7515 and 7519: a JSON header with an ``alg``, then a JSON payload or a long signature.
+
+    Of five parts it is encrypted (RFC 7516): then its header has an ``enc`` as well.
+    """
+    parts = text.split(".")
     try:
-        head, body = (_json(part) for part in text.split(".")[:2])
+        head = _json(parts[0])
+        if not isinstance(head, dict) or "alg" not in head:
+            return False
+        if len(parts) == 5:
+            return "enc" in head
+        return len(parts) == 3 and (len(parts[2]) >= 40 or isinstance(_json(parts[1]), dict))
     except (ValueError, binascii.Error, RecursionError):
         return False
-    return isinstance(head, dict) and "alg" in head and isinstance(body, dict)
+
+
+def yaml_secret(text: str) -> bool:
+    """A value of a Kubernetes Secret that is base64 of something, and no variable."""
+    for value in re.findall(_YAML_VALUE, text):
+        try:
+            base64.b64decode(value, validate=True)
+        except (ValueError, binascii.Error):
+            continue
+        return True
+    return False
+
+
+def snowflake(text: str) -> bool:
+    """Discord: the first part is base64 of the decimal id of a user."""
+    head = text.partition(".")[0]
+    try:
+        said = base64.urlsafe_b64decode(head + "=" * (-len(head) % 4))
+    except (ValueError, binascii.Error):
+        return False
+    return said.isdigit() and 16 <= len(said) <= 20
 
 
 def basic(text: str) -> bool:
@@ -85,6 +114,10 @@ def userinfo(text: str) -> bool:
     return not _PLACEHOLDER.search(text) and not re.fullmatch(r"\W+|x+|\*+", text, re.I)
 
 
+_YAML_VALUE = (
+    r":[ \t]*(?:[|>]-?[ \t]*\r?\n[ \t]+)?[\"']?([A-Za-z0-9+/]{4,}={0,2})[\"']?"
+    r"[ \t]*(?:#[^\n]*)?(?:\r?\n|$)"
+)
 _PLACEHOLDER = re.compile(
     r"(?i)^(?:password|passwd|pass|pwd|secret|token|changeme|user|username|null|none|true|false)$"
     r"|^[<{$%\[]|\$\{|\{\{|<[a-z_ -]+>|x{5}|\*{3}|\.{3}|your[_-]|example|placeholder|redacted|dummy"
@@ -96,7 +129,7 @@ def _json(part: str) -> object:
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
 
-def _p(
+def token(
     name: str,
     body: str,
     *anchors: str,
@@ -108,10 +141,11 @@ def _p(
     heads = "|".join(re.escape(each) for each in anchors)
     return Pattern(
         name, "credential", "credential", regex=f"{_BEFORE}(?:{heads}){body}{_AFTER}",
-        anchors=anchors, long=True, validator=validator, confidence=confidence,
-       
-        strict=strict,
+        anchors=anchors, long=True, validator=validator, confidence=confidence, strict=strict,
     )  # fmt: skip
+
+
+_p = token
 
 
 def _c(name: str, regex: str, *anchors: str, confidence: int = HIGH) -> Pattern:
@@ -147,9 +181,9 @@ PATTERNS = (
             regex=r"\"private_key_id\"\s*:\s*\"[0-9a-f]{40}\"",
             anchors=('"private_key_id"',), confidence=SURE),
     Pattern("azure-storage-key", "credential", "credential",
-            regex=r"(?:AccountKey|SharedAccessKey|account_?key)[\"']?\s{0,2}[=:]\s{0,2}[\"']?"
-            r"(?P<v>[A-Za-z0-9+/]{42,86}={0,2})",
-            anchors=("AccountKey", "SharedAccessKey", "account_key"), confidence=SURE,
+            regex=r"(?i:accountkey|sharedaccesskey|account_key)[\"']?(?:[\s=:,{(]|\\?[\"']){1,30}"
+            r"(?P<v>[A-Za-z0-9+/]{42,86}={1,2})",
+            anchors=("accountkey", "sharedaccesskey", "account_key"), fold=True, confidence=SURE,
             validator=random_looking),
     Pattern("azure-client-secret", "credential", "credential",
             regex=r"(?<![\w~.-])[\w.~-]{3}[0-9]Q~[\w.~-]{31,34}(?![\w~-])",
@@ -170,9 +204,8 @@ PATTERNS = (
             regex=r"discord(?:app)?\.com/api/webhooks/[0-9]{17,20}/[\w-]{60,72}",
             anchors=("discord.com/api/", "discordapp.com/api/"), confidence=SURE),
     Pattern("discord-token", "credential", "credential",
-            regex=r"(?<![\w.-])[MNO][A-Za-z0-9]{23,27}\.[\w-]{6}\.[\w-]{27,38}(?![\w.-])",
-            anchors=("discord",), fold=True, reach=-1,
-            confidence=HIGH),
+            regex=r"(?<![\w.-])[MNO][A-Za-z0-9_-]{23,27}\.[\w-]{6}\.[\w-]{27,38}(?![\w.-])",
+            long=True, validator=snowflake, confidence=SURE),
     _p("stripe-key", r"[0-9A-Za-z]{10,99}", "sk_live_", "rk_live_", "sk_test_", "rk_test_",
        "sk_prod_",
        "rk_prod_", confidence=SURE),
@@ -257,7 +290,34 @@ PATTERNS = (
     _p("airtable-token", rf"[A-Za-z0-9]{{14}}\.{_HEX}{{64}}", "pat"),
     _p("alibaba-key-id", r"[A-Za-z0-9]{16,20}", "LTAI"),
     _p("adobe-secret", r"[A-Za-z0-9]{32}", "p8e-"),
-    _p("artifactory-token", r"[A-Za-z0-9]{64,73}", "AKCp", "cmVmdGtu"),
+    _p("artifactory-token", r"[A-Za-z0-9]{20,73}", "AKCp", "cmVmdGtu"),
+    _c("artifactory-password",
+       rf"(?:artifactory|jfrog)[\w .\-]{{0,25}}{_SAID}(?P<v>(?:AP[0-9A-F]|AKC)[A-Za-z0-9]{{8,}})",
+       "artifactory", "jfrog"),
+    Pattern("kubernetes-secret", "credential", "credential",
+            regex=r"kind:[ \t]*[\"']?Secret[\"']?[ \t]*(?:\r?\n(?!---)[^\n]{0,300}){0,40}?\n"
+            r"(?:data|stringData):[^\n]{0,80}(?P<v>(?:\r?\n(?:[ \t]+[^\n]{1,4000}|[ \t]*))+)",
+            anchors=("kind: Secret", 'kind: "Secret', "kind:Secret"), validator=yaml_secret,
+            confidence=HIGH),
+    Pattern("kubernetes-secret-above", "credential", "credential",
+            regex=r"\ndata:[ \t]*(?P<v>(?:\r?\n(?:[ \t]+[^\n]{1,4000}|[ \t]*))+)"
+            r"(?:\n(?!---)[^\n]{0,300}){0,40}?\nkind:[ \t]*[\"']?Secret\b",
+            anchors=("\ndata:",), validator=yaml_secret, confidence=HIGH),
+    Pattern("docker-auth", "password", "credential",
+            regex=r"\"auth\\{0,6}\"\s{0,3}:\s{0,3}\\{0,6}\"(?P<v>[A-Za-z0-9+/]{8,400}={0,2})\\{0,6}\"",
+            anchors=('"auth',), validator=basic, confidence=HIGH),
+    Pattern("authorization-header", "credential", "credential",
+            regex=r"(?i:authorization[\"']?\s{0,2}[:=,]\s{0,3}[\"']?(?!basic|bearer)"
+            r"(?:[a-z-]{2,20}[ =]{1,2})?[\"']?)(?P<v>[A-Za-z0-9_\-.~+/=]{20,300})",
+            anchors=("authorization",), fold=True, confidence=MEDIUM + 10,
+            validator=lambda text: random_looking(text) and any(map(str.isdigit, text))),
+    Pattern("flag-secret", "secret", "credential",
+            regex=r"--(?:password|passphrase|token|secret|api-key|auth-token|client-secret)[ ]+"
+            r"[\"']?(?P<v>[^\s\"'<>{}$\-][^\s\"'<>{}$]{7,200})",
+            anchors=("--pass", "--token ", "--secret ", "--api-key ", "--auth-token ",
+                     "--client-secret "),
+            validator=lambda text: random_looking(text) and any(map(str.isdigit, text)),
+            confidence=MEDIUM + 10),
     _p("duffel-token", r"[\w=-]{43}", "duffel_test_", "duffel_live_"),
     _p("plaid-token", rf"{_HEX}{{8}}(?:-{_HEX}{{4}}){{3}}-{_HEX}{{12}}", "access-sandbox-",
        "access-development-",
@@ -268,7 +328,7 @@ PATTERNS = (
     _p("cloudflare-origin", r"[a-f0-9]{24}-[a-f0-9]{146}", "v1.0-"),
     _c("okta-token", rf"okta{_SAID}(?P<v>00[\w-]{{40}})", "okta"),
     Pattern("jwt", "credential", "credential",
-            regex=r"(?<![\w-])eyJ[\w-]{10,}\.(?:ey|[A-Za-z0-9])[\w-]{5,}\.[\w-]{0,}(?![\w-])",
+            regex=r"(?<![\w-])eyJ[\w-]{10,}(?:\.[\w-]{16,}\.[\w-]*|\.[\w-]*(?:\.[\w-]+){3})(?![\w-])",
             anchors=("eyJ",),
             validator=jwt, confidence=HIGH + 10),
     Pattern("private-key", "private-key", "credential",
@@ -293,7 +353,7 @@ PATTERNS = (
             validator=lambda text: random_looking(text) and any(map(str.isdigit, text)),
             confidence=MEDIUM + 10),
     Pattern("curl-user", "password", "credential",
-            regex=r"(?:-u|--user)[ =][\"']?[^\s:\"'$]{1,64}:(?P<v>[^\s\"'$]{3,100})",
-            anchors=("curl ", ),
-            reach=0, validator=userinfo, confidence=HIGH),
+            regex=r"curl (?:[^\n|;]|\\\r?\n){0,400}?[ ](?:-u|--user)[ =]?[\"']?[^\s:\"'$]{0,64}:"
+            r"(?P<v>[^\s\"'$][^\s\"']{2,100})",
+            anchors=("curl ",), validator=userinfo, confidence=HIGH),
 )  # fmt: skip

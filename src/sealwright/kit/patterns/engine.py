@@ -19,8 +19,10 @@ from sealwright.kit.patterns import (
     people_europe,
     people_further,
     people_world,
+    tokens,
 )
 from sealwright.kit.patterns.interface import LOW, MEDIUM, Category, Match, Pattern
+from sealwright.kit.patterns.overlap import settled
 from sealwright.kit.patterns.shape import fold, lower, shape
 
 _BEFORE, _AFTER = 100, 50
@@ -48,7 +50,7 @@ CARRY = 9000
 def patterns() -> tuple[Pattern, ...]:
     """Every pattern there is."""
     people = (people_europe, people_world, people_further)
-    rooms = (finance, *people, contact, credentials, assigned)
+    rooms = (finance, *people, contact, credentials, tokens, assigned)
     return tuple(each for room in rooms for each in room.PATTERNS)
 
 
@@ -65,7 +67,7 @@ def find(
     Where two kinds fit the same characters both are given, unless one is much surer.
     """
     plan = _plan(tuple(sorted(categories)))
-    yield from _settled(_Walk(text, context, minimum).run(plan))
+    yield from settled(_Walk(text, context, minimum).run(plan))
 
 
 def find_in(chunks: Iterable[str], *, minimum: int = DEFAULT) -> Iterator[Match]:
@@ -382,39 +384,6 @@ def _is_time(said: str) -> bool:
     if len(said) in (12, 14) and said[:2] in ("19", "20"):
         return said[4:6] < "13" and said[8:10] < "24" and said[10:12] < "60"
     return False
-
-
-def _settled(found: Iterable[Match]) -> Iterator[Match]:
-    """By place; what lies inside something surer or as sure is left out."""
-    ordered = sorted(found, key=lambda m: (m.start, -m.end, -m.confidence))
-    kept: list[Match] = []
-    for each in ordered:
-        inside = [k for k in kept[-8:] if k.end >= each.end and k.start <= each.start]
-        if any(_covers(k, each) for k in inside):
-            continue
-        kept = [k for k in kept if not _covers(each, k)] if _overlaps(kept, each) else kept
-        kept.append(each)
-    yield from kept
-
-
-def _overlaps(kept: Sequence[Match], each: Match) -> bool:
-    return bool(kept) and any(k.end > each.start for k in kept[-8:])
-
-
-def _covers(one: Match, other: Match) -> bool:
-    """Whether ``one`` leaves nothing for ``other`` to say; a credential gives way to none."""
-    secret = [each.category == "credential" for each in (one, other)]
-    if secret[0] != secret[1]:
-        return secret[0] and one.start < other.end and other.start < one.end
-    if (one.start, one.end) == (other.start, other.end):
-        same = one.kind == other.kind
-        return (
-            one.confidence >= other.confidence if same else one.confidence > other.confidence + 15
-        )
-    if one.start <= other.start and other.end <= one.end:
-        return one.confidence >= other.confidence - 10
-    crossed = one.start < other.end and other.start < one.end
-    return crossed and one.confidence > other.confidence + 15
 
 
 __all__ = ["CARRY", "DEFAULT", "MEDIUM", "find", "find_in", "patterns"]

@@ -1,7 +1,8 @@
 """Personal data on other tools' published fixtures, and how many documents a core reads.
 
 The fixtures lie outside the project (``--fixtures DIR``): ``pii_fixtures.jsonl`` and
-``secret_fixtures.jsonl`` as docs/concepts/held-out.md has frozen them. A hit counts when a pattern
+``secret_fixtures.jsonl`` as docs/concepts/held-out.md has frozen them, and the second set beside
+them (``second_people.jsonl``, ``second_secrets.jsonl``). A hit counts when a pattern
 of the fixture's own kind finds it, as often as that tool's test expects.
 """
 
@@ -22,6 +23,8 @@ from sealwright.kit import patterns
 DIGESTS = {
     "pii_fixtures.jsonl": "a31cf35efe46cf10577f9478894ae65da8e157187c6a354db83d4c01000910af",
     "secret_fixtures.jsonl": "82edd8a47bae04bb9666d26af7c2322aa99dbb3916a00703e3afb1cadec092e1",
+    "second_people.jsonl": "4ddb07356a80d6ab88441468f17b28cc3dbd1f12eff65afe7a87205f67368c6b",
+    "second_secrets.jsonl": "a1d160ff5d5c87298e72e1bd367d9f58359f1a14e0542dd306817ddf9614b062",
 }
 FORMATTED = frozenset(
     "EMAIL_ADDRESS CREDIT_CARD IBAN_CODE IP_ADDRESS PHONE_NUMBER US_SSN US_ITIN UK_NHS UK_NINO "
@@ -61,7 +64,17 @@ def personal(quick: bool, fixtures: str) -> Answer:
     except Absent as absent:
         what = "personal data, formatted types: recall on Presidio's test fixtures"
         return Answer([Row(what, None, "%", ">= 98", None, note=str(absent)), *rows], [])
-    return Answer([*_people(people), *_secrets(secrets), *rows], [])
+    return Answer([*_people(people), *_secrets(secrets), *_second(fixtures), *rows], [])
+
+
+def _second(folder: str) -> list[Row]:
+    """The same of the second set; nothing where it is not in the folder."""
+    try:
+        people = load(folder, "second_people.jsonl")
+        secrets = load(folder, "second_secrets.jsonl")
+    except Absent:
+        return []
+    return [*_people(people, "the second set"), *_by_kind(people), *_secrets(secrets)]
 
 
 def load(folder: str, name: str) -> list[Fixture]:
@@ -87,13 +100,47 @@ def _fits(fixture: Fixture, match: patterns.Match) -> bool:
     return match.kind in _KINDS.get(fixture.kind, _IDENTITY)
 
 
-def _people(fixtures: list[Fixture]) -> list[Row]:
+def _by_kind(fixtures: list[Fixture]) -> list[Row]:
+    """The mean over kinds, and where only the number is given or its title as well."""
+    kinds: dict[str, list[int]] = {}
+    places: dict[str, list[int]] = {}
+    for each in (f for f in fixtures if f.positive):
+        found = hits(each, partial(_fits, each))
+        kinds.setdefault(each.kind, []).append(found)
+        if each.strong:
+            places.setdefault(each.source.split()[-1], []).append(found)
+    shares = {kind: sum(found) / len(found) for kind, found in kinds.items()}
+    listed = [share for kind, share in shares.items() if kind in FORMATTED]
+    least = sorted(shares.items(), key=lambda each: each[1])[:30]
+    rows = [
+        Row(
+            "personal data, the second set: mean of the recall of each formatted kind",
+            100 * sum(listed) / len(listed),
+            "%",
+            note="least of all kinds: " + ", ".join(f"{k} {100 * v:.0f} %" for k, v in least),
+        )
+    ]
+    for place in ("alone", "named"):
+        said = rate(sum(places.get(place, [])), len(places.get(place, [])))
+        title = "with its title" if place == "named" else "without a word near"
+        rows.append(
+            Row(
+                f"personal data, the second set: identifiers {title}",
+                100 * said.share,
+                "%",
+                note=said.words(),
+            )
+        )
+    return rows
+
+
+def _people(fixtures: list[Fixture], whose: str = "Presidio's test fixtures") -> list[Row]:
     def person(match: patterns.Match) -> bool:
         return bool(match.category != "credential")
 
     formatted = [f for f in fixtures if f.positive and f.strong and f.kind in FORMATTED]
     every = [f for f in fixtures if f.positive]
-    alarms = [f for f in fixtures if not f.positive and f.kind in FORMATTED]
+    alarms = [f for f in fixtures if not f.positive and (f.strong or f.kind in FORMATTED)]
     whole_of = {f: hits(f, person) for f in every}
     part = {f: hits(f, partial(_fits, f)) for f in formatted}
     missed: dict[str, int] = {}
@@ -107,20 +154,20 @@ def _people(fixtures: list[Fixture]) -> list[Row]:
     words = ", ".join(f"{kind} {count}" for kind, count in sorted(missed.items())) or "none"
     return [
         measure(
-            "personal data, formatted types: recall on Presidio's test fixtures",
+            f"personal data, formatted types: recall on {whose}",
             100 * core.share,
             "%",
             target=98,
             note=f"{core.words()}; missed: {words}",
         ),
         Row(
-            "personal data, all kinds: found as personal data of any kind",
+            f"personal data, all kinds of {whose}: found as personal data of any kind",
             100 * whole.share,
             "%",
             note=whole.words(),
         ),
         Row(
-            "personal data: what its tests call no hit, taken for some personal data",
+            f"personal data: what {whose} call no hit, taken for some personal data",
             100 * false.share,
             "%",
             note=f"{false.words()}; what fails one kind may be good as another",
@@ -130,7 +177,7 @@ def _people(fixtures: list[Fixture]) -> list[Row]:
 
 def _secrets(fixtures: list[Fixture]) -> list[Row]:
     rows = []
-    for tool in ("gitleaks/gitleaks", "Yelp/detect-secrets", "trufflesecurity/trufflehog"):
+    for tool in sorted({f.source.split("@")[0] for f in fixtures}):
         some = [f for f in fixtures if f.source.startswith(tool)]
 
         def secret(match: patterns.Match) -> bool:
