@@ -6,6 +6,7 @@ import base64
 import json
 import random
 import re
+import unicodedata
 from re import _parser  # type: ignore[attr-defined]
 
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from sealwright.core.errors import BadInput
 from sealwright.kit import patterns
 from sealwright.serve import memorised
-from sealwright.serve.canaries import Canaries, variants
+from sealwright.serve.canaries import Canaries, places, squash, variants
 from sealwright.serve.egress import HOLD, MOST_RUN, Egress, Policy
 
 CANARY = "Zephyr-Quokka-7719-marble"
@@ -241,3 +242,24 @@ def test_no_pattern_with_blanks_in_it_is_longer_than_what_is_held() -> None:
             continue
         widest = _parser.parse(pattern.regex).getwidth()[1]
         assert widest < HOLD or pattern.name in known, pattern.name
+
+
+@given(st.text(max_size=60))
+def test_every_squashed_letter_knows_where_it_stands(text: str) -> None:
+    squashed, at = squash(text), places(text)
+    assert len(squashed) == len(at)
+    for letter, place in zip(squashed, at, strict=True):
+        assert letter in unicodedata.normalize("NFKC", text[place]).casefold()
+    assert squashed.isalnum() or not squashed
+
+
+@given(st.lists(st.sampled_from("abcdefg"), max_size=60), st.integers(0, 60), st.integers(0, 60))
+def test_runs_of_words_do_not_depend_on_how_they_come(words: list[str], a: int, b: int) -> None:
+    first, second = sorted((a, b))
+    run = memorised.Run(8)
+    parts = [words[:first], words[first:second], words[second:]]
+    assert [n for part in parts for n in run.over(part)] == memorised.Run(8).over(words)
+    eights = {tuple(words[at - 7 : at + 1]) for at in range(7, len(words))}
+    numbers = memorised.Run(8).over(words)
+    assert [n for n in numbers[:7] if n != -1] == []
+    assert len({n for n in numbers[7:]}) == len(eights)

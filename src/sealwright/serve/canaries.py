@@ -17,28 +17,35 @@ from sealwright.core.errors import BadInput
 LEAST, MOST = 8, 512
 """Letters and digits of a canary."""
 
+MOST_LETTERS = 8_192
+"""Letters of which it is remembered what they become."""
 _HEAD = LEAST
 _ASCII = {code: None for code in range(128) if not chr(code).isalnum()}
 
 
-def squash(text: str) -> tuple[str, list[int] | None]:
-    """Letters and digits of ``text`` and the place of each; None: the places are not shifted
-    yet, :func:`places` gives them."""
-    if text.isascii():
-        return text.lower().translate(_ASCII), None
-    out: list[str] = []
-    places: list[int] = []
-    for at, letter in enumerate(text):
-        for each in unicodedata.normalize("NFKC", letter).casefold():
-            if each.isalnum():
-                out.append(each)
-                places.append(at)
-    return "".join(out), places
+class _Squashed(dict[int, str]):
+    """What each letter becomes, by its code."""
+
+    def __missing__(self, code: int) -> str:
+        plain = unicodedata.normalize("NFKC", chr(code)).casefold()
+        said = "".join(filter(str.isalnum, plain))
+        if len(self) < MOST_LETTERS:
+            self[code] = said
+        return said
+
+
+_SQUASHED = _Squashed()
+
+
+def squash(text: str) -> str:
+    """Letters and digits of ``text``, NFKC and in lower case; :func:`places` says where they
+    stand."""
+    return text.lower().translate(_ASCII) if text.isascii() else text.translate(_SQUASHED)
 
 
 def places(text: str) -> list[int]:
-    """Where each letter and digit of an ASCII text stands."""
-    return [at for at, letter in enumerate(text) if letter.isalnum()]
+    """Where each letter and digit of a squashed text stands in ``text``."""
+    return [at for at, letter in enumerate(text) for _ in _SQUASHED[ord(letter)]]
 
 
 def from_end(text: str, count: int) -> int:
@@ -101,7 +108,7 @@ def variants(value: str) -> tuple[str, ...]:
 
     Raises: BadInput (fewer than ``LEAST`` letters and digits, or more than ``MOST``).
     """
-    plain = squash(value)[0]
+    plain = squash(value)
     if not LEAST <= len(plain) <= MOST:
         raise BadInput(
             f"a canary has {LEAST} to {MOST} letters and digits, this one {len(plain)}",
@@ -125,4 +132,4 @@ def _encoded(data: bytes) -> Iterator[str]:
 def _aligned(encoded: bytes, skipped: int, size: int, bits: int) -> str:
     """The digits that depend on nothing but the data."""
     first = -(-skipped * 8 // bits)
-    return squash(encoded[first : (skipped + size) * 8 // bits].decode())[0]
+    return squash(encoded[first : (skipped + size) * 8 // bits].decode())

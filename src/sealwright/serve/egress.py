@@ -17,7 +17,7 @@ import msgspec
 from sealwright.kit import patterns
 from sealwright.serve import jsontext
 from sealwright.serve.canaries import Canaries, from_end, places, squash
-from sealwright.serve.memorised import Memorised, Run, words_of
+from sealwright.serve.memorised import Memorised, Run, spans_of, words_of
 
 Action = Literal["redact", "cut", "report"]
 Kind = Literal["text", "json"]
@@ -248,19 +248,24 @@ class _Heard:
         """Read on in the text held from ``at``; how much of it waits for no more words."""
         assert self._memorised is not None  # noqa: S101
         n = self._memorised.words
-        words = list(words_of(held, max(0, self._read - at)))
+        start = max(0, self._read - at)
+        words = words_of(held, start)
         begun = len(held)
-        if words and not last and words[-1].end() == begun:
-            begun = words.pop().start()
-        starts = [*self._starts, *(at + word.start() for word in words)]
-        runs = self._run.over([word[0] for word in words])
-        for hit in self._memorised.hits(runs):
-            first = starts[len(self._starts) + hit + 1 - n]
-            end = at + words[hit].end()
-            self._hits.append(Span(first, end, _MEMORISED, self._action))
+        if words and not last and held.endswith(words[-1]):
+            begun -= len(words.pop())
+        if hits := self._memorised.hits(self._run.over(words)):
+            spans = spans_of(held, start)
+            starts = [*self._starts, *(at + each for each, _ in spans)]
+            for hit in hits:
+                first = starts[len(self._starts) + hit + 1 - n]
+                self._hits.append(Span(first, at + spans[hit][1], _MEMORISED, self._action))
         if words:
-            self._read = at + words[-1].end()
-        self._starts = starts[1 - n :]
+            end, places = begun, list[int]()
+            for word in reversed(words[1 - n :]):  # between it and the next there is no word
+                end = held.rindex(word, start, end)
+                places.append(at + end)
+            self._read = places[0] + len(words[-1])
+            self._starts = [*self._starts, *reversed(places)][1 - n :]
         return max(0, min(begun, self._starts[0] - at)) if self._starts else begun
 
     def spans(self, at: int) -> list[Span]:
@@ -270,11 +275,13 @@ class _Heard:
 
 
 def _canaries(canaries: Canaries, held: str, action: Action) -> tuple[list[Span], int]:
-    squashed, at = squash(held)
+    squashed = squash(held)
     hits, pending = canaries.found(squashed)
-    if not hits and (at is None or pending == len(squashed)):
+    if not hits and pending == len(squashed):
+        return [], len(held)
+    if not hits and held.isascii():
         return [], from_end(held, len(squashed) - pending)
-    at = places(held) if at is None else at
+    at = places(held)
     spans = [Span(at[start], at[end - 1] + 1, "egress.canary", action) for start, end in hits]
     return spans, at[pending] if pending < len(squashed) else len(held)
 

@@ -46,17 +46,20 @@ class Run:
 
     def over(self, words: Iterable[str]) -> list[int]:
         """For each word the number of the n words that end with it, -1 while there are fewer."""
-        last, value, n, top = self._last, self._value, self._n, self._top
+        value, n, top = self._value, self._n, self._top
+        short = n - len(self._last)
+        every = self._last + [number(word) for word in words]
+        fresh = every[n - short :]
         out: list[int] = []
-        for word in words:
-            new = number(word)
-            last.append(new)
-            value = value * _BASE + new
-            if len(last) > n:
-                value -= last[-1 - n] * top
-            value %= _PRIME
-            out.append(value if len(last) >= n else -1)
-        self._last, self._value = last[-n:], value
+        for new in fresh[:short]:
+            value = (value * _BASE + new) % _PRIME
+            out.append(-1)
+        if short and len(fresh) >= short:
+            out[-1] = value
+        for new, old in zip(fresh[short:], every, strict=False):
+            value = (value * _BASE + new - old * top) % _PRIME
+            out.append(value)
+        self._last, self._value = every[-n:], value
         return out
 
 
@@ -91,9 +94,14 @@ class Memorised:
         return at < len(self._numbers) and self._numbers[at] == run
 
 
-def words_of(text: str, start: int = 0) -> Iterable[re.Match[str]]:
+def words_of(text: str, start: int = 0) -> list[str]:
     """Every word of ``text`` from ``start`` on."""
-    return _WORD.finditer(text, start)
+    return _WORD.findall(text, start)
+
+
+def spans_of(text: str, start: int = 0) -> list[tuple[int, int]]:
+    """Where each of them begins and ends."""
+    return [word.span() for word in _WORD.finditer(text, start)]
 
 
 def written(records: Iterable[str], n: int = WORDS, common: int = COMMON) -> bytes:
@@ -108,7 +116,7 @@ def written(records: Iterable[str], n: int = WORDS, common: int = COMMON) -> byt
 
 
 def _runs(record: str, n: int) -> set[int]:
-    return set(Run(n).over(word[0] for word in words_of(record))) - {-1}
+    return set(Run(n).over(words_of(record))) - {-1}
 
 
 def read(data: bytes | memoryview) -> Memorised:
