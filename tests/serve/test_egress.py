@@ -262,4 +262,4 @@ def test_runs_of_words_do_not_depend_on_how_they_come(words: list[str], a: int, 
     eights = {tuple(words[at - 7 : at + 1]) for at in range(7, len(words))}
     numbers = memorised.Run(8).over(words)
     assert [n for n in numbers[:7] if n != -1] == []
-    assert len({n for n in numbers[7:]}) == len(eights)
+    assert len(set(numbers[7:])) == len(eights)

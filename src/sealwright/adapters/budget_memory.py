@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sealwright.adapters.claims_sqlite import SqliteClaims
 from sealwright.core.clock import steady_us
+from sealwright.core.errors import Unavailable
 from sealwright.serve import bounds
 from sealwright.serve.book import Book
 from sealwright.serve.claims import Claim, Claims, Wanted
@@ -42,22 +43,23 @@ class MemoryLedger:
 
     async def reserve(self, ask: Ask, allowance: Allowance) -> Reservation:
         """Take ``ask.mbits`` before the call. Raises: BadInput, Refused, Unavailable."""
-        while True:
-            taken = self._open().reserve(ask, allowance, self._now_us())
+        while not self._closed:
+            taken = self._book.reserve(ask, allowance, self._now_us())
             if type(taken) is Reservation:
                 return taken
             await self._make_durable(taken)  # type: ignore[arg-type]
+        raise _closed()
 
     async def settle(
         self, reservation: Reservation, mbits: int, cells: Sequence[int], anomaly_mbits: int = 0
     ) -> Balance:
         """Charge what was released. Raises: BadInput, Refused, Unavailable."""
-        while True:
-            book = self._open()
-            settled = book.settle(reservation, mbits, cells, anomaly_mbits, self._now_us())
+        while not self._closed:
+            settled = self._book.settle(reservation, mbits, cells, anomaly_mbits, self._now_us())
             if type(settled) is Balance:
                 return settled
             await self._make_durable(settled)  # type: ignore[arg-type]
+        raise _closed()
 
     async def place(self, principal: str, group: str) -> None:
         """Count this principal in ``group``. Raises: BadInput, Unavailable."""
@@ -97,7 +99,7 @@ class MemoryLedger:
 
     def _open(self) -> Book:
         if self._closed:
-            raise bounds.unavailable("the ledger is closed", "", "seal serve")
+            raise _closed()
         return self._book
 
     def _now_us(self) -> int:
@@ -125,6 +127,10 @@ class MemoryLedger:
                 self._book.granted(one)
         finally:
             self._writing = None
+
+
+def _closed() -> Unavailable:
+    return bounds.unavailable("the ledger is closed", "", "seal serve")
 
 
 def _seen(writing: asyncio.Future[None]) -> None:

@@ -18,6 +18,6 @@ def arrive(tat_us: int, now_us: int, cost_us: int, burst_us: int) -> int:
 
     A clock that was set back leaves ``tat`` further ahead: it never makes room.
     """
-    ahead = max(tat_us, now_us) + cost_us
+    ahead = (tat_us if tat_us > now_us else now_us) + cost_us
     early = ahead - now_us - burst_us
     return ahead if early <= 0 else -early

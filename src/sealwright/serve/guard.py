@@ -189,7 +189,11 @@ class Guard:
             self._standing.require()
             question = self.mount.decode(request, match)
             named = self._inputs.of(question.named)
-            reservation = await self._reserve(admitted, question, request.at_ms)
+            allowance, ask = self._asked(admitted, question, request.at_ms)
+            try:
+                reservation = await self._ledger.reserve(ask, allowance)
+            except Unavailable as error:
+                raise out_of_service("guard.ledger", error) from error
             rung, fidelity = reservation.balance.rung, admitted.caller.fidelity
             if rung in _DEGRADED:
                 fidelity = lower(fidelity, "label")
@@ -219,11 +223,13 @@ class Guard:
         except BaseException as error:
             await self.failed(pending, error)
             raise
+        pending.settled = True
         try:
-            settled = await self._settle(pending, out)
+            settled = await self._ledger.settle(
+                pending.reservation, out.mbits, out.cells, out.anomaly_mbits
+            )
         except SealError as error:
-            await self._unsettled(pending, error)
-            raise
+            raise await self._unsettled(pending, error) from error
         self._balances[caller.principal] = settled
         verdict: Verdict = "broken" if out.broken else "answered"
         body = out.reply.body
@@ -241,8 +247,10 @@ class Guard:
         )
         return Reply(reply.status, reply.body, reply.headers + shown, reply.close, reply.stream)
 
-    async def _unsettled(self, pending: Pending, error: SealError) -> None:
+    async def _unsettled(self, pending: Pending, error: SealError) -> SealError:
         """The ledger did not let the answer go: recorded, with what the refusal itself tells."""
+        if isinstance(error, Unavailable):
+            error = out_of_service("guard.ledger", error)
         rule = rule_of(error)
         told = ONE_BIT if rule == "guard.coverage" else 0
         verdict: Verdict = "refused" if isinstance(error, Refused) else "failed"
@@ -250,13 +258,14 @@ class Guard:
         self._journal.add(record)
         if rule in AT_ONCE:
             await self._event_of(pending.admitted.caller, rule, error.why or error.what, record.id)
+        return error
 
     async def failed(self, pending: Pending, error: BaseException) -> None:
         """The call gave nothing: settled at nothing, and recorded."""
         if pending.settled:
             return
         try:
-            await self._settle(pending, None)
+            await self._settled_at_nothing(pending)
         finally:  # a ledger that is gone keeps the reservation; the record is written all the same
             await self._told_of(pending, error)
 
@@ -272,33 +281,30 @@ class Guard:
         """Where a caller stood when they were last answered."""
         return self._balances.get(principal)
 
-    async def _reserve(self, admitted: Admitted, question: Question, at_ms: int) -> Reservation:
-        caller = admitted.caller
+    def _asked(self, admitted: Admitted, question: Question, at_ms: int) -> tuple[Allowance, Ask]:
+        """What is asked of the ledger. Raises: Refused (``guard.fidelity``)."""
+        caller, offer = admitted.caller, self.offer
         known = self._balances.get(caller.principal)
         weight = THROTTLED if known is not None and known.rung == "throttle" else 1
         mbits = self.mount.check(question, caller.fidelity)
-        ask = Ask(self.offer.ref, caller.principal, mbits, at_ms, weight)
-        try:
-            return await self._ledger.reserve(ask, self._allowance(admitted))
-        except Unavailable as error:
-            raise out_of_service("guard.ledger", error) from error
+        allowance = offer.internal if caller.internal else offer.external
+        if admitted.budget_bits:
+            allowance = self._grant(caller.internal, admitted.budget_bits)
+        return allowance, Ask(offer.ref, caller.principal, mbits, at_ms, weight)
 
-    async def _settle(self, pending: Pending, out: Released | None) -> Balance:
-        """Charge what is released; nothing where the call gave nothing."""
-        mbits, cells, anomaly = (out.mbits, out.cells, out.anomaly_mbits) if out else (0, (), 0)
+    async def _settled_at_nothing(self, pending: Pending) -> None:
+        """The call gave nothing."""
         pending.settled = True
         try:
-            return await self._ledger.settle(pending.reservation, mbits, cells, anomaly)
+            await self._ledger.settle(pending.reservation, 0, (), 0)
         except Unavailable as error:
             raise out_of_service("guard.ledger", error) from error
 
-    def _allowance(self, admitted: Admitted) -> Allowance:
-        internal, budget_bits = admitted.caller.internal, admitted.budget_bits
-        allowance = self.offer.internal if internal else self.offer.external
-        if not budget_bits:
-            return allowance
+    def _grant(self, internal: bool, budget_bits: int) -> Allowance:
+        """The same one every time: the ledger knows it again."""
         granted = self._granted.get((internal, budget_bits))
         if granted is None:
+            allowance = self.offer.internal if internal else self.offer.external
             granted = msgspec.structs.replace(allowance, group_mbits=budget_bits * 1000)
             self._granted[internal, budget_bits] = granted
         return granted

@@ -7,6 +7,7 @@ protocol and on its binary data extension (``Inference-Header-Content-Length``).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -26,6 +27,7 @@ NUMBERS: Mapping[str, str] = {
     **{"INT8": "|i1", "UINT64": "<u8", "UINT32": "<u4", "UINT16": "<u2", "UINT8": "|u1"},
 }
 """Datatypes of numbers that are taken, and what they are to numpy."""
+_DTYPES = {name: np.dtype(said) for name, said in NUMBERS.items()}
 TEXT = "BYTES"
 HEADER_LENGTH = b"inference-header-content-length"
 MOST_JSON_HEADER = 1 << 20
@@ -94,7 +96,8 @@ def decode(request: Request, spec: InputSpec) -> Inference:
         ) from error
     if len(body.id) > MOST_ID or not body.id.isascii():
         raise refused("guard.body", f"an id is at most {MOST_ID} plain characters")
-    _known(body.parameters, {"binary_data_output"}, "the request")
+    if body.parameters:
+        _known(body.parameters, {"binary_data_output"}, "the request")
     one = _only(body, spec)
     size = one.parameters.get("binary_data_size")
     if size is None and tail:
@@ -109,7 +112,8 @@ def decode(request: Request, spec: InputSpec) -> Inference:
         Wanted(each.name, _flag(each.parameters, "binary_data", body.parameters))
         for each in body.outputs
     )
-    return Inference(body.id, batch, wanted, _flag(body.parameters, "binary_data_output"))
+    binary = bool(body.parameters) and _flag(body.parameters, "binary_data_output")
+    return Inference(body.id, batch, wanted, binary)
 
 
 def _parts(request: Request) -> tuple[bytes, bytes]:
@@ -162,12 +166,16 @@ def _checked_shape(one: _Input, spec: InputSpec) -> int:
 
 def _numbers(one: _Input, tail: bytes, size: Any, rows: int, spec: InputSpec) -> Array:
     count = rows * spec.width
-    dtype = np.dtype(NUMBERS[one.datatype])
+    dtype, into = _DTYPES[one.datatype], _DTYPES[spec.datatype]
+    finite = False
     if size is not None:
         _exact(one, tail, size, count * dtype.itemsize)
-        found: Array = np.frombuffer(tail, dtype)
+        found: Array = np.frombuffer(tail, dtype).copy()
     else:
-        found = _json_numbers(one, rows, count)
+        flat = _json_numbers(one, rows, count)
+        found = np.array(flat, dtype=_DTYPES["FP64"])
+        # a sum is finite only where every number is; where it is not, each is looked at
+        finite = found.dtype is into and math.isfinite(sum(flat))
         if dtype.kind in "iu":
             limits = np.iinfo(dtype)
             with np.errstate(invalid="ignore"):
@@ -177,15 +185,16 @@ def _numbers(one: _Input, tail: bytes, size: Any, rows: int, spec: InputSpec) ->
                     or found.max() > limits.max
                 ):
                     raise refused("guard.input", f"the data of {one.name!r} is not {one.datatype}")
-    wanted = found.astype(NUMBERS[spec.datatype]).reshape(rows, spec.width)
-    if not np.isfinite(wanted).all():
+    wanted = found if found.dtype is into else found.astype(into)
+    wanted = wanted.reshape(rows, spec.width)
+    if not finite and not np.isfinite(wanted).all():
         raise refused("guard.input", f"input {one.name!r} holds NaN or infinity")
     return wanted
 
 
-def _json_numbers(one: _Input, rows: int, count: int) -> Array:
+def _json_numbers(one: _Input, rows: int, count: int) -> list[float]:
     raw = one.data
-    if not bytes(raw):
+    if not raw:
         raise refused("guard.input", f"input {one.name!r} has no data")
     try:
         try:
@@ -201,7 +210,7 @@ def _json_numbers(one: _Input, rows: int, count: int) -> Array:
         ) from error
     if len(flat) != count:
         raise _count(one, count)
-    return np.array(flat, dtype=np.float64)
+    return flat
 
 
 def _text(one: _Input, tail: bytes, size: Any, rows: int) -> Array:

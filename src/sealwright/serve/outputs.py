@@ -103,7 +103,8 @@ def released(shape: Shape, fidelity: Fidelity, answer: Answer) -> tuple[Tensor, 
     if scores.ndim != 2 or scores.shape[1] != shape.width:
         raise ValueError(f"{shape.width} numbers a row wanted, it has {scores.shape}")
     if shape.profile in _CLASSES:
-        return _classes(shape, fidelity, scores)
+        few = scores.size <= _FEW and fidelity != "full"
+        return (_few if few else _classes)(shape, fidelity, scores)
     if shape.profile == "ranking":
         return _ranking(fidelity, scores)
     if shape.profile == "embedding" and fidelity == "label":
@@ -129,8 +130,6 @@ def _few(shape: Shape, fidelity: Fidelity, scores: Array) -> tuple[Tensor, ...]:
 
 
 def _classes(shape: Shape, fidelity: Fidelity, scores: Array) -> tuple[Tensor, ...]:
-    if scores.size <= _FEW and fidelity != "full":
-        return _few(shape, fidelity, scores)
     if (scores < -1e-9).any() or (np.abs(scores.sum(axis=1) - 1) > 1e-3).any():
         raise ValueError("its scores are no probabilities")
     best = scores.argmax(axis=1)
