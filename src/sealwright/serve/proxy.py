@@ -175,10 +175,12 @@ class OipBehind:
         if tensor.datatype not in NUMBERS:
             raise ValueError(f"scores of the datatype {tensor.datatype[:20]!r}")
         width = math.prod(tensor.shape[1:])
-        values = np.array(_numbers(tensor.data), dtype=np.float64)
-        if values.size != rows * width or not width:
+        numbers = _numbers(tensor.data)
+        if len(numbers) != rows * width or not width:
             raise ValueError("its data are not as many as its shape says")
-        if not np.isfinite(values).all():
+        values = np.array(numbers, dtype=np.float64)
+        # a sum is finite only where every number is
+        if not math.isfinite(sum(numbers)) and not np.isfinite(values).all():
             raise ValueError("its scores are no numbers")
         return values.reshape(rows, width)
 
@@ -208,7 +210,7 @@ def _one_hot(given: list[str], labels: tuple[str, ...], rows: int) -> Array:
 def _features(batch: Array) -> Array:
     if batch.dtype.kind in "USO":
         return np.zeros((len(batch), 1))
-    return batch.reshape(len(batch), -1).astype(np.float64)
+    return batch.reshape(len(batch), -1).astype(np.float64, copy=False)
 
 
 def _nonsense(why: str) -> OutOfService:
