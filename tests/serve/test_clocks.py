@@ -15,9 +15,11 @@ from sealwright.app.servingsource import Subject
 from sealwright.app.servingwatch import Standing
 from sealwright.core.errors import Refused
 from sealwright.serve.evidence import Event
+from sealwright.serve.gateway import Gateway, Limits
 from sealwright.serve.interface import Balance
 from sealwright.serve.journal import About, Covered, Journal
 from sealwright.serve.ladder import HOLD_MS
+from sealwright.serve.messages import Reply
 
 NOW_MS = 1_900_000_000_000
 YEAR_MS = 366 * 86_400_000
@@ -87,31 +89,63 @@ def test_a_hold_lasts_as_long_as_was_said_whatever_the_clock_is_set_to(monkeypat
         assert ledger.until_ms == NOW_MS + 3_600_000
 
 
-def standing(monkeypatch):
-    clock = {"time": 1_000_000.0, "monotonic": 50.0}
-    monkeypatch.setattr(time, "time", lambda: clock["time"])
-    monkeypatch.setattr(time, "monotonic", lambda: clock["monotonic"])
+@pytest.fixture
+def system(monkeypatch):
+    """The system's clock, and the machine's, in seconds."""
+    found = {"time": 1_000_000, "monotonic": 50}
+    monkeypatch.setattr(time, "time_ns", lambda: found["time"] * 10**9)
+    monkeypatch.setattr(time, "monotonic_ns", lambda: found["monotonic"] * 10**9)
+    return found
+
+
+@pytest.fixture
+def standing(system):
+    """Of a model whose lease ends in a minute."""
     made = Standing(None, Subject(MODEL, DIGEST, "toy", leased=True), None, Said(), print)
     made._withdrawn, made._until_ms = "", 1_000_060_000
-    return made, clock
+    return made
 
 
-def test_a_lease_is_not_made_longer_by_setting_the_clock_back(monkeypatch):
-    made, clock = standing(monkeypatch)
-    made.require()
-    clock["time"], clock["monotonic"] = 1_000_000.0 - 86_400, 50.0 + 61
+def test_a_lease_is_not_made_longer_by_setting_the_clock_back(standing, system):
+    standing.require()
+    system.update(time=1_000_000 - 86_400, monotonic=50 + 61)
     with pytest.raises(Refused) as caught:
-        made.require()
+        standing.require()
     assert caught.value.rule == "guard.lease"
 
 
-def test_a_lease_that_a_jump_forward_ended_goes_on_when_the_clock_is_right_again(monkeypatch):
-    made, clock = standing(monkeypatch)
-    clock["time"], clock["monotonic"] = 1_000_000.0 + 86_400, 51.0
+def test_a_lease_that_a_jump_forward_ended_goes_on_when_the_clock_is_right_again(standing, system):
+    system.update(time=1_000_000 + 86_400, monotonic=51)
     with pytest.raises(Refused):
-        made.require()
-    clock["time"], clock["monotonic"] = 1_000_002.0, 52.0
-    made.require()
+        standing.require()
+    system.update(time=1_000_002, monotonic=52)
+    standing.require()
+
+
+def test_a_grant_that_ended_is_not_revived_by_setting_the_clock_back(system):
+    seen = []
+
+    class Front:
+        async def handle(self, request):
+            seen.append(request.at_ms)
+            return Reply(200, b"{}")
+
+    async def ask(gateway):
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+
+        async def receive():
+            return {"type": "http.request", "body": b""}
+
+        async def send(message):
+            pass
+
+        await gateway(scope, receive, send)
+
+    gateway = Gateway(Front(), Limits(), print)
+    asyncio.run(ask(gateway))
+    system.update(time=900_000, monotonic=60)
+    asyncio.run(ask(gateway))
+    assert seen == [1_000_000_000, 1_000_010_000], "what callers' grants are held against"
 
 
 def test_a_denial_is_said_after_the_clock_was_set_back(tmp_path):

@@ -8,14 +8,13 @@ a revocation, a containment, a key, a lease, the trust root. What cannot be read
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sealwright.app import containing, leasing
 from sealwright.app.servingsource import Subject
-from sealwright.core import refs
+from sealwright.core import clock, refs
 from sealwright.core.clock import stamp
 from sealwright.core.errors import SealError
 from sealwright.core.predicates import (
@@ -63,7 +62,7 @@ class Standing:
         self._until_ms = 0
         self._withdrawn = "nothing was looked at yet"
         self._stopped = False
-        self._started = (time.time(), time.monotonic())
+        self.now_ms = clock.forward_ms()
         self.keys: Callable[[Iterable[Known]], Awaitable[None]] | None = None
         self._known: tuple[Known, ...] = ()
         self._told: tuple[Known, ...] = ()
@@ -107,11 +106,6 @@ class Standing:
     def stop(self) -> None:
         """Refuse everything from now on."""
         self._stopped = True
-
-    def now_ms(self) -> int:
-        """The clock, which may be set forward but not back while this runs."""
-        started, since = self._started
-        return int(max(time.time(), started + time.monotonic() - since) * 1000)
 
     async def run(self) -> None:
         """Look until cancelled."""

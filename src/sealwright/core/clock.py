@@ -35,3 +35,12 @@ def steady_us() -> Callable[[], int]:
     ticking = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     anchor_us = (time.time_ns() - time.clock_gettime_ns(ticking)) // 1000
     return lambda: anchor_us + time.clock_gettime_ns(ticking) // 1000
+
+
+def forward_ms() -> Callable[[], int]:
+    """The system's clock, in milliseconds, which may be set forward but not back while this runs.
+
+    What ended by it has ended; after a jump forward it is right again when the system's is.
+    """
+    started, since = time.time_ns(), time.monotonic_ns()
+    return lambda: max(time.time_ns(), started + time.monotonic_ns() - since) // 1_000_000

@@ -8,12 +8,12 @@ form: a fault is a word, never a traceback.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from typing import Any, Protocol
 
 import msgspec
 
+from sealwright.core.clock import forward_ms
 from sealwright.core.errors import Refused, SealError
 from sealwright.serve.messages import Peer, Reply, Request
 from sealwright.serve.refusals import OutOfService, refused, rule_of
@@ -73,6 +73,7 @@ class Gateway:
         self.front = front
         self.limits = limits
         self.count = count
+        self._now_ms = forward_ms()
         self._say = say
         self._busy = 0
         self.stopping = False
@@ -137,7 +138,7 @@ class Gateway:
         self, method: str, path: bytes, headers: dict[bytes, bytes], body: bytes, peer: Peer
     ) -> Reply:
         """The reply to a whole request, always."""
-        at_ms = time.time_ns() // 1_000_000
+        at_ms = self._now_ms()
         request = Request(method, path.decode("ascii", "replace"), headers, body, peer, at_ms)
         try:
             return await self.front.handle(request)
