@@ -15,6 +15,8 @@ def test_a_server_of_which_nobody_says_which_model_it_has_serves_in_solo_alone(p
     assert "upstream.unnamed" in told
     assert "evidence.missing" not in told
     assert "run.not-successful" not in told
+    if profile == "solo":
+        assert not {"data.plaintext-on-disk", "room.unisolated-run"} & set(told), "no run to blame"
 
 
 def test_an_unnamed_server_passes_no_other_gate():
