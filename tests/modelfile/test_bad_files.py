@@ -10,7 +10,8 @@ import pytest
 
 from sealwright.app.bench.supply.malicious import zipped
 from sealwright.app.scanning import scan_one
-from sealwright.kit.modelfile.limits import Limits
+from sealwright.kit.modelfile import arrays
+from sealwright.kit.modelfile.limits import LIMITS, Limits
 from sealwright.kit.modelfile.opened import Opened
 from sealwright.kit.modelfile.policy import policy_of
 from sealwright.kit.modelfile.report import Unsound
@@ -143,3 +144,17 @@ def test_a_plain_chat_template_is_clean_and_one_that_reaches_out_is_not(gate):
     assert gate.word(json.dumps({"chat_template": plain}).encode()) == "clean"
     bad = plain + "{{ cycler.__init__.__globals__ }}"
     assert gate.rules(json.dumps({"chat_template": bad}).encode()) == ["template.code"]
+
+
+@pytest.mark.parametrize(
+    "body", [b"[$T{}*", b"[$T#l\x7f\xff\xff\xff", b"[$Z#L" + b"\x7f" + b"\xff" * 7]
+)
+def test_a_booster_of_values_without_bytes_is_refused_at_once(gate, body):
+    key = b"{L" + (7).to_bytes(8, "big") + b"learner"
+    assert gate.rules(key + body + b"}") == ["booster.broken"]
+
+
+@pytest.mark.parametrize("text", [b"3" * 33, b"[]", b'"a"'])
+def test_a_safetensors_header_that_is_no_object_is_refused(text):
+    with pytest.raises(Unsound, match="no object"):
+        arrays.safetensors(Bytes(len(text).to_bytes(8, "little") + text), LIMITS)

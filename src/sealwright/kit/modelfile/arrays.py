@@ -89,6 +89,8 @@ def safetensors(source: Readable, limits: Limits) -> dict[str, str]:
         header = json.loads(raw.decode("utf-8"), object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise Unsound("safetensors.header", str(error)[:120], offset=8) from error
+    if type(header) is not dict:
+        raise Unsound("safetensors.header", "it is no object", offset=8)
     meta = header.pop("__metadata__", {})
     if type(meta) is not dict or any(type(one) is not str for one in meta.values()):
         raise Unsound("safetensors.header", "metadata that is not text")

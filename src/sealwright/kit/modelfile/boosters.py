@@ -40,9 +40,9 @@ class _Walk:
 
     def value(self, at: int, depth: int, kind: int | None) -> int:
         """The offset after the value at ``at``."""
-        self.left -= 1
-        if depth > _DEPTH or self.left < 0:
-            raise Unsound(_RULE, "it nests too deep or holds too many values", offset=at)
+        self.spent(1, at)
+        if depth > _DEPTH:
+            raise Unsound(_RULE, "it nests too deep", offset=at)
         if kind is None:
             kind, at = self.byte(at), at + 1
         if kind in b"ZTFN":
@@ -65,9 +65,12 @@ class _Walk:
         if self.byte(at) == ord("#"):
             count, at = self.count(at + 1)
         end = ord("]") if kind == ord("[") else ord("}")
+        if typed is not None and count < 0:
+            raise Unsound(_RULE, "a typed container without a count", offset=at)
+        if typed is not None and kind == ord("[") and typed in b"ZTFN":
+            self.spent(count, at)  # they take no bytes, so they shall take no time
+            return at
         if typed is not None and kind == ord("[") and typed in _SIZES:
-            if count < 0:
-                raise Unsound(_RULE, "a typed array without a count", offset=at)
             return self.checked(at + count * _SIZES[typed])
         while count != 0:
             if count < 0 and self.byte(at) == end:
@@ -78,6 +81,11 @@ class _Walk:
             at = self.checked(self.value(at, depth + 1, typed))
             count -= 1 if count > 0 else 0
         return at
+
+    def spent(self, count: int, at: int) -> None:
+        self.left -= count
+        if self.left < 0:
+            raise Unsound(_RULE, "it holds too many values", offset=at)
 
     def count(self, at: int) -> tuple[int, int]:
         size = _SIZES.get(self.byte(at), 0)
