@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import sys
 import tarfile
@@ -103,10 +104,10 @@ def test_a_layer_that_is_called_what_it_is_not_is_refused() -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_mutated_frames_end_in_bytes_or_in_one_kind_of_refusal(data: st.DataObject) -> None:
-    made = bytearray(zstd(tar()))
+    made = bytearray(data.draw(st.sampled_from([zstd(tar()), gzip.compress(tar())])))
     for _ in range(data.draw(st.integers(1, 4))):
         made[data.draw(st.integers(4, len(made) - 1))] ^= data.draw(st.integers(1, 255))
-    decode = layercodec.decoder(bytes(made[:8]), ZSTD)
+    decode = layercodec.decoder(bytes(made[:8]), ZSTD[:-5])
     try:
         assert len(decode(bytes(made))) <= 1 << 28
     except BadInput:

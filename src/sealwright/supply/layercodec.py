@@ -43,7 +43,10 @@ def _gunzip() -> Decoder:
     def decode(data: bytes) -> bytes:
         out = bytearray()
         while data:
-            out += state["engine"].decompress(data, _PIECE_BYTES)
+            try:
+                out += state["engine"].decompress(data, _PIECE_BYTES)
+            except zlib.error as error:
+                raise BadInput(f"a layer is no gzip that can be read: {error}"[:200]) from error
             if state["engine"].unconsumed_tail:
                 raise _bomb()
             data = state["engine"].unused_data
