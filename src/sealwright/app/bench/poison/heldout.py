@@ -79,7 +79,8 @@ def opened(path: str) -> ModuleType:
 def held_out(quick: bool, path: str, jobs: int, model: bool = False, draws: int = 0) -> Answer:
     """Every case at every amount, three seeds pooled; reported as it comes, without targets.
 
-    With ``model`` those of images are screened once more with the detectors that train one.
+    With ``model`` those of images are screened once more with the detectors that train one, at
+    5 % and the first seed alone: a network is trained each time.
     """
     if not path:
         note = "not opened (--held-out FILE; see docs/concepts/held-out.md)"
@@ -125,7 +126,7 @@ def look(case: Case) -> tuple[Case, Trial, Trial | None]:
         trial = trial._replace(before=victims.judged(model, planted))
     if case.amount == "5%" and case.seed == 0 and made.modality == "image":
         trial = trial._replace(plate=plate_of(plan, planted, screening))
-    if not (case.model and made.modality == "image"):
+    if not (case.model and made.modality == "image" and case.amount == "5%" and case.seed == 0):
         return case, trial, None
     deeper = scored(plan, planted, screened(rows, model=True), 0.0)
     return case, trial, deeper._replace(before=trial.before)
