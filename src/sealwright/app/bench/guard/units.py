@@ -175,7 +175,7 @@ def _rows(name: str, points: Sequence[Point]) -> Iterator[Row]:
     honest = [one for one in fixed if one.family == "honest"]
     told = {
         family: np.mean([one.agreement for one in fixed if one.family == family])
-        for family in families
+        for family in dict.fromkeys(one.family for one in fixed)
     }
     yield measure(
         f"{name}: cells against stolen agreement, at {most:,} queries, all principals",
