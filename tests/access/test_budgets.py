@@ -109,8 +109,9 @@ def test_parallel_readers_do_not_overrun_a_grant(office: Office) -> None:
     running = [
         subprocess.Popen([*command, str(out)], env=env, stderr=subprocess.PIPE) for out in outs
     ]
-    codes = [(one.communicate()[1], one.returncode)[1] for one in running]
-    assert sorted(codes) == [0, 0, 0, 1, 1, 1]
+    told = [one.communicate()[1].decode() for one in running]
+    codes = [one.returncode for one in running]
+    assert sorted(codes) == [0, 0, 0, 1, 1, 1], told
     assert sum(out.exists() for out in outs) == 3
     (grant,) = office.ok("eli", "access", "list")["grants"]
     assert grant["used_bytes"] == 3 * SIZE

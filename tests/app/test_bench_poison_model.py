@@ -13,7 +13,7 @@ FROZEN = """
 from typing import NamedTuple
 import numpy as np
 
-AMOUNTS = ("1%",)
+AMOUNTS = ("1%", "5%")
 
 class Made(NamedTuple):
     modality: str
@@ -118,7 +118,8 @@ def test_frozen_images_are_screened_once_more_with_a_model_where_asked(tmp_path,
     monkeypatch.setattr(heldout, "screened", screened)
     (row,) = heldout.held_out(True, str(path), 1).rows
     assert seen == [False]
-    plain, more = heldout.held_out(True, str(path), 1, True).rows
-    assert seen == [False, False, True]
-    assert plain == row
-    assert more.what == f"{row.what} with a model"
+    assert heldout.held_out(True, str(path), 1, True).rows == [row]
+    assert seen == [False, False]
+    *_, plain, more = heldout.held_out(False, str(path), 1, True, 1).rows
+    assert seen[2:] == [False, False, True]  # at 5 % alone
+    assert more.what == f"{plain.what} with a model"
