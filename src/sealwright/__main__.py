@@ -1,7 +1,5 @@
 """``python -m sealwright`` is ``seal``."""
 
-import sys
+from sealwright.app.cli import command
 
-from sealwright.app.cli import main
-
-sys.exit(main())
+command()

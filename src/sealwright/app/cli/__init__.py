@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -45,6 +47,25 @@ EXIT_CODES: dict[int, str] = {
     1: "refused by a gate, a policy or a verification",
     2: "could not do it: usage, bad input, a fault, or a signer nobody here trusts",
 }
+
+
+def command() -> NoReturn:
+    """``seal``: run one command, then end the process.
+
+    Where Arrow was at work the interpreter is not taken apart: a thread of its pool that lets go of
+    a Python file at that moment aborts the process ("terminate called without an active
+    exception", CPython 3.11), after all was done.
+    """
+    code = main()
+    if "pyarrow" not in sys.modules:
+        sys.exit(code)
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # whoever read it has gone
+            code = code or 1
+    os._exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
