@@ -47,7 +47,8 @@ def chart(lines: Sequence[Line], across: str, marks: Sequence[tuple[str, float]]
     for name, share in marks:
         _, y = at(1, share)
         parts.append(
-            f'<line x1="{_LEFT}" x2="{_LEFT + wide}" y1="{y:.1f}" y2="{y:.1f}" class="target"/>'
+            f'<line x1="{_LEFT}" x2="{_LEFT + wide}" y1="{y:.1f}" y2="{y:.1f}" class="target" '
+            f'stroke="#777" stroke-dasharray="3 3"/>'
             f'<text x="{_LEFT + 6}" y="{y - 4:.1f}">{html.escape(name)}</text>'
         )
     names = list(dict.fromkeys(line.name for line in lines))
@@ -72,7 +73,7 @@ def chart(lines: Sequence[Line], across: str, marks: Sequence[tuple[str, float]]
         )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
-        f'font-family="system-ui,sans-serif" font-size="13">{"".join(parts)}</svg>'
+        f'fill="#777" font-family="system-ui,sans-serif" font-size="13">{"".join(parts)}</svg>'
     )
 
 
