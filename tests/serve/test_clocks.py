@@ -19,7 +19,7 @@ from sealwright.serve.gateway import Gateway, Limits
 from sealwright.serve.interface import Balance
 from sealwright.serve.journal import About, Covered, Journal
 from sealwright.serve.ladder import HOLD_MS
-from sealwright.serve.messages import Reply
+from sealwright.serve.messages import Peer, Reply
 
 NOW_MS = 1_900_000_000_000
 YEAR_MS = 366 * 86_400_000
@@ -131,15 +131,7 @@ def test_a_grant_that_ended_is_not_revived_by_setting_the_clock_back(system):
             return Reply(200, b"{}")
 
     async def ask(gateway):
-        scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-
-        async def receive():
-            return {"type": "http.request", "body": b""}
-
-        async def send(message):
-            pass
-
-        await gateway(scope, receive, send)
+        await gateway.answer("GET", b"/", {}, b"", Peer("192.0.2.1"))
 
     gateway = Gateway(Front(), Limits(), print)
     asyncio.run(ask(gateway))

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import socket
 import threading
+from types import SimpleNamespace
 
 import pytest
 from serve_house import Chain, body_of, halves
@@ -11,6 +13,7 @@ pytest.importorskip("uvicorn", reason="needs the extra serve")
 
 from sealwright.serve.gateway import Gateway, Limits
 from sealwright.serve.listener import server_of
+from sealwright.serve.messages import Reply
 
 LIMITS = Limits(
     head_bytes=2_000,
@@ -30,8 +33,6 @@ class Running:
     """A gateway over a chain in memory, on a real socket, in a thread of its own."""
 
     def __init__(self, chain=None) -> None:
-        import socket
-
         self.chain = chain or Chain()
         self.gateway = Gateway(self.chain.front, LIMITS, self.chain.journal.count)
         self.sock = socket.socket()
@@ -47,7 +48,6 @@ class Running:
 
     def say(self, *parts, gap_s=0.0, most_s=20.0, shut=False):
         """Everything that comes back until the server closes."""
-        import socket
         import time
 
         with socket.create_connection(("127.0.0.1", self.port), timeout=most_s) as peer:
@@ -280,3 +280,93 @@ def test_a_head_has_no_body_and_old_http_ends_with_its_answer(running):
     said = running.say(b"HEAD /v2/health/live HTTP/1.1\r\nConnection: close\r\n\r\n")
     assert said.startswith(b"HTTP/1.1 405") and said.endswith(b"\r\n\r\n")
     assert b"connection: close" in running.say(b"GET /v2/health/live HTTP/1.0\r\n\r\n")
+
+
+class Counting:
+    """What was refused."""
+
+    def count(self, rule):
+        """Nothing is kept."""
+
+
+class Streaming:
+    """A front whose one reply is a stream; ``ended`` once that was closed."""
+
+    def __init__(self, pieces) -> None:
+        self.pieces, self.ended = pieces, threading.Event()
+
+    async def handle(self, request):
+        return Reply(200, b"", stream=self._stream())
+
+    async def _stream(self):
+        try:
+            async for piece in self.pieces():
+                yield piece
+        finally:
+            self.ended.set()
+
+    def refusal(self, error, rule, *, close=False):
+        return Reply(400, str(error).encode(), close=close)
+
+
+@pytest.fixture
+def streaming():
+    made = []
+
+    def of(pieces):
+        front = Streaming(pieces)
+        made.append(Running(chain=SimpleNamespace(front=front, journal=Counting())))
+        return made[-1], front
+
+    yield of
+    for one in made:
+        one.stop()
+
+
+GET = b"GET /v2 HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+
+
+def test_a_stream_comes_in_chunks_and_the_connection_goes_on(streaming):
+    async def pieces():
+        for piece in (b"one", b"", b"two"):
+            yield piece
+
+    running, front = streaming(pieces)
+    again = GET + b"Connection: close\r\n\r\n"
+    said = running.say(GET + b"\r\n", again, gap_s=0.2)
+    assert said.count(b"\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n") == 2
+    assert front.ended.is_set()
+
+
+def test_a_stream_to_a_client_of_http_1_0_ends_with_the_connection(streaming):
+    async def pieces():
+        yield b"one"
+        yield b"two"
+
+    running, _ = streaming(pieces)
+    said = running.say(GET.replace(b"1.1", b"1.0") + b"\r\n")
+    assert said.endswith(b"\r\n\r\nonetwo")
+    assert b"chunked" not in said
+
+
+def test_a_client_that_leaves_while_nothing_comes_ends_the_stream(streaming):
+    async def pieces():
+        yield b"one"
+        await asyncio.sleep(60)
+
+    running, front = streaming(pieces)
+    with socket.create_connection(("127.0.0.1", running.port), timeout=20) as peer:
+        peer.sendall(GET + b"\r\n")
+        assert peer.recv(1)
+    assert front.ended.wait(5)
+
+
+def test_a_client_that_does_not_read_ends_the_stream(streaming):
+    async def pieces():
+        while True:
+            yield b"a" * 100_000
+
+    running, front = streaming(pieces)
+    with socket.create_connection(("127.0.0.1", running.port), timeout=20) as peer:
+        peer.sendall(GET + b"\r\n")
+        assert front.ended.wait(10)

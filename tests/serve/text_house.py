@@ -13,12 +13,14 @@ from typing import Any
 from sealwright.adapters.budget_memory import MemoryLedger
 from sealwright.adapters.upstream_http import Address, HttpUpstream
 from sealwright.adapters.upstream_wire import Limits as WireLimits
+from sealwright.core.errors import SealError
 from sealwright.serve.callers import Callers, Door, Known, ServingKey, digest_of, mark_of, new_key
 from sealwright.serve.egress import Egress
 from sealwright.serve.evidence import Event, InputKey, Record
 from sealwright.serve.gateway import Gateway, Limits
 from sealwright.serve.guard import Guard, Offer
 from sealwright.serve.interface import Allowance, Caller
+from sealwright.serve.messages import Peer
 from sealwright.serve.openai_ask import Limits as TextLimits
 from sealwright.serve.openai_front import OpenAiFront
 from sealwright.serve.openai_mount import OpenAiMount, Text
@@ -28,7 +30,7 @@ SSE = {"content-type": "text/event-stream"}
 
 
 class Script:
-    """A server that answers every question with the same bytes; ``after_s`` between pieces."""
+    """A server that answers with the same bytes, ``after_s`` between pieces, and closes."""
 
     def __init__(self, *pieces: bytes, after_s: float = 0, ends: bool = True) -> None:
         self.pieces = pieces
@@ -59,15 +61,18 @@ class Script:
 def whole(body: Any, status: int = 200, media: str = "application/json") -> bytes:
     """A plain answer."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    head = f"HTTP/1.1 {status} X\r\ncontent-type: {media}\r\ncontent-length: {len(data)}\r\n\r\n"
-    return head.encode() + data
+    head = f"HTTP/1.1 {status} X\r\ncontent-type: {media}\r\ncontent-length: {len(data)}\r\n"
+    return head.encode() + b"connection: close\r\n\r\n" + data
 
 
 def chunk(data: bytes) -> bytes:
     return b"%x\r\n" % len(data) + data + b"\r\n"
 
 
-STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+STREAM = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n"
+    b"transfer-encoding: chunked\r\n\r\n"
+)
 END = b"0\r\n\r\n"
 
 
@@ -126,35 +131,24 @@ class House:
         """Status, headers, body; ``hang_up_after`` so many pieces the client leaves."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         given = [(b"authorization", f"Bearer {self.keys[key]}".encode()), *headers]
-        scope = {
-            "type": "http", "method": method, "path": path, "raw_path": path.encode(),
-            "headers": given, "query_string": b"", "client": ("192.0.2.1", 1), "state": {},
-        }  # fmt: skip
-        gone, asked, out = asyncio.Event(), [False], []
-        told: dict[str, Any] = {}
-
-        async def receive() -> dict[str, Any]:
-            if not asked[0]:
-                asked[0] = True
-                return {"type": "http.request", "body": data, "more_body": False}
-            await gone.wait()
-            return {"type": "http.disconnect"}
-
-        async def send(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                told["status"] = message["status"]
-                told["headers"] = {a.decode(): b.decode() for a, b in message["headers"]}
-                if hang_up_after == 0:
-                    gone.set()
-                    await asyncio.sleep(0.01)
-                return
-            out.append(message.get("body", b""))
-            if len(out) == hang_up_after:
-                gone.set()
-                await asyncio.sleep(0)
-
-        await self.gateway(scope, receive, send)
-        return told["status"], told["headers"], b"".join(out)
+        try:
+            known = self.gateway.head(given, b"")
+        except SealError as error:
+            reply = self.gateway.refusal(error)
+        else:
+            peer = Peer("192.0.2.1")
+            reply = await self.gateway.answer(method, path.encode(), known, data, peer)
+        told = {a.decode(): b.decode() for a, b in reply.headers}
+        if reply.stream is None:
+            return reply.status, told, reply.body
+        out = list[bytes]()
+        if hang_up_after:
+            async for piece in reply.stream:
+                out.append(piece)
+                if len(out) == hang_up_after:
+                    break
+        await reply.stream.aclose()
+        return reply.status, told, b"".join(out)
 
     async def spent_bits(self, principal: str = "key:acme") -> float:
         """What somebody is charged."""

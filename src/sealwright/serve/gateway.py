@@ -1,15 +1,14 @@
-"""The guard before HTTP, and as an ASGI application: what comes is bounded before it is read.
+"""What every HTTP request passes before the guard: its head is judged before its body is read.
 
-Headers, body, the time either takes and how many are asked at once have limits; a request that
-can be read in two ways is refused. Whatever happens inside ends in a reply of the protocol's own
-form: a fault is a word, never a traceback.
+How many are asked at once has a limit; a request that can be read in two ways is refused. Whatever
+happens inside ends in a reply of the protocol's own form: a fault is a word, never a traceback.
+What a connection may take, and how long, the listener holds to (``serve/listener.py``).
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
@@ -17,11 +16,6 @@ from sealwright.core.clock import forward_ms
 from sealwright.core.errors import Refused, SealError
 from sealwright.serve.messages import Peer, Reply, Request
 from sealwright.serve.refusals import OutOfService, refused, rule_of
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 ONCE = frozenset(
     {
@@ -56,12 +50,8 @@ class Front(Protocol):
         ...
 
 
-class Gone(Exception):
-    """The client left."""
-
-
 class Gateway:
-    """What every request passes; itself an ASGI application. ``stopping`` refuses what comes."""
+    """What every request passes. ``stopping`` refuses what comes."""
 
     def __init__(
         self,
@@ -78,22 +68,6 @@ class Gateway:
         self._busy = 0
         self.stopping = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
-        if scope["type"] != "http":
-            raise RuntimeError(f"{scope['type']} is not served")
-        self.began()
-        try:
-            reply = await self._reply(scope, receive)
-            if reply.stream is not None:
-                await send_stream(reply, reply.stream, receive, send, self.limits.body_s)
-                return
-        except Gone:
-            return
-        finally:
-            self.ended()
-        await send_reply(reply, send)
-
     def began(self) -> None:
         """The head of a request is there; :meth:`ended` says that it was answered, or is gone."""
         self._busy += 1
@@ -101,15 +75,6 @@ class Gateway:
     def ended(self) -> None:
         """See :meth:`began`."""
         self._busy -= 1
-
-    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
-        try:
-            headers = self.head(scope["headers"], scope.get("query_string", b""))
-            body = await self._read(receive)
-        except SealError as error:
-            return self.refusal(error)
-        path = scope.get("raw_path") or scope["path"].encode()
-        return await self.answer(scope["method"], path, headers, body, peer_of(scope))
 
     def head(self, given: list[tuple[bytes, bytes]], query: bytes) -> dict[bytes, bytes]:
         """The headers of a request that may be read on. Raises: Refused, OutOfService."""
@@ -149,27 +114,6 @@ class Gateway:
             fault = OutOfService("guard.fault", "something went wrong in the guard")
             return self.front.refusal(fault, "guard.fault", close=True)
 
-    async def _read(self, receive: Receive) -> bytes:
-        try:
-            async with asyncio.timeout(self.limits.body_s):
-                return await self._body(receive)
-        except TimeoutError as error:
-            raise self.too_slow() from error
-
-    async def _body(self, receive: Receive) -> bytes:
-        parts, size = list[bytes](), 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Gone
-            part = message.get("body", b"")
-            size += len(part)
-            if size > self.limits.body_bytes:
-                raise self.too_large()
-            parts.append(part)
-            if not message.get("more_body"):
-                return parts[0] if len(parts) == 1 else b"".join(parts)
-
     def too_slow(self) -> Refused:
         """``guard.slow``."""
         return refused(
@@ -206,56 +150,3 @@ def _refuse_ambiguous(query: bytes, headers: dict[bytes, bytes]) -> None:
         raise refused("guard.header", "Content-Length is no number")
     if query:
         raise refused("guard.http", "nothing is asked by a query string here")
-
-
-def peer_of(scope: Scope) -> Peer:
-    """Where the request comes from, as far as ASGI says it."""
-    client = scope.get("client")
-    return Peer(client[0] if client else "")
-
-
-async def send_reply(reply: Reply, send: Send) -> None:
-    """A whole reply."""
-    headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
-    if reply.close:
-        headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": reply.body})
-
-
-async def send_stream(
-    reply: Reply,
-    stream: AsyncGenerator[bytes, None],
-    receive: Receive,
-    send: Send,
-    piece_s: float,
-) -> None:
-    """A reply whose body comes in pieces. A client that left, or does not read, ends it."""
-    gone = asyncio.ensure_future(_disconnected(receive))
-    try:
-        await send(
-            {"type": "http.response.start", "status": reply.status, "headers": [*reply.headers]}
-        )
-        while not gone.done():
-            following = asyncio.ensure_future(anext(stream, None))
-            await asyncio.wait((following, gone), return_when=asyncio.FIRST_COMPLETED)
-            if not following.done():
-                following.cancel()
-                await asyncio.wait((following,))
-                break
-            piece = following.result()
-            if piece is None:
-                await send({"type": "http.response.body", "body": b""})
-                break
-            async with asyncio.timeout(piece_s):
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
-    except TimeoutError:
-        raise Gone from None
-    finally:
-        gone.cancel()
-        await stream.aclose()
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

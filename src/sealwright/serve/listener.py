@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from http import HTTPStatus
@@ -20,16 +20,15 @@ import httptools
 import uvicorn
 
 from sealwright.core.errors import SealError
-from sealwright.serve.gateway import Gateway, Gone, Message, send_stream
+from sealwright.serve.gateway import Gateway
 from sealwright.serve.localpeer import uid_of
 from sealwright.serve.messages import Peer, Reply
 from sealwright.serve.refusals import refused, rule_of
 
 _LOOPBACK = ("127.", "::1", "::ffff:127.")
 _STATUS = {one.value: b"HTTP/1.1 %d %s" % (one.value, one.phrase.encode()) for one in HTTPStatus}
-
-
 _CLOSE = (b"connection", b"close")
+_CHUNKED, _LAST_CHUNK = (b"transfer-encoding", b"chunked"), b"0\r\n\r\n"
 
 
 class _Owner:
@@ -229,7 +228,7 @@ class GuardedProtocol(asyncio.Protocol):
             peer = self._connection.peer
             reply = await self.gateway.answer(self._method, self._path, self._headers, body, peer)
             if reply.stream is not None:
-                whole = await self._streamed(reply)
+                whole = await self._streamed(reply, reply.stream)
             else:
                 await self._writable()
                 self._write(reply)
@@ -267,35 +266,33 @@ class GuardedProtocol(asyncio.Protocol):
         closing = () if self._keep else (_CLOSE,)
         return head_of(status, (*self._shared.default_headers, *headers, *closing))
 
-    async def _streamed(self, reply: Reply) -> bool:
-        """Whether all of a stream was written."""
-        assert reply.stream is not None  # noqa: S101
-        framed, ended = not self._plain, False
-        coding = ((b"transfer-encoding", b"chunked"),) if framed else ()
-
-        async def receive() -> Message:
-            await self._gone.wait()
-            return {"type": "http.disconnect"}
-
-        async def send(message: Message) -> None:
-            nonlocal ended
-            await self._writable()
-            if self._transport.is_closing():
-                return
-            if message["type"] == "http.response.start":
-                self._transport.write(self._head(reply.headers + coding, reply.status))
-                return
-            body, ended = message["body"], not message.get("more_body")
-            if framed:
-                body = b"%x\r\n%s\r\n" % (len(body), body) if body else b""
-                body += b"0\r\n\r\n" if ended else b""
-            self._transport.write(body)
-
+    async def _streamed(self, reply: Reply, stream: AsyncGenerator[bytes, None]) -> bool:
+        """Whether all of it was written. A client that left, or does not read, ends it."""
+        coding = () if self._plain else (_CHUNKED,)
+        waiting = self._head((*reply.headers, *coding), reply.status)
+        gone = self._loop.create_task(self._gone.wait())
         try:
-            await send_stream(reply, reply.stream, receive, send, self._limits.body_s)
-        except Gone:
-            pass
-        return ended
+            while True:
+                await self._writable()
+                if self._transport.is_closing():
+                    return False
+                self._transport.write(waiting)
+                following = asyncio.ensure_future(anext(stream, None))
+                await asyncio.wait((following, gone), return_when=asyncio.FIRST_COMPLETED)
+                if not following.done():
+                    following.cancel()
+                    await asyncio.wait((following,))
+                    return False
+                piece = following.result()
+                if piece is None:
+                    self._transport.write(b"" if self._plain else _LAST_CHUNK)
+                    return True
+                waiting = (
+                    piece if self._plain or not piece else b"%x\r\n%s\r\n" % (len(piece), piece)
+                )
+        finally:
+            gone.cancel()
+            await stream.aclose()
 
     # what is late, too long, or not to be read
 
@@ -365,6 +362,11 @@ def head_of(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
     if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1:
         raise ValueError("a header holds a line break")
     return head
+
+
+def chunk_of(piece: bytes) -> bytes:
+    """A piece of a body in chunked coding; an empty one would end it, so it is none."""
+    return b"%x\r\n%s\r\n" % (len(piece), piece) if piece else b""
 
 
 def protocol_of(gateway: Gateway) -> type[GuardedProtocol]:
