@@ -5,8 +5,9 @@ import pytest
 from image_data import batches, cifar, digits, encoded, frame, natural, result
 
 from sealwright.scan import registry
+from sealwright.scan.poison.embedding_flood import rooted
 from sealwright.scan.poison.image_duplicates import ImageDuplicates
-from sealwright.scan.poison.near import MOST_PAIRS, chained
+from sealwright.scan.poison.near import MOST_PAIRS
 
 DETECTOR = ImageDuplicates()
 
@@ -74,7 +75,7 @@ def test_plain_images_are_counted_and_not_called_copies():
 def test_nearly_everything_copied_is_one_group_in_linear_work():
     bits = np.random.default_rng(0).integers(0, 256, (600, 32), dtype=np.uint8)
     bits[20:] = bits[0]
-    root = chained(bits)
+    root = rooted(bits)
     assert (root[20:] == 0).all()
     assert (root[:20] == np.arange(20)).all()
     assert MOST_PAIRS < 600

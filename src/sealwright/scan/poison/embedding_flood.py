@@ -14,10 +14,28 @@ import numpy.typing as npt
 
 from sealwright.scan.interface import Batch, Frame, Preview, Scan, Spec
 from sealwright.scan.poison.image_duplicates import NearCopies
-from sealwright.scan.poison.near import chained, tightened
+from sealwright.scan.poison.near import Mask, Rows, bands_of, chained, differing, tightened
 
 BITS = 256
 """Signs: at a cosine of 0.9 two vectors differ in 37 of them on average, at 0 in 128."""
+
+
+BANDS, NEAR = 16, 20
+"""Bands of 16 signs; NEAR of 256 signs may differ, which is a cosine of 0.97."""
+
+
+def rooted(signs: npt.NDArray[np.uint8]) -> Rows:
+    """(n, 32) packed signs → (n,) the first row of each row's group: a chain of near vectors,
+    less those further than NEAR from the majority of their chain's signs."""
+
+    def near(one: Rows, two: Rows) -> Mask:
+        return differing(signs[one], signs[two]) <= NEAR
+
+    def around(own: Rows) -> Mask:
+        usual = np.packbits(np.unpackbits(signs[own], axis=1).mean(0) > 0.5)
+        return differing(signs[own], usual) <= NEAR
+
+    return tightened(chained(np.arange(len(signs)), bands_of(signs, BANDS), near), around)
 
 
 class EmbeddingFlood:
@@ -79,9 +97,9 @@ class Close(NearCopies):
         if number == 1:
             super().settle(0)
 
-    def rooted(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    def rooted(self, rows: npt.NDArray[Any]) -> Rows:
         """(n, 32) signs → (n,) the first row of each row's group."""
-        return tightened(rows, chained(rows))
+        return rooted(rows)
 
     def preview(self, at: int) -> Preview:
         """There is nothing to look at in a vector but who has it."""

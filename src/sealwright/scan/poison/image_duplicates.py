@@ -99,7 +99,7 @@ class NearCopies:
 
     def rooted(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """(n, d) hashes → (n,) the first row of each row's group."""
-        return picture_hashes.tightened(rows, picture_hashes.chained(rows))
+        return picture_hashes.rooted(rows)
 
     def swapped(self, before: Batch, after: Batch) -> Result:
         """The result had ``before``'s rows been ``after``'s; nothing else is hashed again."""

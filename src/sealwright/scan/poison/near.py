@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 
-BANDS = 16
-NEAR = 20
-"""Of 256 bits."""
+Rows: TypeAlias = npt.NDArray[np.int64]
+Mask: TypeAlias = npt.NDArray[np.bool_]
+
 MOST_PAIRS = 64
 """Neighbours compared in one full band: linear time also where everything is a copy."""
 
 
-def chained(bits: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """(n, 32) hashes → (n,) the first row of each row's chain of near ones."""
-    root = np.arange(len(bits))
-    for band in np.split(bits, BANDS, axis=1):
-        key = np.ascontiguousarray(band).view(f"u{band.shape[1]}")[:, 0]
+def chained(
+    owner: Rows, bands: Iterable[npt.NDArray[Any]], near: Callable[[Rows, Rows], Mask]
+) -> Rows:
+    """The first row of each row's chain. ``owner`` (m,) is the row of each hash, from 0.
+
+    Hashes that share a key of one of the ``bands`` (each (m,)) are neighbours where ``near`` says
+    so of their places.
+    """
+    root: Rows = np.arange(owner[-1] + 1 if len(owner) else 0)
+    for key in bands:
         order = np.argsort(key, kind="stable")
         for step in range(1, MOST_PAIRS + 1):
             one, two = order[:-step], order[step:]
@@ -24,42 +32,45 @@ def chained(bits: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
             if not same.any():
                 break
             one, two = one[same], two[same]
-            apart = np.bitwise_count(bits[one] ^ bits[two]).sum(1)
-            joined_roots(root, one[apart <= NEAR], two[apart <= NEAR])
-    return tops(root)
-
-
-def tops(root: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """(n,) the first row of each row's chain."""
+            close = near(one, two)
+            _join(root, owner[one[close]], owner[two[close]])
     return np.array([_top(root, at) for at in range(len(root))], np.int64)
 
 
-def tightened(bits: npt.NDArray[np.uint8], root: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Chains less the rows further than NEAR from the majority of their chain's bits."""
+def tightened(root: Rows, around: Callable[[Rows], Mask]) -> Rows:
+    """Chains of three and more less the rows of which ``around`` says that they lie too far out;
+    each of those is alone."""
     out = root.copy()
-    _, inverse, sizes = np.unique(root, return_inverse=True, return_counts=True)
-    order = np.argsort(inverse, kind="stable")
-    starts = np.cumsum(sizes) - sizes
-    for at in np.flatnonzero(sizes > 2):
-        own = order[starts[at] : starts[at] + sizes[at]]
-        middle = np.packbits(np.unpackbits(bits[own], axis=1).mean(0) > 0.5)
-        far = own[np.bitwise_count(bits[own] ^ middle).sum(1) > NEAR]
-        near = np.setdiff1d(own, far)
-        out[far] = far
-        out[near] = near[0] if len(near) else 0
+    order = np.argsort(root, kind="stable")
+    starts: Rows = 1 + np.flatnonzero(np.diff(root[order]))
+    for own in np.split(order, starts):
+        if len(own) < 3:
+            continue
+        kept = around(own)
+        out[own[~kept]] = own[~kept]
+        if kept.any():
+            out[own[kept]] = own[kept].min()
     return out
 
 
-def joined_roots(
-    root: npt.NDArray[np.int64], one: npt.NDArray[np.int64], two: npt.NDArray[np.int64]
-) -> None:
-    """Make each pair of rows one chain."""
+def bands_of(hashes: npt.NDArray[np.uint8], count: int) -> Iterator[npt.NDArray[Any]]:
+    """(m, bytes) → ``count`` times (m,): each hash's part as one number."""
+    for band in np.split(hashes, count, axis=1):
+        yield np.ascontiguousarray(band).view(f"u{band.shape[1]}")[:, 0]
+
+
+def differing(one: npt.NDArray[np.uint8], two: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """How many bits of packed hashes differ, along the last axis."""
+    return np.asarray(np.bitwise_count(one ^ two).sum(-1), np.int64)
+
+
+def _join(root: Rows, one: Rows, two: Rows) -> None:
     for left, right in zip(one.tolist(), two.tolist(), strict=True):
         a, b = _top(root, left), _top(root, right)
         root[max(a, b)] = min(a, b)
 
 
-def _top(root: npt.NDArray[np.int64], at: int) -> int:
+def _top(root: Rows, at: int) -> int:
     while root[at] != at:
         root[at] = root[root[at]]
         at = int(root[at])

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sealwright.scan.poison.image_features import blurred, resized
-from sealwright.scan.poison.near import BANDS, MOST_PAIRS, joined_roots, tops
+from sealwright.scan.poison.near import Mask, Rows, bands_of, chained, differing, tightened
 
-SIDE = 16
+SIDE, BANDS = 16, 16
 BYTES = SIDE * SIDE // 8
 MOVES = ((1, 1), (0, 0), (0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1), (2, 2))
 """Where the inside begins, in steps; the first is the middle."""
@@ -49,50 +49,30 @@ def hashed(
     return np.concatenate(hashes, axis=1), shows
 
 
-def chained(rows: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """(n, 288) → (n,) the first row of each row's chain of near ones."""
-    root = np.arange(len(rows))
-    flat = rows.reshape(-1, BYTES)
-    row: npt.NDArray[np.int64] = np.repeat(root.copy(), len(MOVES))
+def rooted(rows: npt.NDArray[np.uint8]) -> Rows:
+    """(n, 288) → (n,) the first row of each row's group: a chain of near pictures, less those
+    further than NEAR from the one that most of their chain is near to."""
+    hashes = rows.reshape(-1, BYTES)
+    owner: Rows = np.repeat(np.arange(len(rows)), len(MOVES))
     middle = np.tile(np.arange(len(MOVES)) == 0, len(rows))
-    for band in np.split(flat, BANDS, axis=1):
-        key = np.ascontiguousarray(band).view(f"u{band.shape[1]}")[:, 0]
-        order = np.argsort(key, kind="stable")
-        for step in range(1, MOST_PAIRS + 1):
-            one, two = order[:-step], order[step:]
-            same = key[one] == key[two]
-            if not same.any():
-                break
-            meet = same & (row[one] != row[two]) & (middle[one] | middle[two])
-            one, two = one[meet], two[meet]
-            near = np.bitwise_count(flat[one] ^ flat[two]).sum(1) <= NEAR
-            joined_roots(root, row[one[near]], row[two[near]])
-    return tops(root)
 
+    def near(one: Rows, two: Rows) -> Mask:
+        meet = (owner[one] != owner[two]) & (middle[one] | middle[two])
+        meet[meet] = differing(hashes[one[meet]], hashes[two[meet]]) <= NEAR
+        return meet
 
-def tightened(rows: npt.NDArray[np.uint8], root: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Chains less the rows further than NEAR from the one that most of their chain is near to."""
-    out, hashes = root.copy(), rows.reshape(len(rows), len(MOVES), BYTES)
-    _, inverse, sizes = np.unique(root, return_inverse=True, return_counts=True)
-    order = np.argsort(inverse, kind="stable")
-    starts = np.cumsum(sizes) - sizes
-    for at in np.flatnonzero(sizes > 2):
-        own = order[starts[at] : starts[at] + sizes[at]]
+    of_row = hashes.reshape(len(rows), len(MOVES), BYTES)
+
+    def around(own: Rows) -> Mask:
         tried = own[:: max(1, len(own) // ANCHORS)]
-        around = [_near(hashes, own, anchor) for anchor in tried]
-        kept = max(around, key=lambda one: int(one.sum()))
-        out[own[~kept]] = own[~kept]
-        out[own[kept]] = own[kept][0]
-    return out
+        return max((_near(of_row, own, anchor) for anchor in tried), key=np.count_nonzero)
+
+    return tightened(chained(owner, bands_of(hashes, BANDS), near), around)
 
 
-def _near(
-    hashes: npt.NDArray[np.uint8], own: npt.NDArray[np.int64], anchor: int
-) -> npt.NDArray[np.bool_]:
+def _near(hashes: npt.NDArray[np.uint8], own: Rows, anchor: int) -> Mask:
     """(len(own),) which rows have a hash within NEAR of the anchor's middle one."""
-    middle = hashes[anchor, 0]
     least = np.full(len(own), 8 * BYTES)
     for move in range(len(MOVES)):
-        apart = np.bitwise_count(hashes[own, move] ^ middle).sum(1)
-        least = np.minimum(least, apart)
+        least = np.minimum(least, differing(hashes[own, move], hashes[anchor, 0]))
     return np.asarray(least <= NEAR)

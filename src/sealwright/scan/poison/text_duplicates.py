@@ -8,7 +8,7 @@ Source: docs/reference/detectors.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -18,7 +18,7 @@ from sealwright.kit.neardup import PERMUTATIONS, text_signatures
 from sealwright.scan.batches import taken
 from sealwright.scan.interface import Batch, Frame, Preview, Result, Scan, Spec
 from sealwright.scan.poison.image_duplicates import NearCopies
-from sealwright.scan.poison.near import MOST_PAIRS, joined_roots, tops
+from sealwright.scan.poison.near import Mask, Rows, chained, tightened
 from sealwright.scan.preview import short
 
 NEAR = 0.3
@@ -93,20 +93,20 @@ class Signed(NearCopies):
 
     def rooted(self, rows: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """(n, 64) signatures → (n,) the first row of each row's group."""
-        root = np.arange(len(rows))
-        for start in range(0, PERMUTATIONS, WIDTH):
-            key = np.ascontiguousarray(rows[:, start : start + WIDTH]).view(f"V{4 * WIDTH}")[:, 0]
-            _, code = np.unique(key, return_inverse=True)
-            order = np.argsort(code, kind="stable")
-            for step in range(1, MOST_PAIRS + 1):
-                one, two = order[:-step], order[step:]
-                same = code[one] == code[two]
-                if not same.any():
-                    break
-                one, two = one[same], two[same]
-                near = (rows[one] == rows[two]).mean(1) >= NEAR
-                joined_roots(root, one[near], two[near])
-        return _tightened(rows, tops(root))
+
+        def bands() -> Iterator[npt.NDArray[Any]]:
+            for start in range(0, PERMUTATIONS, WIDTH):
+                part = np.ascontiguousarray(rows[:, start : start + WIDTH])
+                _, code = np.unique(part.view(f"V{4 * WIDTH}")[:, 0], return_inverse=True)
+                yield code
+
+        def near(one: Rows, two: Rows) -> Mask:
+            return np.asarray((rows[one] == rows[two]).mean(1) >= NEAR)
+
+        def around(own: Rows) -> Mask:
+            return np.asarray((rows[own] == _usual(rows[own])).mean(1) >= NEAR)
+
+        return tightened(chained(np.arange(len(rows)), bands(), near), around)
 
     def settle(self, number: int) -> None:
         """After pass 0: floods, and the texts that are like them."""
@@ -131,22 +131,6 @@ class Signed(NearCopies):
         return [
             " ".join(str(cell) for cell in cells if cell) for cells in zip(*columns, strict=True)
         ]
-
-
-def _tightened(rows: npt.NDArray[Any], root: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Chains less the rows that are not near what most of their chain holds in each place."""
-    out = root.copy()
-    order = np.argsort(root, kind="stable")
-    starts: npt.NDArray[np.int64] = 1 + np.flatnonzero(np.diff(root[order]))
-    for own in np.split(order, starts):
-        if len(own) < 3:
-            continue
-        far = own[(rows[own] == _usual(rows[own])).mean(1) < NEAR]
-        near = np.setdiff1d(own, far)
-        out[far] = far
-        if len(near):
-            out[near] = near[0]
-    return out
 
 
 def _usual(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
