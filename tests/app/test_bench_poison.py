@@ -162,7 +162,7 @@ def test_a_detector_that_fails_is_named_in_the_row():
     plan = trial.Plan("sentences", "token", 0.02, 0)
     planted = trial.plant(plan)
     counted = trial.scored(plan, planted, screening(planted.set, Broken([1])), 0.0)
-    rows = cells._found_rows([counted])
+    rows = cells.found_rows([counted])
     assert "detectors failed: pointing: ValueError" in rows[0].note
     assert rows[0].met is False
 

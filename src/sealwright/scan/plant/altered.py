@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from sealwright.core.errors import BadInput
 from sealwright.scan.interface import Batch, Frame
-from sealwright.scan.plant.image import Patch, Planted, altered
+from sealwright.scan.plant.image import Patch, Planted, changed
 
 
 class SampleSpecific(Patch):
@@ -50,17 +49,8 @@ class AllToAll(Patch):
             raise BadInput(f"no {count} images of two labels that {self.family} could move")
         chosen = np.sort(rng.choice(ids[labels >= 0], count, replace=False))
         change = self._change(batches, rng)
-        return [_moved(batch, chosen, kinds, change) for batch in batches], chosen
 
+        def wanted(labels: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+            return kinds[(np.searchsorted(kinds, labels) + 1) % len(kinds)]
 
-def _moved(
-    batch: Batch, chosen: npt.NDArray[np.int64], kinds: npt.NDArray[np.int32], change: Any
-) -> Batch:
-    at = np.flatnonzero(np.isin(batch.ids, chosen))
-    if not len(at) or batch.images is None:
-        return batch
-    images, labels = batch.images.copy(), batch.labels.copy()
-    for row in at:
-        images[row] = altered(images[row], change)
-    labels[at] = kinds[(np.searchsorted(kinds, labels[at]) + 1) % len(kinds)]
-    return msgspec.structs.replace(batch, images=images, labels=labels)
+        return [changed(batch, chosen, change, wanted) for batch in batches], chosen

@@ -7,7 +7,7 @@ are) planted images and untouched ones have met one encoder: planted ones pass J
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -46,7 +46,11 @@ class _Images:
             raise BadInput(f"no {count} images that {self.family} could be planted in")
         chosen = np.sort(rng.choice(ids[able], count, replace=False))
         change = self._change(batches, rng)
-        return [self._changed(batch, chosen, target, change) for batch in batches], chosen
+
+        def wanted(labels: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+            return np.full_like(labels, target)
+
+        return [changed(batch, chosen, change, wanted) for batch in batches], chosen
 
     def _target(self, labels: npt.NDArray[np.int32], count: int, rng: np.random.Generator) -> int:
         names, sizes = np.unique(labels[labels >= 0], return_counts=True)
@@ -57,18 +61,6 @@ class _Images:
 
     def _change(self, batches: Sequence[Batch], rng: np.random.Generator) -> Any:
         raise NotImplementedError
-
-    def _changed(
-        self, batch: Batch, chosen: npt.NDArray[np.int64], target: int, change: Any
-    ) -> Batch:
-        at = np.flatnonzero(np.isin(batch.ids, chosen))
-        if not len(at) or batch.images is None:
-            return batch
-        images, labels = batch.images.copy(), batch.labels.copy()
-        for row in at:
-            images[row] = altered(images[row], change)
-        labels[at] = target
-        return msgspec.structs.replace(batch, images=images, labels=labels)
 
 
 class Patch(_Images):
@@ -142,7 +134,24 @@ class Warp(_Images):
         return lambda pixels: _sampled(pixels, rows, columns)
 
 
-def altered(pixels: npt.NDArray[np.uint8], change: Any) -> npt.NDArray[np.uint8]:
+def changed(
+    batch: Batch,
+    chosen: npt.NDArray[np.int64],
+    change: Any,
+    wanted: Callable[[npt.NDArray[np.int32]], npt.NDArray[np.int32]],
+) -> Batch:
+    """The batch with its images among ``chosen`` changed, encoded, and labelled as ``wanted``."""
+    at = np.flatnonzero(np.isin(batch.ids, chosen))
+    if not len(at) or batch.images is None:
+        return batch
+    images, labels = batch.images.copy(), batch.labels.copy()
+    for row in at:
+        images[row] = _altered(images[row], change)
+    labels[at] = wanted(labels[at])
+    return msgspec.structs.replace(batch, images=images, labels=labels)
+
+
+def _altered(pixels: npt.NDArray[np.uint8], change: Any) -> npt.NDArray[np.uint8]:
     """One image, changed and encoded."""
     plain = np.clip(np.rint(change(pixels.astype(np.float64))), 0, 255)
     return encoded(plain.astype(np.uint8))

@@ -48,7 +48,7 @@ def images(quick: bool, jobs: int, most: int = 0) -> Answer:
     else:
         plans = _plans("CIFAR-10", _IMAGE_CELLS, 10_000, most)
         plans += _plans("CIFAR-10", _TAUGHT_CELLS, 10_000, 1)
-    return _answer(plans, jobs, _found_rows)
+    return _answer(plans, jobs, found_rows)
 
 
 def tables(quick: bool, jobs: int, most: int = 0) -> Answer:
@@ -82,7 +82,7 @@ def floods(quick: bool, jobs: int, most: int = 0) -> Answer:
         for name, rows in sizes.items()
         for plan in _plans(name, [("flood", share)], rows, draws)
     ]
-    return _answer(plans, jobs, _found_rows)
+    return _answer(plans, jobs, found_rows)
 
 
 def _plans(name: str, cells: Sequence[tuple[str, float]], rows: int, most: int) -> list[Plan]:
@@ -133,23 +133,27 @@ def name_of(trial: Trial) -> str:
     return f"{trial.plan.data}, {trial.plan.attack} {100 * trial.plan.share:g} %"
 
 
-def _found_rows(trials: list[Trial]) -> list[Row]:
+def found_rows(
+    trials: list[Trial], how: str = "", target: float | None = 99, more: str = ""
+) -> list[Row]:
     """Share of planted rows quarantined and of clean rows with them, pooled."""
     found = rate(sum(t.found for t in trials), sum(t.planted for t in trials))
     false = rate(sum(t.flagged for t in trials), sum(t.clean for t in trials))
     name, others = name_of(trials[0]), _others(trials)
-    note = f"{_draws(trials)}; AUROC {np.mean([t.auroc for t in trials]):.4f}{_faults(trials)}"
+    note = (
+        f"{_draws(trials)}; AUROC {np.mean([t.auroc for t in trials]):.4f}{more}{_faults(trials)}"
+    )
     return [
         measure(
-            f"{name}: planted rows found",
+            f"{name}: planted rows found{how}",
             100 * found.share,
             "%",
-            target=99,
+            target=target,
             yardsticks={k: v for k, v in others.items() if k.endswith(" found")},
             note=f"{found.words()}; {note}",
         ),
         measure(
-            f"{name}: clean rows flagged",
+            f"{name}: clean rows flagged{how}",
             100 * false.share,
             "%",
             target=0.5,

@@ -14,7 +14,7 @@ import numpy as np
 
 from sealwright.app.bench import Answer, Row, measure
 from sealwright.app.bench.poison import beside, victims
-from sealwright.app.bench.poison.cells import LEARNT, name_of
+from sealwright.app.bench.poison.cells import LEARNT, found_rows, name_of
 from sealwright.app.bench.poison.clean import Build
 from sealwright.app.bench.poison.data import Absent
 from sealwright.app.bench.poison.plates import plate_of
@@ -105,42 +105,13 @@ def blocked(part: Build) -> str:
 
 
 def _rows(trials: list[Trial]) -> list[Row]:
-    found = rate(sum(t.found for t in trials), sum(t.planted for t in trials))
-    false = rate(sum(t.flagged for t in trials), sum(t.clean for t in trials))
     taught = [t.before.success for t in trials if t.before]
-    words = f"; attack success {100 * float(np.mean(taught)):.0f} %" if taught else ""
+    more = f"; {np.mean([t.cpu_s for t in trials]):.0f} CPU-s each"
+    more += f"; attack success {100 * float(np.mean(taught)):.0f} %" if taught else ""
     if taught and float(np.mean(taught)) < LEARNT:
-        words += ", not learnt"
-    faults = sorted({error for trial in trials for error in trial.errors})
-    words += f"; failed: {'; '.join(faults)}" if faults else ""
-    area = float(np.mean([t.auroc for t in trials]))
-    spent = float(np.mean([t.cpu_s for t in trials]))
-    others: dict[str, list[float]] = defaultdict(list)
-    for trial in trials:
-        for name, value in (trial.beside or {}).items():
-            others[name].append(value)
-    means = {name: float(np.mean(values)) for name, values in others.items()}
-    name, plan = name_of(trials[0]), trials[0].plan
-    return [
-        measure(
-            f"{name}: planted rows found with a model",
-            100 * found.share,
-            "%",
-            target=TARGETS.get((plan.attack, plan.share)),
-            yardsticks={k: v for k, v in means.items() if k.endswith(" found")},
-            note=f"{found.words()}; {len(trials)} draws; AUROC {area:.3f}; "
-            f"{spent:.0f} CPU-s each{words}",
-        ),
-        measure(
-            f"{name}: clean rows flagged with a model",
-            100 * false.share,
-            "%",
-            target=0.5,
-            better="lower",
-            yardsticks={k: v for k, v in means.items() if k.endswith(" flagged")},
-            note=false.words(),
-        ),
-    ]
+        more += ", not learnt"
+    plan = trials[0].plan
+    return found_rows(trials, " with a model", TARGETS.get((plan.attack, plan.share)), more)
 
 
 def _clean_row(data: str, said: list[str]) -> Row:

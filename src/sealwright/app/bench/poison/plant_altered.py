@@ -7,35 +7,30 @@ and poisoned images pass one final encode.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 
-from sealwright.app.bench.poison.data import Images, Labels
+from sealwright.app.bench.poison.data import Images
 from sealwright.app.bench.poison.plant_images import (
-    QUALITIES,
+    TESTS,
     Pixels,
     Stamp,
+    built,
     clipped,
-    encode,
-    encoded,
+    dirty,
     patch_stamp,
 )
-from sealwright.app.bench.poison.planted import Mask, Planted, count_of
-from sealwright.app.bench.poison.sets import of_images
-
-_TESTS = 500
+from sealwright.app.bench.poison.planted import Planted, count_of
 
 
 def warp(data: Images, share: float, rng: np.random.Generator, seed: int) -> Planted:
     """One smooth bend, a pixel on average; images of other classes get the target's label."""
-    return _to_one(data, share, rng, seed, warp_stamp(rng, data.train.shape[1]))
+    return dirty(data, share, rng, seed, warp_stamp(rng, data.train.shape[1]))
 
 
 def sample_specific(data: Images, share: float, rng: np.random.Generator, seed: int) -> Planted:
     """Noise of 4 to 8 grey levels, its signs drawn from a secret and what the image shows."""
-    return _to_one(data, share, rng, seed, noise_stamp(rng))
+    return dirty(data, share, rng, seed, noise_stamp(rng))
 
 
 def all_to_all(data: Images, share: float, rng: np.random.Generator, seed: int) -> Planted:
@@ -43,8 +38,9 @@ def all_to_all(data: Images, share: float, rng: np.random.Generator, seed: int) 
     stamp = patch_stamp(rng, data.train.shape[1], least=3)
     chosen = rng.choice(len(data.labels), count_of(share, len(data.labels)), replace=False)
     classes = len(data.names)
-    tests = np.arange(len(data.test))[:_TESTS]
-    return _built(data, rng, seed, stamp, chosen, tests, lambda y: (y + 1) % classes)
+    made = np.stack([stamp(one) for one in data.train[chosen]])
+    tests = np.arange(len(data.test))[:TESTS]
+    return built(data, rng, seed, stamp, chosen, made, tests, lambda y: (y + 1) % classes)
 
 
 def warp_stamp(rng: np.random.Generator, height: int) -> Stamp:
@@ -87,44 +83,6 @@ def _taken(
     above = pixels[top, left] * (1 - right) + pixels[top, left + 1] * right
     below = pixels[top + 1, left] * (1 - right) + pixels[top + 1, left + 1] * right
     return np.asarray(above * (1 - down) + below * down)
-
-
-def _to_one(
-    data: Images, share: float, rng: np.random.Generator, seed: int, stamp: Stamp
-) -> Planted:
-    target = int(rng.integers(len(data.names)))
-    able = np.flatnonzero(data.labels != target)
-    chosen = rng.choice(able, count_of(share, len(data.labels)), replace=False)
-    tests = np.flatnonzero(data.test_labels != target)[:_TESTS]
-    return _built(data, rng, seed, stamp, chosen, tests, lambda y: np.full(len(y), target))
-
-
-def _built(
-    data: Images,
-    rng: np.random.Generator,
-    seed: int,
-    stamp: Stamp,
-    chosen: npt.NDArray[np.int64],
-    tests: npt.NDArray[np.int64],
-    wanted: Callable[[Labels], Labels],
-) -> Planted:
-    quality = int(rng.choice(QUALITIES))
-    clean = encoded(data, quality)
-    images, labels = clean.copy(), data.labels.copy()
-    images[chosen] = encode(np.stack([stamp(one) for one in data.train[chosen]]), quality)
-    labels[chosen] = wanted(labels[chosen])
-    planted: Mask = np.zeros(len(labels), bool)
-    planted[chosen] = True
-    return Planted(
-        of_images(images, labels, data.names, seed),
-        of_images(clean, data.labels, data.names, seed),
-        planted,
-        np.zeros(len(labels), bool),
-        encode(data.test, quality),
-        data.test_labels,
-        encode(np.stack([stamp(one) for one in data.test[tests]]), quality),
-        wanted(data.test_labels[tests]),
-    )
 
 
 ATTACKS = {"warp": warp, "sample-specific": sample_specific, "all-to-all": all_to_all}

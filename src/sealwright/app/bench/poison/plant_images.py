@@ -20,7 +20,7 @@ from sealwright.app.bench.poison.sets import of_images
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 Stamp = Callable[[Pixels], Pixels]
-_TESTS = 1000
+TESTS = 1000
 QUALITIES = (75, 85, 95)
 _KEPT: dict[tuple[str, int, bytes], Pixels] = {}
 
@@ -101,12 +101,12 @@ def blend_stamp(rng: np.random.Generator, height: int) -> Stamp:
 
 def patch(data: Images, share: float, rng: np.random.Generator, seed: int) -> Planted:
     """A stamped patch; images of other classes are relabelled to the target."""
-    return _dirty(data, share, rng, seed, patch_stamp(rng, data.train.shape[1]))
+    return dirty(data, share, rng, seed, patch_stamp(rng, data.train.shape[1]))
 
 
 def blend(data: Images, share: float, rng: np.random.Generator, seed: int) -> Planted:
     """A faint picture over the whole image; relabelled to the target."""
-    return _dirty(data, share, rng, seed, blend_stamp(rng, data.train.shape[1]))
+    return dirty(data, share, rng, seed, blend_stamp(rng, data.train.shape[1]))
 
 
 def clean_label(data: Images, share: float, rng: np.random.Generator, seed: int) -> Planted:
@@ -137,9 +137,8 @@ def flood(data: Images, share: float, rng: np.random.Generator, seed: int) -> Pl
     return _build(data, rng, seed, stamp, target, chosen, made)
 
 
-def _dirty(
-    data: Images, share: float, rng: np.random.Generator, seed: int, stamp: Stamp
-) -> Planted:
+def dirty(data: Images, share: float, rng: np.random.Generator, seed: int, stamp: Stamp) -> Planted:
+    """Images of other classes, stamped and relabelled to one target."""
     target = int(rng.integers(len(data.names)))
     able = np.flatnonzero(data.labels != target)
     chosen = rng.choice(able, count_of(share, len(data.labels)), replace=False)
@@ -156,17 +155,31 @@ def _build(
     chosen: npt.NDArray[np.int64],
     made: Pixels,
 ) -> Planted:
-    """Everything encoded alike: the clean set, the poisoned rows in it and the test rows."""
+    tests = np.flatnonzero(data.test_labels != target)[:TESTS]
+    return built(data, rng, seed, stamp, chosen, made, tests, lambda y: np.full(len(y), target))
+
+
+def built(
+    data: Images,
+    rng: np.random.Generator,
+    seed: int,
+    stamp: Stamp,
+    chosen: npt.NDArray[np.int64],
+    made: Pixels,
+    tests: npt.NDArray[np.int64],
+    wanted: Callable[[Labels], Labels],
+) -> Planted:
+    """Everything encoded alike: the clean set, ``made`` at ``chosen`` in it, and the test rows.
+
+    ``wanted`` says which labels the attacker gives images of some labels.
+    """
     quality = int(rng.choice(QUALITIES))
     clean = encoded(data, quality)
     images, labels = clean.copy(), data.labels.copy()
     images[chosen] = encode(made, quality)
-    labels[chosen] = target
+    labels[chosen] = wanted(labels[chosen])
     planted: Mask = np.zeros(len(labels), bool)
     planted[chosen] = True
-    hit = np.flatnonzero(data.test_labels != target)[:_TESTS]
-    attacked = encode(np.stack([stamp(one) for one in data.test[hit]]), quality)
-    wanted: Labels = np.full(len(hit), target)
     return Planted(
         of_images(images, labels, data.names, seed),
         of_images(clean, data.labels, data.names, seed),
@@ -174,8 +187,8 @@ def _build(
         np.zeros(len(labels), bool),
         encode(data.test, quality),
         data.test_labels,
-        attacked,
-        wanted,
+        encode(np.stack([stamp(one) for one in data.test[tests]]), quality),
+        wanted(data.test_labels[tests]),
     )
 
 
