@@ -13,7 +13,6 @@ import struct
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from http import HTTPStatus
 from typing import Any, cast
 
 import httptools
@@ -21,14 +20,12 @@ import uvicorn
 
 from sealwright.core.errors import SealError
 from sealwright.serve.gateway import Gateway
+from sealwright.serve.httpwire import CHUNKED, CLOSE, LAST_CHUNK, encoded, head_of
 from sealwright.serve.localpeer import uid_of
 from sealwright.serve.messages import Peer, Reply
 from sealwright.serve.refusals import refused, rule_of
 
 _LOOPBACK = ("127.", "::1", "::ffff:127.")
-_STATUS = {one.value: b"HTTP/1.1 %d %s" % (one.value, one.phrase.encode()) for one in HTTPStatus}
-_CLOSE = (b"connection", b"close")
-_CHUNKED, _LAST_CHUNK = (b"transfer-encoding", b"chunked"), b"0\r\n\r\n"
 
 
 class _Owner:
@@ -263,12 +260,12 @@ class GuardedProtocol(asyncio.Protocol):
             self._transport.write(head if self._method == "HEAD" else head + reply.body)
 
     def _head(self, headers: tuple[tuple[bytes, bytes], ...], status: int) -> bytes:
-        closing = () if self._keep else (_CLOSE,)
+        closing = () if self._keep else (CLOSE,)
         return head_of(status, (*self._shared.default_headers, *headers, *closing))
 
     async def _streamed(self, reply: Reply, stream: AsyncGenerator[bytes, None]) -> bool:
         """Whether all of it was written. A client that left, or does not read, ends it."""
-        coding = () if self._plain else (_CHUNKED,)
+        coding = () if self._plain else (CHUNKED,)
         waiting = self._head((*reply.headers, *coding), reply.status)
         gone = self._loop.create_task(self._gone.wait())
         try:
@@ -285,7 +282,7 @@ class GuardedProtocol(asyncio.Protocol):
                     return False
                 piece = following.result()
                 if piece is None:
-                    self._transport.write(b"" if self._plain else _LAST_CHUNK)
+                    self._transport.write(b"" if self._plain else LAST_CHUNK)
                     return True
                 waiting = (
                     piece if self._plain or not piece else b"%x\r\n%s\r\n" % (len(piece), piece)
@@ -347,26 +344,6 @@ _WORDS = {
     "guard.upgrade": "no other protocol is spoken here",
     "guard.pipelined": "one request at a time on a connection",
 }
-
-
-def encoded(reply: Reply) -> bytes:
-    """A reply as HTTP/1.1 bytes, after which the connection closes."""
-    length = (b"content-length", b"%d" % len(reply.body))
-    return head_of(reply.status, (*reply.headers, length, _CLOSE)) + reply.body
-
-
-def head_of(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    """A reply's head. Raises: ValueError (a header would be two)."""
-    lines = [_STATUS[status], *[name + b": " + value for name, value in headers], b"", b""]
-    head = b"\r\n".join(lines)
-    if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1:
-        raise ValueError("a header holds a line break")
-    return head
-
-
-def chunk_of(piece: bytes) -> bytes:
-    """A piece of a body in chunked coding; an empty one would end it, so it is none."""
-    return b"%x\r\n%s\r\n" % (len(piece), piece) if piece else b""
 
 
 def protocol_of(gateway: Gateway) -> type[GuardedProtocol]:
