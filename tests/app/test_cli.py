@@ -187,6 +187,13 @@ def test_outside_a_workspace_the_answer_is_how_to_make_one(bare, words):
     assert not (bare.root / ".seal").exists()
 
 
+@pytest.mark.parametrize("path", ["fraud.tar", "./fraud", "proof.json"])
+def test_a_bundle_that_is_not_there_is_no_reason_to_make_a_workspace(bare, path):
+    error = refusal("verify", path, "--json")
+    assert error["what"] == f"there is no bundle at {path}"
+    assert "seal init" not in error["hint"]
+
+
 def test_a_second_init_changes_nothing(project):
     before = project.tree()
     error = refusal("init", "--json")

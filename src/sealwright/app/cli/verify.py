@@ -49,6 +49,12 @@ def run(args: argparse.Namespace, out: Out) -> int:
     from sealwright.app import referring, wiring
     from sealwright.core.errors import BadInput
 
+    if "/" in args.target or args.target.endswith((".tar", ".json")):
+        raise BadInput(
+            f"there is no bundle at {args.target}",
+            why="no such file or folder",
+            hint="look at the path; seal model export MODEL FILE writes one",
+        )
     if args.trust or args.max_age or args.profile or args.policy:
         raise BadInput(
             f"there is no bundle at {args.target}",
