@@ -22,6 +22,7 @@ from sealwright.adapters import kms_wire, tls
 from sealwright.adapters.kms_file import FileKms
 from sealwright.adapters.kms_record import Use, UseRecord
 from sealwright.adapters.kms_wire import Answer, Question
+from sealwright.core import localsocket
 from sealwright.core.errors import Refused, SealError, Unavailable
 from sealwright.core.ports import KeyState
 from sealwright.vault.custody import WRAPPING_KEY, InProcess
@@ -233,15 +234,10 @@ def _signed(kms: FileKms, question: Question) -> Answer:
 
 def clear_stale(path: Path) -> None:
     """Remove a socket nobody answers on. Raises: Unavailable when somebody does."""
-    if not path.is_socket():
-        return
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            path.unlink(missing_ok=True)
-            return
-    raise Unavailable(f"a key service is already listening on {path}")
+    try:
+        localsocket.clear_stale(path)
+    except OSError as error:
+        raise Unavailable(f"a key service is already listening on {path}") from error
 
 
 def become(user: str) -> None:

@@ -7,6 +7,7 @@ the state directory (0700). Questions and answers are one line of JSON each.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import struct
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from sealwright.core import localsocket
 from sealwright.core.errors import BadInput, SealError, Unavailable
 
 if TYPE_CHECKING:
@@ -49,18 +51,16 @@ class Control:
 
     async def open(self) -> None:
         """Listen. Raises: Unavailable (another server has it)."""
-        sock = socket.socket(socket.AF_UNIX)
         with _near(self._folder) as path:
-            if Path(path).is_socket() and _answers(path):
-                sock.close()
+            try:
+                sock = localsocket.private(Path(path), 8)
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
                 raise Unavailable(
                     "a model of this workspace is being served already",
                     hint="seal serve status",
-                )
-            Path(path).unlink(missing_ok=True)
-            sock.bind(path)
-            Path(path).chmod(0o600)
-        sock.listen(8)
+                ) from error
         sock.setblocking(False)
         self._server = await asyncio.start_unix_server(self._serve, sock=sock, limit=1 << 16)
 
@@ -130,12 +130,3 @@ class _near:
 
     def __exit__(self, *error: object) -> None:
         os.close(self._fd)
-
-
-def _answers(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(path)
-        except OSError:
-            return False
-    return True

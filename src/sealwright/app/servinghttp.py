@@ -6,11 +6,11 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from sealwright.app.servingbase import Where
+from sealwright.core import localsocket
 from sealwright.core.amounts import size_bytes, span_s
 from sealwright.core.errors import Unavailable
 from sealwright.core.servesettings import ServeSettings
@@ -18,6 +18,7 @@ from sealwright.serve.gateway import Front, Gateway, Limits
 
 Say = Callable[[str], None]
 STOP_S = 10
+BACKLOG = 256
 
 
 class Runs(Protocol):
@@ -79,32 +80,19 @@ def listen(where: Where) -> socket.socket:
     """A listening socket. Raises: Unavailable (the address is taken)."""
     try:
         if where.path:
-            return _unix(Path(where.path))
+            return localsocket.private(Path(where.path), BACKLOG)
         family = socket.AF_INET6 if ":" in where.host else socket.AF_INET
         sock = socket.socket(family)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((where.host, where.port))
-        sock.listen(256)
+        sock.listen(BACKLOG)
         return sock
     except OSError as error:
         raise Unavailable(
             f"cannot listen on {where.path or f'{where.host}:{where.port}'}",
             why=error.strerror or str(error),
-            hint="name another: seal serve MODEL --port PORT",
+            hint=f"name another: seal serve MODEL {'--socket PATH' if where.path else '--port PORT'}",
         ) from error
-
-
-def _unix(path: Path) -> socket.socket:
-    if path.is_socket():
-        with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
-            probe.connect(str(path))
-            raise OSError("somebody listens there")
-        path.unlink()
-    sock = socket.socket(socket.AF_UNIX)
-    sock.bind(str(path))
-    path.chmod(0o600)
-    sock.listen(256)
-    return sock
 
 
 def url_of(where: Where, listening: socket.socket) -> str:
