@@ -88,10 +88,11 @@ def listen(where: Where) -> socket.socket:
         sock.listen(BACKLOG)
         return sock
     except OSError as error:
+        other = "--socket PATH" if where.path else "--port PORT"
         raise Unavailable(
             f"cannot listen on {where.path or f'{where.host}:{where.port}'}",
             why=error.strerror or str(error),
-            hint=f"name another: seal serve MODEL {'--socket PATH' if where.path else '--port PORT'}",
+            hint=f"name another: seal serve MODEL {other}",
         ) from error
 
 
