@@ -72,10 +72,6 @@ def test_rows_come_in_the_order_of_the_version_and_say_their_file(remember, tmp_
         "d/b.csv",
     ]
     assert present.rows_of(memory, tmp_path, [1]) == [{"x": "1", present.FILE_COLUMN: "d/b.csv"}]
-    file, row = present.place_of(memory, 2)
-    assert (file.path, row) == ("b.csv", 1)
-    with pytest.raises(BadInput, match="no record 3"):
-        present.place_of(memory, 3)
 
 
 def test_a_column_of_our_name_is_refused(remember, tmp_path):

@@ -53,13 +53,3 @@ def test_another_length_is_refused_before_a_byte_is_handed_out():
     content = b"abc"
     with pytest.raises(VerifyError):
         next(stream.blocks(Plain(content + b"d"), record(content)))
-
-
-def test_a_stored_file_seeks_and_reads_as_a_file_does():
-    content = os.urandom(3 * stream.BLOCK_BYTES)
-    ours, theirs = stream.as_file(Plain(content)), io.BytesIO(content)
-    for offset, whence, count in [(0, 0, 10), (-7, 2, 20), (5, 1, 3), (1 << 20, 0, 1 << 21)]:
-        theirs.seek(min(offset, 0) if whence == 2 else offset, whence)
-        assert ours.seek(offset, whence) == theirs.tell()
-        assert ours.read(count) == theirs.read(count)
-    assert not ours.writable()

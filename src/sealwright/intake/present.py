@@ -82,16 +82,6 @@ def rows_of(memory: Memory, project: Path, records: Sequence[int]) -> list[dict[
     return [found.get(at, {}) for at in records]
 
 
-def place_of(memory: Memory, record: int) -> tuple[FileRecord, int]:
-    """The file of a record, and its row there. Raises: BadInput (there is no such record)."""
-    first = 0
-    for file in memory.manifest.files:
-        if first <= record < first + file.rows:
-            return file, record - first
-        first += file.rows
-    raise BadInput(f"there is no record {record}", why=f"the version has {first}")
-
-
 def is_picture(path: str) -> bool:
     """By its suffix; what it holds is looked at in the jail."""
     return Path(path).suffix.lower() in _PICTURES

@@ -5,7 +5,7 @@ Pure. What a statement does not say plainly counts as not checked.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -225,8 +225,3 @@ def verifiers(known: Known, version: Digest) -> Iterator[Account]:
             own = approval.approver.key_id == request.requester.key_id
             if own and approval.approver.known and approval.index < entry.index:
                 yield approval.approver
-
-
-def held_out_names(splits: Iterable[Split]) -> set[str]:
-    """The datasets that are validation or test in some split."""
-    return {side.name for split in splits for side in split.sides if side.role in HELD_OUT}

@@ -98,12 +98,6 @@ def choose(
     return order[np.sort(first)][:count]
 
 
-def consensus(references: Codes, classes: int) -> Codes:
-    """(m,) what most references (r, m) say; ties go to the smaller code."""
-    votes = np.stack([(references == code).sum(axis=0) for code in range(classes)])
-    return votes.argmax(axis=0).astype(np.int64)
-
-
 def _rows(rows: Rows, rng: np.random.Generator, count: int) -> Order:
     """Row numbers, each as often as another as far as that goes."""
     rounds = -(-count // len(rows))

@@ -88,8 +88,3 @@ def count_lengths(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """(BINS + 3,) counts of texts by length in characters, as numbers are."""
     lengths = np.array([np.nan if text is None else len(str(text)) for text in values], np.float64)
     return count_numbers(lengths, _LENGTHS[1:])
-
-
-def missing_of(counts: npt.NDArray[np.int64]) -> int:
-    """How many were missing."""
-    return int(counts[-1])

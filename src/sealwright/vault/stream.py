@@ -1,10 +1,8 @@
-"""Stored files as streams: whole content checked against its digest, or a seekable file."""
+"""Stored files read whole, block by block, checked against their digest."""
 
 from __future__ import annotations
 
 import hashlib
-import io
-import os
 from collections.abc import Iterator
 from typing import BinaryIO, Protocol, cast
 
@@ -51,43 +49,6 @@ def check(readable: Readable, file: StoredFile) -> StoredFile:
     for _ in blocks(readable, file):
         continue
     return file
-
-
-def as_file(readable: Readable) -> BinaryIO:
-    """A seekable, read-only binary file over ``readable`` (for pyarrow, tarfile and such).
-
-    Every byte read was authenticated by its chunk; the whole content's digest is not checked.
-    """
-    return cast("BinaryIO", io.BufferedReader(_Raw(readable), BLOCK_BYTES))
-
-
-class _Raw(io.RawIOBase):
-    def __init__(self, readable: Readable) -> None:
-        self._readable = readable
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._at
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._readable.size}[whence]
-        if base + offset < 0:
-            raise OSError("a negative position")
-        self._at = base + offset
-        return self._at
-
-    def readinto(self, buffer: memoryview | bytearray) -> int:  # type: ignore[override]
-        window = memoryview(buffer).cast("B")
-        count = max(0, min(len(window), self._readable.size - self._at))
-        _fill(self._readable, self._at, window[:count])
-        self._at += count
-        return count
 
 
 def _fill(readable: Readable, offset: int, out: memoryview) -> None:
