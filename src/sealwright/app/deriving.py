@@ -90,8 +90,8 @@ def make(workspace: Workspace, source: Dataset, wish: Wish, progress: Progress) 
     _refuse_missing(wish.quasi, columns)
     means = _means(workspace, source, wish)
     counted = (Counting(wish.quasi), Counting(wish.quasi)) if wish.quasi else None
-    path = _path(workspace, wish)
-    count = _written(_changed(batches, wish, means, counted, progress, source.rows), path)
+    path = path_of(workspace, wish.name, wish.path)
+    count = written(_changed(batches, wish, means, counted, progress, source.rows), path)
     request = AddRequest(
         path=str(path), name=wish.name, actor=workspace.principal.name, reason=wish.reason,
         label=source.label or None, key=source.key or None, sensitivity=wish.sensitivity,
@@ -161,8 +161,9 @@ def _changed(
         yield changed
 
 
-def _written(batches: Iterator[pa.RecordBatch], path: Path) -> int:
-    """Beside the target first, so that a fault half way leaves no half of a file."""
+def written(batches: Iterator[pa.RecordBatch], path: Path) -> int:
+    """Write Parquet; how many rows. Beside the target first, so that a fault half way leaves no
+    half of a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".seal-derive-")
     os.close(handle)
@@ -175,14 +176,13 @@ def _written(batches: Iterator[pa.RecordBatch], path: Path) -> int:
     return count
 
 
-def _path(workspace: Workspace, wish: Wish) -> Path:
-    path = workspace.root / (wish.path or f"data/{wish.name}.parquet")
+def path_of(workspace: Workspace, name: str, wanted: str) -> Path:
+    """Where a made version's file goes: ``wanted``, or by its name. Raises: BadInput."""
+    path = workspace.root / (wanted or f"data/{name}.parquet")
     if path.suffix != ".parquet" or not path.resolve().is_relative_to(workspace.root.resolve()):
-        raise BadInput(
-            f"{wish.path} is no Parquet file in the project", hint="--out data/x.parquet"
-        )
-    if path.exists() and wish.path:
-        raise BadInput(f"{wish.path} is there already", hint="name another file with --out")
+        raise BadInput(f"{wanted} is no Parquet file in the project", hint="--out data/x.parquet")
+    if path.exists() and wanted:
+        raise BadInput(f"{wanted} is there already", hint="name another file with --out")
     return path
 
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from sealwright.core import amounts
-from sealwright.core.predicates import RELEASE
+from sealwright.core.predicates import CANARY, RELEASE
 from sealwright.core.records import Artifact
 from sealwright.core.watchsettings import WatchSettings
 from sealwright.evidence.history import History
 from sealwright.policy import accessfacts
 from sealwright.vault import private
-from sealwright.watch import events, reserved
+from sealwright.watch import events, reserved, wire
 from sealwright.watch.rules import Breach, Limits, State
 
 if TYPE_CHECKING:
@@ -70,10 +70,10 @@ def evaluate(workspace: Workspace, history: History) -> list[str]:
         return []
     _pardon(workspace, kept, history)
     limits = limits_of(workspace.settings.watch)
+    accesses = tuple(events.drawn(history, kept.size))
     breaches = [
-        breach
-        for access in events.drawn(history, kept.size)
-        for breach in reserved.feed(kept.state, access, limits)
+        *wire.tripped(accesses, _armed(workspace, history)),
+        *(b for access in accesses for b in reserved.feed(kept.state, access, limits)),
     ]
     said: list[str] = []
     if breaches and workspace.settings.watch.automatic:
@@ -122,10 +122,21 @@ def would_pass(
             artifact.digest,
             size_bytes if number == 0 else 0,
             int(workspace.clock().timestamp()),
+            shown=action != "inspect",
         )
         for number, artifact in enumerate(artifacts)
     ]
-    return reserved.would_pass(kept.state, asked, limits)
+    tripped = tuple(wire.tripped(asked, dict.fromkeys(_armed(workspace, history), 0)))[:1]
+    return tripped + reserved.would_pass(kept.state, asked, limits)
+
+
+def _armed(workspace: Workspace, history: History) -> dict[str, int]:
+    """What nobody has business with; nothing is loaded where nothing was ever armed."""
+    if not history.of_type(CANARY):
+        return {}
+    from sealwright.app import canaries
+
+    return canaries.armed(workspace, history)
 
 
 def load(workspace: Workspace, history: History) -> Kept:

@@ -62,6 +62,7 @@ SERVING_KEY = _OWN + "serving-key/v1"
 LEASE = _OWN + "lease/v1"
 FINGERPRINT = _OWN + "fingerprint/v1"
 COMPARISON = _OWN + "comparison/v1"
+CANARY = _OWN + "canary/v1"
 
 ALL = frozenset(
     {
@@ -124,5 +125,6 @@ ALL = frozenset(
         LEASE,
         FINGERPRINT,
         COMPARISON,
+        CANARY,
     }
 )

@@ -15,6 +15,7 @@ from sealwright.core import clock
 from sealwright.core.records import Artifact
 from sealwright.policy.containment import Containment, Step, principal
 from sealwright.policy.principals import Account
+from sealwright.watch import wire
 from sealwright.watch.counters import AMOUNTS
 from sealwright.watch.rules import Breach, State
 
@@ -99,6 +100,8 @@ def pardon(state: State, released: Containment) -> None:
 
 def reason(breach: Breach) -> str:
     """What happened, in one line for the log."""
+    if breach.rule == wire.RULE:
+        return "watch.canary: nobody has business with it"
     return f"{breach.rule}: {breach.value:,} where {breach.limit:,} is the limit"
 
 

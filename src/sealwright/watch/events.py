@@ -25,7 +25,8 @@ DAY_S = 86_400
 
 
 class Access(msgspec.Struct, frozen=True):
-    """``count`` times ``action`` by ``principal``; ``time`` in seconds since 1970, UTC."""
+    """``count`` times ``action`` by ``principal``; ``time`` in seconds since 1970, UTC. Not
+    ``shown``: bytes were checked, and nobody saw a value."""
 
     principal: str
     action: Action
@@ -34,6 +35,7 @@ class Access(msgspec.Struct, frozen=True):
     time: int
     count: int = 1
     compute_ms: int = 0
+    shown: bool = True
 
 
 def weekday(time: int) -> int:
@@ -87,7 +89,8 @@ def _read(entry: Recorded, time: int, history: History, runs: set[Json]) -> Iter
     subjects = entry.statement.subjects
     for number, subject in enumerate(subjects):
         taken = size if isinstance(size, int) and number == 0 else 0
-        yield Access(_actor(entry), action, subject.digest, taken, time)
+        shown = predicate.get("action") != "inspect"
+        yield Access(_actor(entry), action, subject.digest, taken, time, shown=shown)
 
 
 def _settled(entry: Recorded, time: int, history: History, runs: set[Json]) -> Iterator[Access]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sealwright.app.cli import (
+    data_canary,
     data_classify,
     data_contract,
     data_derive,
@@ -68,6 +69,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     shown = verbs.add_parser("quarantine", help="records that are held back, and how they leave")
     data_screen.quarantine_arguments(shown)
     _configure_private(verbs)
+    data_canary.arguments(
+        verbs.add_parser("canary", help="records that nobody has business with, and who does")
+    )
     data_shred.arguments(verbs.add_parser("shred", help="destroy what only one version needs"))
     shown = verbs.add_parser("revoke", help="withdraw a version; what was made of it is blocked")
     revoking.arguments(shown)
@@ -97,6 +101,7 @@ def run(args: argparse.Namespace, out: Out) -> int:
         "detokenize": data_derive.detokenize,
         "generalise": data_derive.generalise,
         "minimize": data_derive.minimize,
+        "canary": data_canary.run,
         "contract": data_contract.run,
         "splits": data_splits.run,
         "drift": data_drift.run,
