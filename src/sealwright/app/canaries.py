@@ -8,7 +8,6 @@ only who has the workspace's keys can tell. Spec: ``docs/spec/canary-v1.md``.
 from __future__ import annotations
 
 import hashlib
-import hmac
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,11 +15,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from sealwright.app import wires
 from sealwright.core import clock, predicates, refs
 from sealwright.core.errors import BadInput
-from sealwright.core.predicates import ACCESS, CANARY, DATASET_VERSION, INTENT, READ
+from sealwright.core.predicates import ACCESS, INTENT, READ
 from sealwright.core.reading import open_plain
-from sealwright.core.records import Artifact, Json, Recorded, Statement
+from sealwright.core.records import Artifact, Json, Statement
 from sealwright.evidence.history import History
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 MOST = 10_000
 """Decoys in one dataset."""
 
-_KEY = "workspace"
-_LABEL = b"sealwright canary v1"
 _BLOCK = 1 << 20
 _PACKED = (b"PAR1", b"\x1f\x8b", b"PK\x03\x04", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ")
 
@@ -82,7 +80,7 @@ def make(
         workspace, "modify", [accessing.whole_project(workspace, f"data:{name}")], reason=reason
     )
     schema, batches = rows.of(workspace, source)
-    key = _key(workspace)
+    key = wires.key(workspace)
     table = decoys.make(schema, batches, count, key, random.SystemRandom())
     path = deriving.path_of(workspace, name, "")
     if path.exists():
@@ -112,25 +110,10 @@ def arm(workspace: Workspace, name: str, on: bool, reason: str) -> int:
         raise BadInput("a canary says why", hint="add --reason '...'")
     accessing.require(workspace, "modify", [newest.artifact], reason=reason)
     with workspace.lock():
-        committed = _commitment(workspace, name)
-        if (committed in _standing(workspace.history())) is on:
+        committed = wires.commitment(wires.key(workspace), name)
+        if (committed in wires.standing(workspace.history())) is on:
             raise BadInput(f"data:{name} is {'armed already' if on else 'not armed'}")
         return _record(workspace, committed, {"change": "armed" if on else "disarmed"}, reason)
-
-
-def armed(workspace: Workspace, history: History) -> dict[str, int]:
-    """Digest of every version that is a canary, and since when, in seconds since 1970.
-
-    Where nothing was ever armed no key is asked for. Raises: Unavailable (the key service).
-    """
-    if not (standing := _standing(history)):
-        return {}
-    found = {}
-    for name, digests in _datasets(history).items():
-        since = standing.get(_commitment(workspace, name))
-        if since is not None:
-            found.update(dict.fromkeys(digests, since))
-    return found
 
 
 def names(workspace: Workspace) -> list[str]:
@@ -139,8 +122,8 @@ def names(workspace: Workspace) -> list[str]:
 
     accessing.require(workspace, "modify", [accessing.whole_project(workspace)])
     history = workspace.history()
-    digests = armed(workspace, history)
-    return sorted(name for name, own in _datasets(history).items() if own & digests.keys())
+    digests = wires.armed(workspace, history)
+    return sorted(name for name, own in wires.datasets(history).items() if own & digests.keys())
 
 
 def look(workspace: Workspace, paths: Sequence[str], progress: Progress) -> list[Found]:
@@ -152,7 +135,7 @@ def look(workspace: Workspace, paths: Sequence[str], progress: Progress) -> list
     from sealwright.intake import decoys
     from sealwright.intake.versions import Datasets
 
-    catalogue, key = Datasets(workspace.history(), workspace.store), _key(workspace)
+    catalogue, key = Datasets(workspace.history(), workspace.store), wires.key(workspace)
     known = []
     for name in names(workspace):
         dataset = catalogue.resolve(f"data:{name}")
@@ -168,7 +151,7 @@ def look(workspace: Workspace, paths: Sequence[str], progress: Progress) -> list
                 said: dict[str, Json] = {
                     "change": "found", "file": sha256, "values": held, "of": len(marks),
                 }  # fmt: skip
-                index = _record(workspace, _commitment(workspace, dataset.name), said, "")
+                index = _record(workspace, wires.commitment(key, dataset.name), said, "")
                 opened = _openers(workspace.history(), dataset.name)
                 found.append(Found(path, sha256, dataset.ref, held, len(marks), index, opened))
         progress.advance(done + 1, len(paths), "files")
@@ -199,32 +182,9 @@ def _blocks(stream: object) -> Iterator[bytes]:
         yield block
 
 
-def _standing(history: History) -> dict[str, int]:
-    """What is armed, by commitment, and since when."""
-    found: dict[str, int] = {}
-    for entry in history.of_type(CANARY):
-        (subject,) = entry.statement.subjects
-        change = entry.statement.predicate.get("change")
-        if change == "armed":
-            found[subject.digest] = _time(entry)
-        elif change == "disarmed":
-            found.pop(subject.digest, None)
-    return found
-
-
-def _datasets(history: History) -> dict[str, set[str]]:
-    """The digests of every dataset's versions, by name."""
-    found: dict[str, set[str]] = {}
-    for entry in history.of_type(DATASET_VERSION):
-        for subject in entry.statement.subjects:
-            name = refs.parse(subject.name).name
-            found.setdefault(name, set()).add(subject.digest)
-    return found
-
-
 def _openers(history: History, name: str) -> tuple[str, ...]:
     """Who asked to open a version of ``name``, oldest first."""
-    digests = _datasets(history)[name]
+    digests = wires.datasets(history)[name]
     lines = []
     for entry in history.of_type(READ, ACCESS, INTENT):
         told = entry.statement.predicate
@@ -246,16 +206,3 @@ def _record(workspace: Workspace, committed: str, said: dict[str, Json], reason:
     }
     subject = Artifact(f"canary:{committed[:16]}", committed)
     return workspace.recorder.record(Statement((subject,), predicates.CANARY, predicate)).index
-
-
-def _time(entry: Recorded) -> int:
-    return int(clock.parse(str(entry.statement.predicate["time"])).timestamp())
-
-
-def _key(workspace: Workspace) -> bytes:
-    workspace.kms.create(_KEY)
-    return workspace.kms.derive(_KEY, _LABEL)
-
-
-def _commitment(workspace: Workspace, name: str) -> str:
-    return hmac.digest(_key(workspace), b"name\0" + name.encode(), hashlib.sha256).hex()

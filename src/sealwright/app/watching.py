@@ -134,9 +134,9 @@ def _armed(workspace: Workspace, history: History) -> dict[str, int]:
     """What nobody has business with; nothing is loaded where nothing was ever armed."""
     if not history.of_type(CANARY):
         return {}
-    from sealwright.app import canaries
+    from sealwright.app import wires
 
-    return canaries.armed(workspace, history)
+    return wires.armed(workspace, history)
 
 
 def load(workspace: Workspace, history: History) -> Kept:
