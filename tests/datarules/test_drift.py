@@ -215,3 +215,30 @@ def test_the_command_names_what_moved_and_the_log_holds_no_value(bare):
     assert same["report"] == found["report"]
     (statement, *_) = wiring.open_workspace().history().of_type("urn:sealwright:predicate:drift/v1")
     assert statement.statement.predicate["alarms"] == len(found["alarms"])
+
+
+def test_a_stage_runs_again_only_when_its_newest_data_has_drifted(bare):
+    def write(low: int, seed: int) -> None:
+        chance = random.Random(seed)
+        lines = [f"{i},{chance.randint(low, low + 40)}" for i in range(600)]
+        bare.write("data/train.csv", "id,age\n" + "\n".join(lines) + "\n")
+        bare.ok("data", "add", "data/train.csv", "--name", "train")
+
+    def run() -> dict:
+        return bare.ok("run", "--when-drifted", "--", "python", "train.py")
+
+    bare.ok("init")
+    write(20, 1)
+    first = run()
+    assert [one["why"] for one in first["due"]] == ["never-ran"] and len(first["runs"]) == 1
+    assert [one["why"] for one in run()["due"]] == ["unchanged"]
+    write(20, 2)
+    still = run()
+    assert still["runs"] == [] and still["due"][0]["why"] == "not-drifted"
+    write(45, 3)
+    again = run()
+    (said,) = again["due"][0]["inputs"]
+    assert (said["ref"], said["against"], said["columns"]) == ("data:train@3", "data:train@1", 1)
+    assert again["runs"][0]["inputs"][0]["ref"] == "data:train@3"
+    assert any("data.drifted" in line for line in again["runs"][0]["warnings"])
+    assert run()["runs"] == []

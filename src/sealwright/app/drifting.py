@@ -16,11 +16,12 @@ from sealwright.core.records import Statement
 from sealwright.evidence import jcs
 from sealwright.intake.versions import Dataset
 from sealwright.scan import ensemble, tables
-from sealwright.scan.drift import RATE, Drift
+from sealwright.scan.drift import RATE, Drift, columns, strength
 from sealwright.scan.interface import Detector, Fact, Frame, Rank
 from sealwright.scan.novelty import Novelty
 
 MOST_LISTED = 100
+_REPORTED = ("against", "compared", "alarms", "columns", "strength", "moved", "records")
 
 
 class Drifted(msgspec.Struct, frozen=True):
@@ -38,6 +39,16 @@ class Drifted(msgspec.Struct, frozen=True):
     def alarms(self) -> int:
         """How many facts say that something moved."""
         return len(self.facts)
+
+    @property
+    def columns(self) -> int:
+        """In how many columns."""
+        return columns(self.facts)
+
+    @property
+    def strength(self) -> int:
+        """The largest effect, in percent of the least that counts."""
+        return strength(self.facts)
 
 
 def drift(
@@ -90,12 +101,14 @@ def _record(
         "against": {"name": old.ref, "digest": old.digest},
         "compared": compared,
         "alarms": len(facts),
+        "columns": columns(facts),
+        "strength": strength(facts),
         "moved": listed,
         "records": [rank.record for rank in ranks[:MOST_LISTED]],
         "actor": workspace.principal.name,
         "time": clock.stamp(workspace.clock()),
     }
-    said = {key: predicate[key] for key in ("against", "compared", "alarms", "moved", "records")}
+    said = {key: predicate[key] for key in _REPORTED}
     report = of_bytes(jcs.canonical({**said, "digest": new.digest}))
     receipt = workspace.recorder.record(
         Statement((new.artifact,), predicates.DRIFT, {**predicate, "report": report})

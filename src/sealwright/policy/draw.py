@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -12,26 +11,17 @@ from sealwright.core.digest import Digest
 from sealwright.core.errors import BadInput
 from sealwright.core.predicates import DATASET_VERSION, DECISION, MODEL_VERSION
 from sealwright.core.records import Artifact
-from sealwright.core.sensitivity import grade
-from sealwright.evidence.classified import confirmed
 from sealwright.evidence.history import History
-from sealwright.evidence.lineage import Graph, inputs_of
-from sealwright.evidence.standing import Standing
-from sealwright.evidence.trust import Trust
+from sealwright.evidence.lineage import inputs_of
 from sealwright.policy import datafacts, facts, runs, served
-from sealwright.policy.activation import Timeline, timeline
-from sealwright.policy.approvals import Book, Request, Tally
-from sealwright.policy.containment import Holds
+from sealwright.policy.approvals import Request, Tally
 from sealwright.policy.context import Context
-from sealwright.policy.extracted import Extracted
 from sealwright.policy.facts import NEVER, Facts, Gate
 from sealwright.policy.factsheet import Value
+from sealwright.policy.historyread import read_of
 from sealwright.policy.policyset import PolicySet
 from sealwright.policy.principals import Account
-from sealwright.policy.roles import members_of
 from sealwright.policy.runs import Run, Step
-from sealwright.policy.screened import Screened
-from sealwright.policy.supplied import Supplied
 
 _NOT_DATA = frozenset({"plan", "code", "config", "environment", "interpreter", "packages"})
 _FINISHED = frozenset({"promote", "export", "serve"})
@@ -65,12 +55,14 @@ def draw(
     request = ledger.book.matching(gate, digests, context.params)
     tally = ledger.approvals(request, made)
     looser = ledger.looser(digests if gate in _FINISHED else [], data, made)
+    read = ledger.read_by_runs(gate, subjects, data, made)
     values: dict[str, Value] = {
         "subjects": len(set(digests)),
         **_request_facts(context, active, history.size),
         **_data_facts(data, digests, ledger),
         **_held_facts(context, digests, data, ledger),
-        **ledger.screened.facts(ledger.read_by_runs(gate, subjects, data, made)),
+        **ledger.screened.facts(read),
+        **ledger.drifted(gate, read, data, digests),
         **ledger.extracted.facts(gate, context, digests),
         **served.facts(gate, subjects, context.params),
         **ledger.supplied.facts(_steps(gate, context, made), [] if gate == "train" else digests),
@@ -87,56 +79,11 @@ def draw(
     return Drawn(facts.of(values), request, tuple(looser), readmit, notes)
 
 
-class _Read:
-    """What a history says to everybody: read once, for as long as the history is held."""
-
-    def __init__(self, history: History, trust: Trust | None) -> None:
-        self.trust = trust
-        self.graph = Graph.of(history)
-        self.book = Book(history, trust)
-        self.members = members_of(history, self.book)
-        self.timeline: Timeline = timeline(history, self.book)
-        self.holds = Holds(history, self.book, self.timeline)
-        self.standing = Standing(history, self.graph)
-        self.screened = Screened(history, self.book, self.timeline)
-        self.supplied = Supplied(history)
-        self.extracted = Extracted(history)
-        self.versions = {
-            subject.digest: entry
-            for entry in history.of_type(DATASET_VERSION)
-            for subject in entry.statement.subjects
-        }
-        self.sensitivity = _sensitivities(history)
-
-
-def _sensitivities(history: History) -> dict[Digest, int]:
-    """The highest that was ever said of the same bytes, or confirmed for them, by digest."""
-    found: dict[Digest, int] = {}
-    for entry in history.of_type(DATASET_VERSION):
-        said = grade(entry.statement.predicate.get("sensitivity", ""))
-        for subject in entry.statement.subjects:
-            found[subject.digest] = max(said, found.get(subject.digest, 0))
-    for digest, level in confirmed(history).items():
-        found[digest] = max(grade(level), found.get(digest, 0))
-    return found
-
-
-_READ: WeakKeyDictionary[History, _Read] = WeakKeyDictionary()
-
-
-def _read(history: History, trust: Trust | None) -> _Read:
-    """A history never changes, so what was read of it holds while the trust is the same."""
-    known = _READ.get(history)
-    if known is None or known.trust is not trust:
-        known = _READ[history] = _Read(history, trust)
-    return known
-
-
 class _Ledger:
     """What several facts share in one decision. People met in it are met in no other."""
 
     def __init__(self, history: History, context: Context, active: PolicySet) -> None:
-        read = _read(history, context.trust)
+        read = read_of(history, context.trust)
         self.history = history
         self.context = context
         self.active = active
@@ -149,6 +96,7 @@ class _Ledger:
         self.screened = read.screened
         self.supplied = read.supplied
         self.extracted = read.extracted
+        self.drifts = read.drifts
         self.revoked = self.standing.revoked.keys()
         self.versions = read.versions
         self.sensitivity = read.sensitivity
@@ -220,6 +168,24 @@ class _Ledger:
             datafacts.Known(
                 data, self.versions, self.history, self.book, involved, self.context.now
             )
+        )
+
+    def drifted(
+        self,
+        gate: Gate,
+        read: Sequence[Digest],
+        data: Sequence[Artifact],
+        digests: Sequence[Digest],
+    ) -> Mapping[str, Value]:
+        """What comparisons say of the data; at ``train`` there is no model yet."""
+        added = {digest: entry.index for digest, entry in self.versions.items()}
+        models = [] if gate == "train" else digests
+        return self.drifts.facts(
+            read,
+            [one.digest for one in data],
+            models,
+            added,
+            lambda digest: self.standing.of(digest) == "active",
         )
 
     def looser(

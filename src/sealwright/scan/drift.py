@@ -8,6 +8,8 @@ Source: docs/reference/detectors.md.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import Any, Literal, Self
 
 import msgspec
@@ -195,18 +197,42 @@ class Sketches:
         now = {c.name for c in self.frame.columns}
         before = {c.name for c in self.reference.frame.columns}
         facts = [
-            Fact("drift.type", "high", f"column {c.name!r} is {c.type} now, and was not", {})
+            _changed("drift.type", "high", c.name, f"is {c.type} now, and was not")
             for c in self.odd
         ]
         facts += [
-            Fact("drift.column-gone", "high", f"column {name!r} is gone", {})
-            for name in sorted(before - now)
+            _changed("drift.column-gone", "high", name, "is gone") for name in sorted(before - now)
         ]
         facts += [
-            Fact("drift.column-new", "medium", f"column {name!r} is new", {})
-            for name in sorted(now - before)
+            _changed("drift.column-new", "medium", name, "is new") for name in sorted(now - before)
         ]
         return facts
+
+
+def columns(facts: Iterable[Fact]) -> int:
+    """How many columns the facts are about; what was too much to list counts one by one."""
+    listed = [fact for fact in facts if fact.rule != "drift.more"]
+    more = sum(int(fact.metrics["count"]) for fact in facts if fact.rule == "drift.more")
+    return len({fact.metrics.get("column", fact.message) for fact in listed}) + more
+
+
+def strength(facts: Iterable[Fact]) -> int:
+    """The largest effect, in percent of the least that counts, rounded up.
+
+    What has no effect to measure is twice that where it is said to be high, else just it.
+    """
+    return max((_strength(fact) for fact in facts), default=0)
+
+
+def _strength(fact: Fact) -> int:
+    if "effect" in fact.metrics:
+        floor = MISSING if fact.metrics["kind"] == "missing" else DISTANCE
+        return math.ceil(100 * float(fact.metrics["effect"]) / floor)
+    return 200 if fact.severity == "high" else 100
+
+
+def _changed(rule: str, severity: Literal["medium", "high"], column: str, how: str) -> Fact:
+    return Fact(rule, severity, f"column {column!r} {how}", {"column": column})
 
 
 def _compared(

@@ -19,7 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
-    """Compare, record, print. Drift is no refusal: 0 either way."""
+    """Compare, record, print. The gates judge the statement: 0 either way."""
     import msgspec
 
     from sealwright.app import drifting
@@ -42,6 +42,8 @@ def run(workspace: Workspace, args: argparse.Namespace, out: Out) -> int:
         "ref": found.ref,
         "against": found.against,
         "drifted": found.alarms > 0,
+        "columns": found.columns,
+        "strength": found.strength,
         "alarms": msgspec.to_builtins(found.facts),
         "records": msgspec.to_builtins(found.ranks),
         "compared": found.compared,
@@ -59,4 +61,9 @@ def _text(found: Drifted) -> str:
         lines.append(f"worth a look: records {first}")
     if not lines:
         lines = [f"nothing in {found.ref} has drifted from {found.against}"]
+    if found.columns:
+        lines.append(
+            f"columns that moved: {found.columns:,}; the largest effect is {found.strength:,} % of"
+            " the least that counts"
+        )
     return "\n".join([*lines, f"{found.compared:,} comparisons, entry {found.index}"])

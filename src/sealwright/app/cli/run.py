@@ -2,6 +2,7 @@
 
 seal run -- python train.py --epochs 3     one command; no edits, no settings needed
 seal run                                   the stages of seal.toml, in order
+seal run --when-drifted                    only the stages whose newest data has drifted
 seal run --observe -- python train.py      outside the room: say what it opens, change nothing
 """
 
@@ -18,6 +19,7 @@ from sealwright.core.errors import BadInput
 
 if TYPE_CHECKING:
     from sealwright.app.releasing import Released
+    from sealwright.app.retraining import Due
     from sealwright.app.running import Ran
     from sealwright.app.wiring import Workspace
 
@@ -28,6 +30,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
     parser.usage = "seal run [options] [-- COMMAND ...]"
     parser.add_argument("--observe", action="store_true", help="watch the command outside the room")
+    parser.add_argument(
+        "--when-drifted",
+        action="store_true",
+        help="run a stage only where the newest data has drifted from what it read last",
+    )
     parser.add_argument("--stage", action="append", default=[], help="only this stage of seal.toml")
     parser.add_argument("--input", action="append", default=[], metavar="REF", help="a dataset")
     parser.add_argument("--model", default="", metavar="PATH", help="which output is the model")
@@ -50,14 +57,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Out) -> int:
     """Run the command or the stages."""
+    import msgspec
+
     from sealwright.app import wiring
 
     if args.observe:
         return _observe(args, out)
     workspace = wiring.open_workspace()
-    done = [_stage(workspace, spec, args, out) for spec in _specs(workspace, args)]
+    done: list[tuple[Ran, Released]] = []
+    asked: list[Due] = []
+    for spec in _specs(workspace, args):
+        if args.when_drifted:
+            asked.append(_due(workspace, spec, out))
+        if not asked or asked[-1].due:
+            done.append(_stage(workspace, spec, args, out))
     report = {
         "runs": [_json(ran, released) for ran, released in done],
+        **({"due": msgspec.to_builtins(asked)} if args.when_drifted else {}),
         "log": {"size": workspace.log.size(), "origin": workspace.origin},
         "notes": workspace.settle(),
     }
@@ -65,6 +81,16 @@ def run(args: argparse.Namespace, out: Out) -> int:
         out.note(f"note: {note}")
     out.emit(report, lambda: _text(done, workspace, out))
     return 0
+
+
+def _due(workspace: Workspace, spec: Any, out: Out) -> Due:
+    """Whether the stage has to run again. A stage before it may have made newer data."""
+    from sealwright.app import retraining
+
+    with out.progress(spec.name) as progress:
+        due = retraining.due(workspace, spec, progress)
+    out.note(f"seal: {due.line()}")
+    return due
 
 
 def _specs(workspace: Workspace, args: argparse.Namespace) -> tuple[Any, ...]:
@@ -210,6 +236,8 @@ def _text(done: list[tuple[Ran, Released]], workspace: Workspace, out: Out) -> s
             )
         lines.append(f"  log      entry {ran.done.receipt.index} of {workspace.log.size()}")
     last = next((x.model for _, x in reversed(done) if x.model), None)
+    if not done:
+        lines.append("nothing has to run again")
     if last:
         lines.append(f"next: seal verify {last.ref}   seal model export {last.ref} bundle.tar")
     return "\n".join(lines)
