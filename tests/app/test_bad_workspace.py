@@ -29,6 +29,15 @@ def test_a_directory_without_a_workspace_says_what_to_type(bare):
     assert error["hint"] == "seal init"
 
 
+def test_a_copy_without_its_keys_says_where_they_were_looked_for(project):
+    shutil.rmtree(project.state)
+    for words in (("data", "list"), ("data", "read", "train"), ("log", "verify"), ("run",)):
+        error = error_of(project, *words)
+        assert error["what"] == "the keys of this workspace are not here"
+        assert str(project.state) in error["why"]
+        assert "seal restore" in error["hint"]
+
+
 def test_a_second_init_changes_nothing(project):
     before = project.tree()
     error_of(project, "init")

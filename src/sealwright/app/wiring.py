@@ -115,7 +115,14 @@ class Workspace:
     @cached_property
     def trust(self) -> Trust:
         """The trust chain in ``.seal/trust``, held against the fingerprint we pinned."""
-        pin = private.read(self.state_dir / "trust.pin").decode().strip()
+        try:
+            pin = private.read(self.state_dir / "trust.pin").decode().strip()
+        except FileNotFoundError:
+            raise Unavailable(
+                "the keys of this workspace are not here",
+                why=f"{self.state_dir} is not there; they stay with the account that made it",
+                hint="seal restore FILE, from a backup with keys",
+            ) from None
         return trusts.load(trust_chain(self.seal_dir / "trust"), pin)
 
     @cached_property
