@@ -16,6 +16,7 @@ import numpy as np
 
 from sealwright.app import accessing, servingmodel, stealing
 from sealwright.app.exampleinputs import Examples, examples_of
+from sealwright.app.stealing import Victim
 from sealwright.core import clock, refs
 from sealwright.core.errors import BadInput
 from sealwright.core.ports import Progress
@@ -74,7 +75,7 @@ def test(
     """Set every thief on the model. Raises: BadInput, Refused (``loader.*``), GateDenied."""
     _checked(wish)
     model = Models(workspace.history()).resolve(refs.parse(what, "model"))
-    dataset = _dataset(workspace, model, data)
+    dataset = dataset_of(workspace, model, data)
     subject = Artifact(model.ref, model.digest)
     accessing.require(workspace, "deploy", [subject], reason=reason, size_bytes=model.size_bytes)
     rows = examples_of(workspace, dataset, wish.shape)
@@ -105,13 +106,21 @@ class Loss(msgspec.Struct, frozen=True):
     wish: Wish
 
 
-def rob(opened: OpenModel, rows: Examples, wish: Wish, progress: Progress) -> Loss:
-    """Each thief in turn against a fresh ledger. Raises: BadInput, Refused."""
-    names = wish.thieves or tuple(THIEVES)
-    order = np.random.default_rng(wish.seed).permutation(len(rows.inputs))
-    public = min(wish.public, len(order) // 3)
+class Ground(msgspec.Struct, frozen=True):
+    """Where copies are judged: the open model, what is public, and the held-out exam."""
+
+    victim: Victim
+    known: Known
+    exam: Exam
+    public: int
+
+
+def ground(opened: OpenModel, rows: Examples, wanted: int, seed: int) -> Ground:
+    """At most ``wanted`` of the records are public, others judge. Raises: BadInput, Refused."""
+    order = np.random.default_rng(seed).permutation(len(rows.inputs))
+    public = min(wanted, len(order) // 3)
     held = order[public : public + HELD_OUT]
-    victim = stealing.victim_of(opened, rows, rows.inputs[order[:public]], wish.seed)
+    victim = stealing.victim_of(opened, rows, rows.inputs[order[:public]], seed)
     exam = Exam(rows.inputs[held], victim.scores(rows.inputs[held]).argmax(axis=1))
     if len(np.unique(exam.labels)) < 2:
         raise BadInput(
@@ -124,8 +133,16 @@ def rob(opened: OpenModel, rows: Examples, wish: Wish, progress: Progress) -> Lo
         victim.classes,
         rows.inputs[order[:public]],
         victim.codes([rows.labels[at] for at in order[:public]] if rows.labels else []),
-        seed=wish.seed,
+        seed=seed,
     )
+    return Ground(victim, known, exam, public)
+
+
+def rob(opened: OpenModel, rows: Examples, wish: Wish, progress: Progress) -> Loss:
+    """Each thief in turn against a fresh ledger. Raises: BadInput, Refused."""
+    names = wish.thieves or tuple(THIEVES)
+    field = ground(opened, rows, wish.public, wish.seed)
+    victim, known, exam = field.victim, field.known, field.exam
     served: Served = victim.served(wish.fidelity)
     wish = _budgeted(wish, served.mbits)
     curves = []
@@ -135,7 +152,7 @@ def rob(opened: OpenModel, rows: Examples, wish: Wish, progress: Progress) -> Lo
         most = min(MOST_QUERIES, wish.queries * accounts_of(name))
         curves.append(heist.rob(name, known, oracle, most, exam))
     nothing = heist.without_questions(known, exam)
-    return Loss(tuple(curves), nothing, public, len(held), wish)
+    return Loss(tuple(curves), nothing, field.public, len(exam.labels), wish)
 
 
 def _budgeted(wish: Wish, row_mbits: int) -> Wish:
@@ -171,7 +188,7 @@ def statement(loss: Loss, data: Dataset, workspace: Workspace) -> Test:
         Robbed(
             curve.thief,
             _share(best.agreed, curve.of),
-            _signed(best.agreed - loss.nothing, curve.of),
+            signed(best.agreed - loss.nothing, curve.of),
             curve.points[-1].reading.queries,
             curve.points[-1].reading.mbits,
             curve.points[-1].reading.cells,
@@ -214,7 +231,8 @@ def _share(count: int, of: int) -> str:
     return decimal(count / of)
 
 
-def _signed(count: int, of: int) -> str:
+def signed(count: int, of: int) -> str:
+    """A difference of shares with three digits, rounded up."""
     return str((Decimal(count) / Decimal(of)).quantize(Decimal("0.001"), ROUND_CEILING))
 
 
@@ -244,7 +262,7 @@ def _as_served(wish: Wish, workspace: Workspace, model: Model) -> Wish:
     return msgspec.structs.replace(wish, mbits=bits * 1000, cells=wish.cells or serve.cells)
 
 
-def _dataset(workspace: Workspace, model: Model, data: str) -> Dataset:
+def dataset_of(workspace: Workspace, model: Model, data: str) -> Dataset:
     """The dataset named, else the newest table the model was made from."""
     catalogue = Datasets(workspace.history(), workspace.store)
     if data:
@@ -254,6 +272,6 @@ def _dataset(workspace: Workspace, model: Model, data: str) -> Dataset:
     if not found:
         raise BadInput(
             f"{model.ref} names no dataset it was made from",
-            hint=f"seal redteam extraction {model.ref} --data data:NAME@N",
+            hint="--data data:NAME@N",
         )
     return found[-1]

@@ -87,6 +87,8 @@ class Serving:
             if opened.said:
                 await base.journal.event(_said(workspace, subject, opened.said), again=True)
             watch = await observed(workspace, subject, opened.asked, base, say)
+            if watch.close is not None:
+                held.push_async_callback(watch.close)
             offer = offer_of(subject, policy, opened.profile, self._settings)
             mount = _mount(opened.asked, watch.observer)
             guard = Guard(

@@ -117,10 +117,14 @@ def doors(workspace: Workspace, where: Where) -> tuple[Door, VerifyToken, InputK
         claims = workspace.tokens.verify(token, proof, workspace.clock()).claims
         return Proof(claims.sub, claims.iss, claims.kind)
 
-    workspace.kms.create(_INPUT_KEY)
-    key = workspace.kms.derive(_INPUT_KEY, _INPUT_LABEL)
     door = Door(os.getuid(), workspace.principal.name, where.loopback, where.external)
-    return door, verify, InputKey(key)
+    return door, verify, input_key(workspace)
+
+
+def input_key(workspace: Workspace) -> InputKey:
+    """What gives inputs their digests in records."""
+    workspace.kms.create(_INPUT_KEY)
+    return InputKey(workspace.kms.derive(_INPUT_KEY, _INPUT_LABEL))
 
 
 def covered_of(history: History) -> Covered:

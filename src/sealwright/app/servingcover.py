@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from sealwright.core.errors import SealError, VerifyError
 from sealwright.serve.coverage import Frame
-from sealwright.serve.interface import Answer, Caller
+from sealwright.serve.interface import Answer, Caller, Fidelity
 from sealwright.vault import private
 
 FITTED_FROM = 500
@@ -53,7 +53,9 @@ class Cover:
             return ()
         return self._frame.cells(features)
 
-    def behind(self, caller: Caller, inputs: npt.NDArray[Any], answer: Answer) -> None:
+    def behind(
+        self, caller: Caller, inputs: npt.NDArray[Any], answer: Answer, fidelity: Fidelity
+    ) -> None:
         """Nothing."""
 
     def _gather(self, features: npt.NDArray[Any]) -> None:

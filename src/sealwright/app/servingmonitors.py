@@ -20,7 +20,7 @@ from sealwright.app.servingsample import ROWS, Learnt, Sample, Shelf, packed, un
 from sealwright.core.errors import SealError
 from sealwright.serve.calibrate import PRINCIPALS
 from sealwright.serve.coverage import Frame
-from sealwright.serve.interface import Answer, Caller
+from sealwright.serve.interface import Answer, Caller, Fidelity
 from sealwright.serve.linking import Link
 from sealwright.serve.monitors.drift import Shift
 from sealwright.serve.monitors.interface import Sight
@@ -89,7 +89,9 @@ class Monitors:
         """See ``serve.oip_mount.Observer``."""
         return self._cover.cells(features)
 
-    def behind(self, caller: Caller, inputs: npt.NDArray[Any], answer: Answer) -> None:
+    def behind(
+        self, caller: Caller, inputs: npt.NDArray[Any], answer: Answer, fidelity: Fidelity
+    ) -> None:
         """See ``serve.oip_mount.Observer``. Our own people are not watched."""
         if caller.internal or not answer.features.size:
             return

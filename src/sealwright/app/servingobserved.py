@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,11 +10,14 @@ import msgspec
 from sealwright.app.servingbase import Base
 from sealwright.app.servingcover import Cover
 from sealwright.app.servinghttp import Runs
+from sealwright.app.servingkept import Drawer, Keeping
 from sealwright.app.servingladder import Climber, by_hand, drifted
 from sealwright.app.servingmonitors import Monitors
 from sealwright.app.servingsample import Shelf
 from sealwright.app.servingsource import Subject, Tensors, Texts
 from sealwright.core.digest import Digest
+from sealwright.serve.evidence import Event
+from sealwright.serve.kept import Keeper
 from sealwright.serve.monitors.drift import Shift
 from sealwright.serve.oip_mount import Observer, Unwatched
 
@@ -25,6 +28,7 @@ Say = Callable[[str], None]
 _INPUT_KEY, _MONITORS_LABEL = "serving", b"sealwright guard monitors v1"
 _LINKS_LABEL = b"sealwright guard links v1"
 OFF = "off ([serve] monitors = false)"
+_CLASSIFIERS = frozenset({"multiclass", "binary"})
 UNCOUNTED = "not counted: of a text the server behind shows no features"
 UNWATCHED = "nothing watches what is asked; the budget is all that stops a thief"
 
@@ -35,6 +39,7 @@ class Observed(msgspec.Struct, frozen=True):
     observer: Observer
     beside: Sequence[Runs]
     told: Callable[[], dict[str, str]]
+    close: Callable[[], Awaitable[None]] | None = None
 
 
 async def observed(
@@ -44,7 +49,52 @@ async def observed(
     base: Base,
     say: Say,
 ) -> Observed:
-    """Coverage of any features; monitors where they fit and are wanted. Raises: SealError."""
+    """What watches, and beside it what keeps, where that is wanted. Raises: SealError."""
+    watched = await _watched(workspace, subject, asked, base, say)
+    rows, keep = workspace.settings.serve.kept_rows, workspace.settings.serve.kept_time
+    drawer = Drawer(workspace, subject.digest)
+    if not rows and drawer.remove():
+        say("what an earlier server kept of questions is removed: [serve] kept_rows is 0")
+    if not rows or isinstance(asked, Texts) or asked.served.shape.profile not in _CLASSIFIERS:
+        return watched
+
+    def now_ms() -> int:
+        return int(workspace.clock().timestamp() * 1000)
+
+    keeper = Keeper(asked.served.shape, rows)
+    keeping = Keeping(watched.observer, keeper, drawer, keep, now_ms, say)
+    why = f"of what each of the heaviest callers asks, {rows:,} rows are kept for {keep}"
+    await base.journal.event(kept(subject, workspace.principal.name, why), again=True)
+    return Observed(
+        keeping,
+        (*watched.beside, keeping),
+        lambda: {**watched.told(), "kept": keeping.state},
+        keeping.close,
+    )
+
+
+def kept(subject: Subject, actor: str, why: str) -> Event:
+    """Said in the log before the first question is kept."""
+    return Event(
+        what="kept",
+        model=subject.ref,
+        model_digest=subject.digest,
+        principal=actor,
+        group="",
+        rung="observe",
+        rule="guard.kept",
+        why=why,
+    )
+
+
+async def _watched(
+    workspace: Workspace,
+    subject: Subject,
+    asked: Tensors | Texts,
+    base: Base,
+    say: Say,
+) -> Observed:
+    """Coverage of any features; monitors where they fit and are wanted."""
     if isinstance(asked, Texts) or not asked.featured:
         told = {"coverage": UNCOUNTED, "monitors": UNWATCHED}
         return Observed(Unwatched(), (), lambda: told)

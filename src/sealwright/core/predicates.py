@@ -56,6 +56,7 @@ QUARANTINE = _OWN + "quarantine/v1"
 DRIFT = _OWN + "drift/v1"
 URL_PINS = _OWN + "url-pins/v1"
 EXTRACTION_TEST = _OWN + "extraction-test/v1"
+REPLAY = _OWN + "extraction-replay/v1"
 GUARD_BATCH = _OWN + "guard-batch/v1"
 GUARD_EVENT = _OWN + "guard-event/v1"
 SERVING_KEY = _OWN + "serving-key/v1"
@@ -119,6 +120,7 @@ ALL = frozenset(
         DRIFT,
         URL_PINS,
         EXTRACTION_TEST,
+        REPLAY,
         GUARD_BATCH,
         GUARD_EVENT,
         SERVING_KEY,

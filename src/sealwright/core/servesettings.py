@@ -76,7 +76,8 @@ class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[serve]``. Budgets are bits of released information; ``cells`` of 1,024, 0 is no cap.
 
     ``ledger`` is ``file`` (this machine), or ``redis://… + postgresql://…`` for replicas.
-    ``links``: what becomes of callers whose questions link them.
+    ``links``: what becomes of callers whose questions link them. ``kept_rows``: of what each of the
+    heaviest callers asks, so many answered rows are kept for ``kept_time``; 0 is none.
     """
 
     budget_bits: int = 20_000
@@ -101,6 +102,8 @@ class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     memory: str = "8GiB"
     monitors: bool = True
     links: Links = "suggest"
+    kept_rows: int = 0
+    kept_time: str = "7d"
     text: TextServeSettings = TextServeSettings()
     egress: EgressServeSettings = EgressServeSettings()
     models: dict[str, ModelServeSettings] = msgspec.field(default_factory=dict)
@@ -111,8 +114,7 @@ def problems(serve: ServeSettings) -> Iterator[str]:
     for field in _COUNTS:
         if getattr(serve, field) < 1:
             yield f"$.serve.{field}: at least 1"
-    if not 0 <= serve.cells <= 1_024:
-        yield "$.serve.cells: from 0 to 1,024"
+    yield from _counts_of(serve)
     for field, read in _AMOUNTS.items():
         yield from _amount(f"$.serve.{field}", getattr(serve, field), read)
     if serve.ledger != "file" and not serve.ledger.startswith(("redis", "unix:")):
@@ -126,6 +128,13 @@ def problems(serve: ServeSettings) -> Iterator[str]:
         yield from _model(f"$.serve.models.{name}", model)
 
 
+def _counts_of(serve: ServeSettings) -> Iterator[str]:
+    if not 0 <= serve.cells <= 1_024:
+        yield "$.serve.cells: from 0 to 1,024"
+    if serve.kept_rows and serve.kept_rows < serve.rows:
+        yield "$.serve.kept_rows: 0, or at least $.serve.rows: requests are kept whole"
+
+
 _COUNTS = (
     *("budget_bits", "lifetime_bits", "internal_bits", "rate_per_s", "burst"),
     *("internal_rate_per_s", "rows", "requests", "connections"),
@@ -133,7 +142,7 @@ _COUNTS = (
 _AMOUNTS: Mapping[str, Callable[[str], int]] = {
     **dict.fromkeys(("body", "head", "memory"), size_bytes),
     **dict.fromkeys(("head_time", "body_time", "answer_time", "idle_time"), span_s),
-    **dict.fromkeys(("batch", "lease"), span_s),
+    **dict.fromkeys(("batch", "lease", "kept_time"), span_s),
 }
 
 

@@ -64,6 +64,7 @@ def draw(
         **ledger.screened.facts(read),
         **ledger.drifted(gate, read, data, digests),
         **ledger.extracted.facts(gate, context, digests),
+        **ledger.replayed.facts(gate, context, digests),
         **served.facts(gate, subjects, context.params),
         **ledger.supplied.facts(_steps(gate, context, made), [] if gate == "train" else digests),
         **_run_facts(gate, context, made),

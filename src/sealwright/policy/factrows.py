@@ -94,6 +94,14 @@ ROWS: tuple[Row, ...] = (
         NEVER,
     ),
     Row(
+        "extraction_held",
+        "Long",
+        "ledger",
+        "subjects of which, by a replay of the last 30 days, callers were told enough for a copy"
+        " above its declared target; 0 at `train`",
+        NEVER,
+    ),
+    Row(
         "extraction_over",
         "Long",
         "ledger",

@@ -17,6 +17,7 @@ from sealwright.policy.approvals import Book
 from sealwright.policy.containment import Holds
 from sealwright.policy.drifted import Drifts
 from sealwright.policy.extracted import Extracted
+from sealwright.policy.replayed import Replayed
 from sealwright.policy.roles import members_of
 from sealwright.policy.screened import Screened
 from sealwright.policy.supplied import Supplied
@@ -36,6 +37,7 @@ class Read:
         self.screened = Screened(history, self.book, self.timeline)
         self.supplied = Supplied(history)
         self.extracted = Extracted(history)
+        self.replayed = Replayed(history)
         self.drifts = Drifts(history)
         self.versions = {
             subject.digest: entry

@@ -30,8 +30,9 @@ class Observer(Protocol):
         """The cells that rows of features (n, d) touch."""
         ...
 
-    def behind(self, caller: Caller, inputs: Array, answer: Answer) -> None:
-        """Called once the reply was made; returns at once."""
+    def behind(self, caller: Caller, inputs: Array, answer: Answer, fidelity: Fidelity) -> None:
+        """Called once the reply was made, with how much of the answer is in it; returns at
+        once."""
         ...
 
 
@@ -42,7 +43,7 @@ class Unwatched:
         """None."""
         return ()
 
-    def behind(self, caller: Caller, inputs: Array, answer: Answer) -> None:
+    def behind(self, caller: Caller, inputs: Array, answer: Answer, fidelity: Fidelity) -> None:
         """Nothing."""
 
 
@@ -151,7 +152,7 @@ class OipMount:
         reply = oip_reply.answer(self.served.name, self.served.version, asked, tensors)
         mbits = self._ceiling(fidelity, question.rows)
         cells = self._observer.cells(answer.features)
-        self._observer.behind(caller, asked.batch, answer)
+        self._observer.behind(caller, asked.batch, answer, fidelity)
         return Released(reply, mbits, cells)
 
     def metadata(self, fidelity: Fidelity) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Attack a model before somebody else does.
 
 seal redteam extraction model:fraud@1       how well thieves copy it within a budget of queries
+seal redteam replay model:fraud@1           what a copy of what callers were told is worth
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 VERBS: dict[str, tuple[str, str]] = {
     "extraction": ("redteam_extraction", "set thieves on a model, and size its budget"),
+    "replay": ("redteam_replay", "train copies on what the heaviest callers were told"),
 }
 """Every verb: its file in ``app/cli`` and its one line."""
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from sealwright.app.cli.out import Out
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from sealwright.app.extracting import Tested, Wish
 
 FIDELITIES = ("full", "top1", "label")
@@ -70,28 +72,43 @@ def run(args: argparse.Namespace, out: Out) -> int:
 
 
 def _wish(args: argparse.Namespace) -> Wish:
-    from decimal import Decimal, InvalidOperation
-
     from sealwright.app.extracting import SEED, Wish
-    from sealwright.core.errors import BadInput
 
-    try:
-        target = Decimal(args.target)
-        shape = tuple(int(side) for side in args.shape.split("x")) if args.shape else ()
-    except (InvalidOperation, ValueError) as error:
-        raise BadInput(
-            f"{args.target!r}, {args.shape!r}: a share such as 0.9, a shape such as 8x8"
-        ) from error
     return Wish(
         queries=args.budget,
         mbits=args.bits * 1000,
         cells=args.cells,
         fidelity=args.fidelity,
         thieves=tuple(name.strip() for name in args.thieves.split(",") if name.strip()),
-        target=target,
+        target=share_of(args.target),
         seed=args.seed or SEED,
-        shape=shape,
+        shape=shape_of(args.shape),
     )
+
+
+def share_of(text: str) -> Decimal:
+    """``0.9``. Raises: BadInput."""
+    from decimal import Decimal, InvalidOperation
+
+    from sealwright.core.errors import BadInput
+
+    try:
+        share = Decimal(text)
+    except InvalidOperation as error:
+        raise BadInput(f"{text!r} is not a share such as 0.9") from error
+    if not 0 < share <= 1:
+        raise BadInput(f"a target of {share}", why="a share of agreement, above 0, at most 1")
+    return share
+
+
+def shape_of(text: str) -> tuple[int, ...]:
+    """``8x8``; nothing is none. Raises: BadInput."""
+    from sealwright.core.errors import BadInput
+
+    try:
+        return tuple(int(side) for side in text.split("x")) if text else ()
+    except ValueError as error:
+        raise BadInput(f"{text!r} is not a shape such as 8x8") from error
 
 
 def _shape(tested: Tested) -> dict[str, Any]:

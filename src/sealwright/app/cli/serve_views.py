@@ -40,6 +40,8 @@ def _status_text(found: dict[str, Any]) -> str:
         ]
     if "coverage" in found:
         lines += [f"  coverage {found['coverage']}", f"  monitors {found['monitors']}"]
+    if "kept" in found:
+        lines.append(f"  kept     {found['kept']}")
     if unnamed:
         lines.append(f"  turned away  {unnamed}")
     return "\n".join(lines)
