@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -33,6 +33,7 @@ from sealwright.registry import fingerprint_references as references
 from sealwright.registry import manifest as manifests
 from sealwright.registry.compare_answers import classes_of, codes_of, text_of
 from sealwright.registry.fingerprint import Commitment, Fingerprint, Reference
+from sealwright.registry.fingerprint_derived import SHARES
 from sealwright.registry.fingerprint_make import Answers, Pool, Sizes
 from sealwright.registry.fingerprint_order import released_at
 from sealwright.registry.versions import Model, Models
@@ -43,6 +44,11 @@ MOST_ROWS = 20_000
 MOST_REFERENCES = 400
 _MODEL_SUFFIXES = (".joblib", ".pkl", ".pickle", ".skops", ".sav")
 _ASKED_AT_ONCE = 4096
+
+Jailed: TypeAlias = tuple[
+    tuple[Reference, ...], npt.NDArray[np.int64], tuple[str, ...], npt.NDArray[np.int64]
+]
+"""References and their codes (r, m); the model's variants, and theirs (v, m)."""
 
 
 class Wish(msgspec.Struct, frozen=True):
@@ -138,8 +144,8 @@ def _made(
         margin = _margin(worker, pool.inputs)
     if (said < 0).any():
         raise Refused(f"{model.ref} answers what is no class of its data", rule="fingerprint.task")
-    trained, answers = _references(workspace, held, policy, table.rows, labels, pool, wish, seed)
-    given = Answers(said, margin, trained, answers)
+    jailed = _references(workspace, held, policy, table, labels, classes, pool, wish, seed)
+    given = Answers(said, margin, *jailed)
     return making.make(model.digest, salt, classes, pool, given, sizes=sizes)
 
 
@@ -147,17 +153,25 @@ def _references(
     workspace: Workspace,
     held: Held,
     policy: Policy,
-    train: npt.NDArray[np.float64],
+    table: Table,
     labels: npt.NDArray[np.int64],
+    classes: tuple[str, ...],
     pool: Pool,
     wish: Wish,
     seed: int,
-) -> tuple[tuple[Reference, ...], npt.NDArray[np.int64]]:
+) -> Jailed:
     """Trained in the jail. Raises: Refused (``jail.*``), BadInput (it left what does not fit)."""
+    train = table.rows
     require_clean(scan(held, policy))
     wanted = references.wanted(wish.references, seed % (1 << 30))
     plan = references.Plan(
-        policy.level, policy.signed, len(train), train.shape[1], len(pool.inputs), wanted
+        policy.level,
+        policy.signed,
+        len(train),
+        train.shape[1],
+        len(pool.inputs),
+        classes,
+        wanted,
     )
     files = {
         references.PLAN: msgspec.json.encode(plan),
@@ -169,10 +183,11 @@ def _references(
         JailInput(name, len(data), Bytes(data), of_bytes(data)) for name, data in files.items()
     ]
     given.append(JailInput(references.MODEL, held.size, held, held.sha256))
-    size = 2 * len(wanted) * len(pool.inputs)
+    size = 2 * (len(wanted) + len(SHARES)) * len(pool.inputs)
     bounds = JailBounds(8 << 30, wish.wall_s, size + (16 << 20))
     jailed = workspace.jail.run(references.__name__, (), given, bounds)
-    return _believed(jailed.outputs, wanted, len(pool.inputs))
+    made, codes = _believed(jailed.outputs, wanted, len(pool.inputs))
+    return made, codes, *_variants(jailed.outputs, len(pool.inputs), len(classes))
 
 
 def _believed(
@@ -191,6 +206,21 @@ def _believed(
     ] != digests:
         raise BadInput("the references are not those that were asked for")
     return made, codes.astype(np.int64)
+
+
+def _variants(
+    outputs: Mapping[str, bytes], count: int, classes: int
+) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
+    """The model's own variants and what they answer. Raises: BadInput (it does not fit)."""
+    try:
+        names = msgspec.json.decode(outputs.get(references.VARIANTS, b""), type=tuple[str, ...])
+        codes = np.frombuffer(outputs.get(references.DERIVED, b""), "<i2")
+        codes = codes.reshape(len(names), count)
+        if len(names) > len(SHARES) or ((codes < 0) | (codes >= classes)).any():
+            raise ValueError("they answer what is no class")
+    except (msgspec.DecodeError, ValueError) as error:
+        raise BadInput("the answers of the model's variants do not fit", why=str(error)) from error
+    return names, codes.astype(np.int64)
 
 
 def _predicted(worker: OpenModel, inputs: npt.NDArray[np.float64]) -> npt.NDArray[Any]:

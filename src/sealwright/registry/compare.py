@@ -53,7 +53,8 @@ ALTERNATIVES = (
 
 class Test(msgspec.Struct, frozen=True):
     """One test. ``value`` is the suspect's share of matches, or how much more it agrees with the
-    model than with the model's siblings; ``null`` every reference's;
+    model (or a variant of it) than chance would, where siblings vote alike; ``null`` every
+    reference's;
     ``bound`` the value at which it would count. ``log10_p`` is after Bonferroni, at most 0."""
 
     name: str
@@ -187,9 +188,25 @@ def compare(fingerprint: Fingerprint, said: Said, commitments: int = 1) -> Compa
     )
 
 
-def contrast(suspect: Codes, model: Codes, siblings: Codes) -> float:
-    """How much more often (n,) ``suspect`` says what ``model`` says than what a sibling says."""
-    return float((suspect == model).mean() - (siblings == suspect).mean())
+def strata_of(siblings: Codes) -> Codes:
+    """(n,): questions to which siblings (s, n) answer alike: which class most say, and how many."""
+    classes = int(siblings.max(initial=0)) + 1
+    votes = np.stack([(siblings == code).sum(axis=0) for code in range(classes)])
+    found: Codes = votes.argmax(axis=0) * (len(siblings) + 1) + votes.max(axis=0)
+    return found
+
+
+def excess(suspect: Codes, model: Codes, strata: Codes) -> float:
+    """How much more often (n,) ``suspect`` says what ``model`` says than two that know nothing of
+    each other would, among questions of one stratum: a leaning to one class is no kinship."""
+    classes = int(max(suspect.max(), model.max())) + 1
+    _, place = np.unique(strata, return_inverse=True)
+    size = np.bincount(place).astype(np.float64)
+    chance = np.zeros(len(size))
+    for code in range(classes):
+        mine = np.bincount(place[suspect == code], minlength=len(size))
+        chance += mine * np.bincount(place[model == code], minlength=len(size)) / size
+    return float(((suspect == model).sum() - chance.sum()) / len(suspect))
 
 
 def _test(
@@ -200,11 +217,11 @@ def _test(
         return None
     model, null, answer = one.model()[read], one.answers("null")[:, read], said[read]
     if one.name in KINSHIP:
-        siblings = one.answers("siblings")[:, read]
-        values = [contrast(codes, model, siblings) for codes in null]
-        spread = spread_of(_by(values, relations), 1 / (4 * math.sqrt(len(answer))))
-        value = contrast(answer, model, siblings)
-        log_p, bound, rate = spread.log_p(value), spread.limit(limit), None
+        strata = strata_of(one.answers("siblings")[:, read])
+        kin = [_kin(each, answer, null, strata, relations) for each in _lines(one, read)]
+        log_p, value, values, spread = min(kin, key=lambda found: found[0])
+        log_p += math.log(len(kin))
+        bound, rate = spread.limit(limit - math.log(len(kin))), None
     else:
         counts = [int((codes == model).sum()) for codes in null]
         matches = matches_of(len(answer), _by(counts, relations))
@@ -226,6 +243,21 @@ def _test(
         corrected / _LOG10,
         corrected <= math.log(ALPHA),
     )
+
+
+def _lines(one: Questions, read: npt.NDArray[np.bool_]) -> list[Codes]:
+    """The model's answers, and those of each of its variants."""
+    return [one.model()[read], *one.answers("derived")[:, read]]
+
+
+def _kin(
+    model: Codes, answer: Codes, null: Codes, strata: Codes, relations: Sequence[str]
+) -> tuple[float, float, list[float], Spread]:
+    """ln p of a suspect's kinship with one line of answers; its value, the null's, their spread."""
+    values = [excess(codes, model, strata) for codes in null]
+    spread = spread_of(_by(values, relations), 1 / (4 * math.sqrt(len(answer))))
+    value = excess(answer, model, strata)
+    return spread.log_p(value), value, values, spread
 
 
 def _by(values: Sequence[Any], relations: Sequence[str]) -> list[list[Any]]:

@@ -49,7 +49,7 @@ class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Questions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One set: ``inputs`` (n, width) float64, ``expected`` (n,) what the model says, ``siblings``
     (s, n) what the references it is compared with say, ``null`` (r, n) what the others say;
-    codes are int16, little-endian, row by row."""
+    ``derived`` (v, n) what the model's variants say; codes are int16, little-endian, row by row."""
 
     name: str
     count: int
@@ -58,6 +58,7 @@ class Questions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expected: bytes
     siblings: bytes
     null: bytes
+    derived: bytes = b""
 
     def rows(self) -> npt.NDArray[np.float64]:
         """(n, width) inputs."""
@@ -67,9 +68,9 @@ class Questions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """(n,) the model's own answers."""
         return np.frombuffer(self.expected, _CODE).astype(np.int64)
 
-    def answers(self, of: Literal["siblings", "null"]) -> npt.NDArray[np.int64]:
-        """(r, n) the references' answers."""
-        data = self.siblings if of == "siblings" else self.null
+    def answers(self, of: Literal["siblings", "null", "derived"]) -> npt.NDArray[np.int64]:
+        """(r, n) the references' answers, or those of the model's variants."""
+        data: bytes = getattr(self, of)
         return np.frombuffer(data, _CODE).reshape(-1, self.count).astype(np.int64)
 
 
@@ -83,6 +84,7 @@ class Fingerprint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     siblings: tuple[Reference, ...]
     null: tuple[Reference, ...]
     sets: tuple[Questions, ...]
+    variants: tuple[str, ...] = ()
 
     def named(self, name: str) -> Questions | None:
         """The set of that name, if there was one to be had."""
@@ -148,11 +150,15 @@ def parts(fingerprint: Fingerprint) -> Iterator[tuple[str, bytes]]:
     yield "classes", msgspec.json.encode(fingerprint.classes)
     yield "siblings", msgspec.json.encode(fingerprint.siblings)
     yield "null", msgspec.json.encode(fingerprint.null)
+    if fingerprint.variants:
+        yield "variants", msgspec.json.encode(fingerprint.variants)
     for one in fingerprint.sets:
         yield f"{one.name}.inputs", one.inputs
         yield f"{one.name}.expected", one.expected
         yield f"{one.name}.siblings", one.siblings
         yield f"{one.name}.null", one.null
+        if one.derived:
+            yield f"{one.name}.derived", one.derived
 
 
 def put(store: Store, name: str, fingerprint: Fingerprint) -> StoredFile:
@@ -176,6 +182,8 @@ def decode(readable: Readable, said: Commitment, model: Digest) -> Fingerprint:
         found = msgspec.json.decode(read_all(readable), type=Fingerprint)
         for one in found.sets:
             _sound(one, len(found.classes))
+            if one.derived and len(one.answers("derived")) != len(found.variants):
+                raise ValueError(f"{one.name}: its variants are not those named")
     except (msgspec.DecodeError, ValueError) as error:
         raise _changed(said, str(error)) from error
     if len(found.salt) != SALT_BYTES or commit(found) != said.commitment:
@@ -188,7 +196,8 @@ def decode(readable: Readable, said: Commitment, model: Digest) -> Fingerprint:
 def _sound(one: Questions, classes: int) -> None:
     """Raises: ValueError (sizes that do not fit, codes that are no class)."""
     one.rows()
-    for codes in (one.model(), one.answers("siblings"), one.answers("null")):
+    named = one.answers("siblings"), one.answers("null"), one.answers("derived")
+    for codes in (one.model(), *named):
         if codes.size % one.count or ((codes < 0) | (codes >= classes)).any():
             raise ValueError(f"{one.name}: its answers do not fit its questions")
     if len(one.model()) != one.count or not np.isfinite(one.rows()).all():

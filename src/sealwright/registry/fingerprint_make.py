@@ -77,12 +77,15 @@ class Pool(msgspec.Struct, frozen=True):
 
 
 class Answers(msgspec.Struct, frozen=True):
-    """Codes for every candidate: the model's (m,), how sure it was (m,), the references' (r, m)."""
+    """Codes for every candidate: the model's (m,), how sure it was (m,), the references' (r, m),
+    and those of the model's variants (v, m), by name."""
 
     model: Codes
     margin: npt.NDArray[np.float64]
     references: tuple[Reference, ...]
     codes: Codes
+    variants: tuple[str, ...] = ()
+    derived: Codes | None = None
 
     def of(self, *groups: str) -> Codes:
         """(r, m) the answers of those groups."""
@@ -145,7 +148,9 @@ def make(
     ordinary = candidates.at(BENIGN)
     kept.append(_set(BENIGN, ordinary, GROUPS, candidates, answers))
     null, siblings = answers.those(NULL), answers.those(*GROUPS)
-    return Fingerprint(FORMAT, salt, model, tuple(classes), siblings, null, tuple(kept))
+    return Fingerprint(
+        FORMAT, salt, model, tuple(classes), siblings, null, tuple(kept), answers.variants
+    )
 
 
 def require_independent(answers: Answers) -> None:
@@ -183,7 +188,11 @@ def _kin(name: str, candidates: Pool, answers: Answers, most: int) -> Questions 
     kept = at[torn][:most]
     if len(kept) < FEWEST_QUESTIONS:
         return None
-    return _set(name, kept, (_SIBLINGS[name],), candidates, answers)
+    found = _set(name, kept, (_SIBLINGS[name],), candidates, answers)
+    if answers.derived is None or not answers.variants:
+        return found
+    codes = answers.derived[:, kept].astype("<i2")
+    return msgspec.structs.replace(found, derived=codes.tobytes())
 
 
 def _chosen(

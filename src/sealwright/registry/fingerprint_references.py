@@ -3,7 +3,8 @@
 A reference is the model's own recipe (its class and parameters, never its fitted numbers) with
 another seed, on the same rows or on a random half of them. In its working folder: ``plan.json``,
 ``rows``, ``labels``, ``candidates`` (raw little-endian numbers) and ``model``. It leaves
-``answers`` (r, m) int16 and ``references.json``. Source: docs/spec/fingerprint-v1.md.
+``answers`` (r, m) int16 and ``references.json``; of the model's own variants ``derived`` (v, m)
+int16 and ``derived.json``, their names. Source: docs/spec/fingerprint-v1.md.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import warnings
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -21,11 +23,14 @@ import numpy.typing as npt
 
 from sealwright.kit.loader import restricted
 from sealwright.kit.modelfile.policy import Level, Signed, policy_of
+from sealwright.registry.compare_answers import codes_of
 from sealwright.registry.fingerprint import Reference
+from sealwright.registry.fingerprint_derived import variants
 from sealwright.registry.fingerprint_make import GROUPS, NULL
 
 PLAN, ROWS, LABELS, CANDIDATES, MODEL = "plan.json", "rows", "labels", "candidates", "model"
 ANSWERS, REFERENCES = "answers", "references.json"
+DERIVED, VARIANTS = "derived", "derived.json"
 
 
 class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,6 +49,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows: int
     width: int
     candidates: int
+    classes: tuple[str, ...]
     wanted: tuple[Wanted, ...]
 
 
@@ -66,6 +72,9 @@ def main(folder: Path = Path()) -> int:
     rows = _read(folder / ROWS, "<f8").reshape(plan.rows, plan.width)
     labels = _read(folder / LABELS, "<i2").astype(np.int64)
     candidates = _read(folder / CANDIDATES, "<f8").reshape(plan.candidates, plan.width)
+    names, codes = derived(recipe, candidates, plan.classes)
+    (folder / VARIANTS).write_bytes(msgspec.json.encode(names))
+    (folder / DERIVED).write_bytes(codes.astype("<i2").tobytes())
     made = list[Reference]()
     with open(folder / ANSWERS, "wb") as sink:
         for done, one in enumerate(plan.wanted):
@@ -76,6 +85,18 @@ def main(folder: Path = Path()) -> int:
             made.append(reference)
     (folder / REFERENCES).write_bytes(msgspec.json.encode(made))
     return 0
+
+
+def derived(
+    model: Any, candidates: npt.NDArray[np.float64], classes: Sequence[str]
+) -> tuple[tuple[str, ...], npt.NDArray[np.int64]]:
+    """The names of a fitted model's variants, and their codes (v, m)."""
+    names, said = list[str](), list[npt.NDArray[np.int64]]()
+    for name, variant in variants(model):
+        answer = np.asarray(variant.predict(candidates)).reshape(-1)
+        names.append(name)
+        said.append(codes_of(answer, len(candidates), classes, {}))
+    return tuple(names), np.array(said, np.int64).reshape(len(names), len(candidates))
 
 
 def trained(

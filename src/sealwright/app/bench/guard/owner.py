@@ -105,13 +105,14 @@ def fingerprint_of(world: World, victim: Any, scale: Scale) -> Fingerprint:
             references.trained(victim, world.rows, world.labels, pool.inputs, one)
             for one in references.wanted(scale.references, SEED)
         ]
+    classes = [str(code) for code in range(int(world.labels.max()) + 1)]
     answers = fingerprint_make.Answers(
         np.asarray(victim.predict(pool.inputs), np.int64),
         shares[:, -1] - shares[:, -2],
         tuple(one for one, _ in trained),
         np.stack([np.frombuffer(said, "<i2") for _, said in trained]).astype(np.int64),
+        *references.derived(victim, pool.inputs, classes),
     )
-    classes = [str(code) for code in range(int(world.labels.max()) + 1)]
     return fingerprint_make.make("0" * 64, bytes(32), classes, pool, answers, sizes=scale.sizes)
 
 
