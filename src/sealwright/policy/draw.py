@@ -97,6 +97,7 @@ class _Ledger:
         self.screened = read.screened
         self.supplied = read.supplied
         self.extracted = read.extracted
+        self.replayed = read.replayed
         self.drifts = read.drifts
         self.revoked = self.standing.revoked.keys()
         self.versions = read.versions
