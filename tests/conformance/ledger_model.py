@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
+import math
+from fractions import Fraction
+
 from sealwright.core.errors import Refused
 from sealwright.serve.interface import RUNGS
 
@@ -59,13 +63,27 @@ class Plain:
         self.account(ask.model, ask.principal)["spent"] += ask.mbits
         self.reserved[key] = (ask, allowance)
 
+    @staticmethod
+    def room(allowance, spent):
+        most = allowance.cells or 1024
+        if allowance.pace:
+            amounts, cells = zip((0, 0), *allowance.pace, strict=True)
+            at = bisect.bisect_right(amounts, spent)
+            paced = cells[-1]
+            if at < len(amounts):
+                part = Fraction(spent - amounts[at - 1], amounts[at] - amounts[at - 1])
+                paced = math.floor(cells[at - 1] + part * (cells[at] - cells[at - 1]))
+            most = min(most, max(1, paced))
+        return most
+
     def settle(self, key, mbits, cells, anomaly):
         if key not in self.reserved or mbits > self.reserved[key][0].mbits:
             raise Refused("", rule="guard.reservation")
         ask, allowance = self.reserved.pop(key)
         account = self.account(ask.model, ask.principal)
         had = self.cells(ask.model, self.group_of(ask.principal))
-        if allowance.cells and set(cells) - had and len(had | set(cells)) > allowance.cells:
+        most = self.room(allowance, self.spent(ask.model, self.group_of(ask.principal)))
+        if set(cells) - had and len(had | set(cells)) > most:
             account["spent"] -= ask.mbits - min(ask.mbits, 1000)
             raise Refused("", rule="guard.coverage")
         account["spent"] -= ask.mbits - mbits

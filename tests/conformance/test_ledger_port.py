@@ -247,6 +247,32 @@ def test_whoever_is_blocked_stays_blocked_when_the_link_is_taken_back(rig):
 # -- coverage ---------------------------------------------------------------------------------
 
 
+def test_a_pace_lets_cells_be_touched_as_more_is_asked(rig):
+    paced = Allowance(10**9, 10**9, 30, 10**6, 10**6, pace=((10_000, 5), (20_000, 7)))
+    for at in range(5):
+        answered(rig, ask(mbits=2_000), cells=[at], allowance=paced)
+    held = reserve(rig, ask(mbits=2_000), paced)
+    told = refused("guard.coverage", lambda: rig.run(rig.ledger.settle(held, 2_000, [5])))
+    assert "6 cells" in told.why
+    for _ in range(2):
+        answered(rig, ask(mbits=2_000), cells=[0], allowance=paced)
+    answered(rig, ask(mbits=2_000), cells=[5], allowance=paced)
+    assert shown(rig)["ann"].cells == 6
+
+
+def test_the_last_of_a_pace_holds_from_there_on(rig):
+    paced = Allowance(10**9, 10**9, 0, 10**6, 10**6, pace=((1_000, 2),))
+    answered(rig, ask(mbits=900_000), cells=[0, 1], allowance=paced)
+    held = reserve(rig, ask(mbits=900_000), paced)
+    refused("guard.coverage", lambda: rig.run(rig.ledger.settle(held, 9_000, [2])))
+
+
+@pytest.mark.parametrize("pace", [((0, 1),), ((5, 2), (5, 3)), ((5, 3), (9, 2)), ((5, 1025),)])
+def test_a_pace_that_does_not_rise_is_refused(rig, pace):
+    with pytest.raises(BadInput):
+        reserve(rig, ask(), Allowance(10**6, 10**6, pace=pace))
+
+
 def test_a_group_at_its_cap_of_cells_is_refused(rig):
     capped = msgspec.structs.replace(WIDE, cells=3)
     answered(rig, cells=[0, 1023], allowance=capped)

@@ -98,7 +98,22 @@ local ops = {}
 
 function ops.hello(now_us) return answer('ok', now_us) end
 
--- model principal id ask mbits weight group_mbits model_mbits cells interval_us burst
+-- How many cells a group may have touched that spent so much; 0 is no cap. ``bounds.room``.
+local function room(cells, pace, spent)
+  if #pace == 0 then return cells end
+  local before, most = 0, 0
+  for at = 1, #pace, 2 do
+    if spent < pace[at] then
+      most = most + math.floor((pace[at + 1] - most) * (spent - before) / (pace[at] - before))
+      break
+    end
+    before, most = pace[at], pace[at + 1]
+  end
+  most = math.max(1, most)
+  return cells > 0 and math.min(most, cells) or most
+end
+
+-- model principal id ask mbits weight group_mbits model_mbits cells interval_us burst pace…
 function ops.reserve(now_us)
   local model, principal, id, ask = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
   local mbits, weight = tonumber(ARGV[8]), tonumber(ARGV[9])
@@ -134,7 +149,9 @@ function ops.reserve(now_us)
   call('HINCRBY', m, 'spent', mbits)
   if num(af[4]) ~= cap then call('HSET', a, 'allowed', cap) end
   if num(mf[3]) ~= all_cap then call('HSET', m, 'allowed', all_cap) end
-  call('SET', P .. 'r:' .. id, cmsgpack.pack({ask, cells, cap, all_cap}), 'PX', HOUR_MS)
+  local pace = {}
+  for at = 15, #ARGV do pace[#pace + 1] = tonumber(ARGV[at]) end
+  call('SET', P .. 'r:' .. id, cmsgpack.pack({ask, cells, cap, all_cap, pace}), 'PX', HOUR_MS)
   return answer('ok', now_us, cap, all_cap, balance(model, group, now_us))
 end
 
@@ -166,14 +183,15 @@ function ops.settle(now_us)
         if call('GETBIT', k, cell) == 0 then fresh = fresh + 1 end
       end
     end
-    local count = num(call('HGET', g, 'count'))
-    if theirs > 0 and cap > 0 and count + theirs > cap then
+    local gf = call('HMGET', g, 'count', 'spent')
+    local count, most = num(gf[1]), room(cap, held[5], num(gf[2]))
+    if theirs > 0 and most > 0 and count + theirs > most then
       call('DEL', r)
       back = reserved - math.min(reserved, 1000)
       call('HINCRBY', a, 'spent', 0 - back)
       call('HINCRBY', g, 'spent', 0 - back)
       call('HINCRBY', m, 'spent', 0 - back)
-      return answer('covered', group, count + theirs, cap)
+      return answer('covered', group, count + theirs, most)
     end
     if num(af[2]) + fresh > num(af[3]) then
       return {answer('claim', num(af[5]), num(call('HGET', g, 'size')), num(af[4]), num(af[3]),

@@ -107,6 +107,7 @@ class RedisLedger:
             *(ask.model, ask.principal, name, said, ask.mbits, ask.weight),
             *(allowance.group_mbits, allowance.model_mbits, allowance.cells),
             *(gcra.interval_us(allowance.rate_per_s), allowance.burst),
+            *(number for knot in allowance.pace for number in knot),
         )
         while True:
             kind, *rest = await self._ask("reserve", *words)

@@ -51,7 +51,8 @@ def offer_of(subject: Subject, policy: Digest, profile: str, settings: ServeSett
     text = profile == "text"
     budget, lifetime = (bits * 1000 for bits in _bits(settings, subject.name, text))
     cells = 0 if text else settings.cells
-    external = Allowance(budget, lifetime, cells, settings.rate_per_s, settings.burst)
+    pace = () if text else tuple((bits * 1000, most) for bits, most in settings.pace)
+    external = Allowance(budget, lifetime, cells, settings.rate_per_s, settings.burst, pace)
     rate, own = settings.internal_rate_per_s, settings.internal_bits * 1000
     internal = Allowance(max(own, lifetime) if text else own, lifetime, 0, rate, rate)
     return Offer(subject.ref, subject.digest, policy, profile, external, internal)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -75,6 +75,8 @@ class EgressServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[serve]``. Budgets are bits of released information; ``cells`` of 1,024, 0 is no cap.
 
+    ``pace``: (bits, cells), rising: so many cells once so many bits were spent.
+
     ``ledger`` is ``file`` (this machine), or ``redis://… + postgresql://…`` for replicas.
     ``links``: what becomes of callers whose questions link them. ``kept_rows``: of what each of the
     heaviest callers asks, so many answered rows are kept for ``kept_time``; 0 is none.
@@ -84,6 +86,7 @@ class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lifetime_bits: int = 10_000_000
     internal_bits: int = 1_000_000_000
     cells: int = 0
+    pace: list[tuple[int, int]] = msgspec.field(default_factory=list)
     rate_per_s: int = 50
     burst: int = 100
     internal_rate_per_s: int = 10_000
@@ -115,6 +118,7 @@ def problems(serve: ServeSettings) -> Iterator[str]:
         if getattr(serve, field) < 1:
             yield f"$.serve.{field}: at least 1"
     yield from _counts_of(serve)
+    yield from _pace(serve.pace)
     for field, read in _AMOUNTS.items():
         yield from _amount(f"$.serve.{field}", getattr(serve, field), read)
     if serve.ledger != "file" and not serve.ledger.startswith(("redis", "unix:")):
@@ -135,6 +139,7 @@ def _counts_of(serve: ServeSettings) -> Iterator[str]:
         yield "$.serve.kept_rows: 0, or at least $.serve.rows: requests are kept whole"
 
 
+_MOST_KNOTS, _MOST_PACED_BITS = 16, 1 << 30
 _COUNTS = (
     *("budget_bits", "lifetime_bits", "internal_bits", "rate_per_s", "burst"),
     *("internal_rate_per_s", "rows", "requests", "connections"),
@@ -144,6 +149,16 @@ _AMOUNTS: Mapping[str, Callable[[str], int]] = {
     **dict.fromkeys(("head_time", "body_time", "answer_time", "idle_time"), span_s),
     **dict.fromkeys(("batch", "lease", "kept_time"), span_s),
 }
+
+
+def _pace(pace: Sequence[tuple[int, int]]) -> Iterator[str]:
+    spent = touched = 0
+    for at, (bits, cells) in enumerate(pace):
+        if not (spent < bits <= _MOST_PACED_BITS and max(1, touched) <= cells <= 1_024):
+            yield f"$.serve.pace[{at}]: bits rise, and cells do not fall, up to 1,024"
+        spent, touched = bits, cells
+    if len(pace) > _MOST_KNOTS:
+        yield f"$.serve.pace: at most {_MOST_KNOTS} pairs"
 
 
 def _model(path: str, model: ModelServeSettings) -> Iterator[str]:

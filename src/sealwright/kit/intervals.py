@@ -16,6 +16,18 @@ def interval(hits: int, tries: int, confidence: float = 0.95) -> tuple[float, fl
     return low, high
 
 
+def tolerance_rank(count: int, share: float, confidence: float = 0.95) -> int:
+    """Which of ``count`` values, from the smallest (1), is an upper tolerance limit: with
+    ``confidence`` a ``share`` of new ones is not above it. 0: ``count`` are too few for any.
+
+    Wilks 1941; Hahn and Meeker 1991. It assumes nothing but that new ones come as those did.
+    """
+    for rank in range(1, count + 1):
+        if 1 - at_least(rank, count, share) >= confidence:
+            return rank
+    return 0
+
+
 def at_least(hits: int, tries: int, chance: float) -> float:
     """The probability of ``hits`` or more out of ``tries``, summed from the smaller tail."""
     if hits <= 0 or chance >= 1:

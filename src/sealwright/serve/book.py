@@ -96,11 +96,11 @@ class Book:
             raise bounds.above_reserved(mbits, reserved)
         if bitmap:
             new = bitmap & ~group.cells
-            if new and allowance.cells and group.counted(new) > allowance.cells:
+            cap = bounds.room(allowance, group.spent) if allowance.pace else allowance.cells
+            if new and cap and group.counted(new) > cap:
                 del self._open[reservation.id]
                 self._refund(account, reserved - min(reserved, bounds.ONE_BIT))
-                count = group.counted(new)
-                raise bounds.covered(group.name, model.name, count, allowance.cells)
+                raise bounds.covered(group.name, model.name, group.counted(new), cap)
             if bitmap & ~account.cells:
                 if account.unkept(bitmap) > account.margin:
                     return _claim(account, 0, allowance, bitmap)

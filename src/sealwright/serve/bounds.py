@@ -11,6 +11,8 @@ MOST_MBITS = 1 << 50
 """Amounts stay below this, so that sums are exact in Lua's doubles (2^53): 10^12 bits."""
 MOST_CELLS = 1 << CELL_BITS
 MOST_RATE = 1_000_000
+MOST_KNOTS, MOST_PACED_MBITS = 16, 1 << 40
+"""Of a pace; times the cells that is below 2^53."""
 MOST_NAME = 256
 MOST_ROWS = 1 << 20
 MOST_MS = 1 << 43
@@ -46,6 +48,34 @@ def check_allowance(allowance: Allowance) -> None:
     _number("cells", allowance.cells, 0, MOST_CELLS)
     _number("rate_per_s", allowance.rate_per_s, 1, MOST_RATE)
     _number("burst", allowance.burst, 1, MOST_RATE)
+    if allowance.pace:
+        check_pace(allowance.pace)
+
+
+def check_pace(pace: Sequence[Sequence[int]]) -> None:
+    """Raises: BadInput (too many, not rising, out of bounds)."""
+    if len(pace) > MOST_KNOTS or any(len(knot) != 2 for knot in pace):
+        raise BadInput("a pace that is none", why=f"at most {MOST_KNOTS} pairs of amount and cells")
+    spent = touched = 0
+    for mbits, cells in pace:
+        _number("an amount of a pace", mbits, spent + 1, MOST_PACED_MBITS)
+        _number("the cells of a pace", cells, max(1, touched), MOST_CELLS)
+        spent, touched = mbits, cells
+
+
+def room(allowance: Allowance, spent_mbits: int) -> int:
+    """How many cells a group may have touched that spent so much; 0 is no cap."""
+    before = most = 0
+    for mbits, cells in allowance.pace:
+        if spent_mbits < mbits:
+            most += (cells - most) * (spent_mbits - before) // (mbits - before)
+            break
+        before, most = mbits, cells
+    else:
+        if not allowance.pace:
+            return allowance.cells
+    most = max(1, most)
+    return min(most, allowance.cells) if allowance.cells else most
 
 
 def check_release(mbits: int, cells: Sequence[int], anomaly_mbits: int) -> int:

@@ -69,6 +69,8 @@ class Allowance(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
     """What a link group, and everybody together, may learn of one model. 0 cells: no cap on them.
 
     ``rate_per_s`` and ``burst`` are of the generic cell rate algorithm (GCRA, ITU-T I.371).
+    ``pace``: (millibits, cells), rising: so many cells once so much was spent, on straight lines
+    from nothing; the last holds from there on.
     """
 
     group_mbits: int
@@ -76,6 +78,7 @@ class Allowance(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=Tru
     cells: int = 0
     rate_per_s: int = 50
     burst: int = 100
+    pace: tuple[tuple[int, int], ...] = ()
 
 
 class Ask(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
