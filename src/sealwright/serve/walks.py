@@ -1,0 +1,179 @@
+"""Walks: rows on a straight line between two of an account's own that were answered differently.
+
+Whoever looks for where a model changes its mind halves the way between two rows (Lowd and Meek
+2005; Tramèr 2016): numbers lie straight between them, words are one's or the other's. Honest rows
+hardly ever do. A walk touches few cells and tells much, so each of its steps is charged more, as
+cells that follow from the row itself: they merge over accounts like any others, and the same row
+costs nothing twice. What it finds, and whom, is measured: docs/concepts/extraction.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from sealwright.serve.coverage import CELLS
+from sealwright.serve.monitors.interface import Floats
+
+REMEMBERED = 128
+"""Rows of its own past that an account is compared with."""
+
+CHARGED = 8
+"""Cells that a step of a walk touches beyond its own."""
+
+_NEAREST = 3
+_CANDIDATES = 8
+_INSIDE = 0.04
+"""How far from both ends, as a share of the way, a step is at least."""
+_COLUMNS = 2
+"""Columns that move along the way, at least: one column alone is a what-if question."""
+_MOST_COLUMNS = 256
+_DISTINCT = 8
+_SLACK, _EXACT, _FAR = 0.02, 0.005, 1e6
+
+Words: TypeAlias = npt.NDArray[np.int64]
+
+
+class Past(NamedTuple):
+    """An account's last rows: ``numbers`` (m, c) in ranges of their columns, ``words`` (m, w) and
+    ``labels`` (m,) as they were answered."""
+
+    numbers: Floats
+    words: Words
+    labels: npt.NDArray[np.int64]
+
+    def joined(self, other: Past) -> Past:
+        """Of two groups that are one: the last half of each."""
+        half = REMEMBERED // 2
+        return Past(
+            np.concatenate([self.numbers[-half:], other.numbers[-half:]]),
+            np.concatenate([self.words[-half:], other.words[-half:]]),
+            np.concatenate([self.labels[-half:], other.labels[-half:]]),
+        )
+
+
+class Walks:
+    """Made of reference rows: which columns are numbers, and how exactly they are asked."""
+
+    def __init__(self, inputs: npt.NDArray[Any]) -> None:
+        """``inputs``: pictures, cells of a table, or texts, in which no walk is looked for."""
+        self.blind = inputs.ndim < 2
+        cells = _flat(inputs) if not self.blind else np.zeros((0, 0))
+        sides = [_ruled(_numbers(cells[:, at])) for at in range(cells.shape[1])]
+        if inputs.dtype.kind in "fiub":  # a pixel that was always white may change too
+            widest = max((one for one in sides if one), default=(1.0, 0.005))
+            sides = [one or widest for one in sides]
+        self._spans = [one[0] if one else 0.0 for one in sides]
+        self._exact = np.array([one[1] for one in sides if one])
+
+    def blank(self) -> Past:
+        """Of an account that never asked."""
+        width = len(self._exact)
+        words = len(self._spans) - width + 1
+        return Past(np.zeros((0, width)), np.zeros((0, words), np.int64), np.zeros(0, np.int64))
+
+    def look(
+        self, inputs: npt.NDArray[Any], labels: npt.NDArray[np.int64], past: Past
+    ) -> tuple[list[tuple[int, ...]], Past]:
+        """For each of n rows, in order, the cells that it touches as a step of a walk."""
+        if self.blind:
+            return [()] * len(labels), past
+        numbers, words = self._read(inputs)
+        whole = Past(
+            np.concatenate([past.numbers, numbers]),
+            np.concatenate([past.words, words]),
+            np.concatenate([past.labels, labels]),
+        )
+        first = len(past.labels)
+        found = [
+            charged(whole.numbers[at], whole.words[at]) if self._walked(whole, at) else ()
+            for at in range(first, first + len(labels))
+        ]
+        kept = slice(-REMEMBERED, None)
+        return found, Past(whole.numbers[kept], whole.words[kept], whole.labels[kept])
+
+    def _read(self, inputs: npt.NDArray[Any]) -> tuple[Floats, Words]:
+        cells = _flat(inputs)
+        numbers = [_numbers(cells[:, at]) / span for at, span in enumerate(self._spans) if span]
+        words = [_words(cells[:, at]) for at, span in enumerate(self._spans) if not span]
+        side = np.stack(numbers, 1) if numbers else np.zeros((len(cells), 0))
+        lacking = (~np.isfinite(side)) @ (np.int64(1) << (np.arange(side.shape[1]) % 62))
+        known = np.clip(np.nan_to_num(side), -_FAR, _FAR)
+        return known, np.stack([*words, lacking], 1)
+
+    def _walked(self, whole: Past, at: int) -> bool:
+        """Whether row ``at`` lies between two before it that were answered differently."""
+        since = slice(max(0, at - REMEMBERED), at)
+        before, labels = whole.numbers[since], whole.labels[since]
+        if len(labels) < 2 or (labels == labels[0]).all():
+            return False
+        row, other = whole.numbers[at], whole.words[since] != whole.words[at]
+        away = np.sqrt(((before - row) ** 2).sum(axis=1))
+        near = away + other.sum(axis=1)
+        if not near.min() > 0:
+            return False  # it was asked before
+        slack = 2 * float(np.sqrt((self._exact**2).sum()))
+        for one in np.argsort(near)[:_NEAREST]:
+            apart = np.sqrt(((before - before[one]) ** 2).sum(axis=1))
+            longer = away[one] + away - apart * (1 + _SLACK) - slack
+            may = (longer <= 0) & (labels != labels[one]) & ~(other[one] & other).any(axis=1)
+            places = np.flatnonzero(may)
+            for two in places[np.argsort(longer[places])[:_CANDIDATES]]:
+                if self._between(row, before[one], before[two]):
+                    return True
+        return False
+
+    def _between(self, row: Floats, one: Floats, two: Floats) -> bool:
+        """On the line from ``one`` to ``two``, as exactly as each column is asked."""
+        way = (two - one) / self._exact
+        wide = np.abs(way)
+        if (wide > 2).sum() < _COLUMNS:
+            return False
+        lead = int(wide.argmax())
+        along = (row - one) / self._exact
+        share = along[lead] / way[lead]
+        if not _INSIDE < share < 1 - _INSIDE:
+            return False
+        return bool((np.abs(along - share * way) <= 1).all())
+
+
+def charged(numbers: Floats, words: Words) -> tuple[int, ...]:
+    """The cells of a row that is a step: the same ones each time it is asked."""
+    said = hashlib.blake2b(numbers.tobytes() + words.tobytes(), digest_size=2 * CHARGED).digest()
+    return tuple(int(one) % CELLS for one in np.frombuffer(said, "<u2"))
+
+
+def _ruled(numbers: Floats) -> tuple[float, float] | None:
+    """A column's range, and by how much of it two numbers may differ that are meant to be the
+    same: rounding, or 0.5 %. None where it holds words."""
+    found = numbers[np.isfinite(numbers)]
+    if len(found) <= len(numbers) / 2 or len(np.unique(found[:1_000])) <= _DISTINCT:
+        return None
+    span = max(float(found.max() - found.min()), 1e-12)
+    whole = span >= 1 and bool((found == np.round(found)).all())
+    return span, 0.75 / span if whole else _EXACT
+
+
+def _flat(inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return inputs.reshape(len(inputs), -1)[:, :_MOST_COLUMNS]
+
+
+def _numbers(cells: npt.NDArray[Any]) -> Floats:
+    if cells.dtype.kind in "fiub":
+        return np.asarray(cells, np.float64)
+    return np.array([_number(cell) for cell in cells], np.float64)
+
+
+def _number(cell: Any) -> float:
+    try:
+        return float(cell)
+    except (TypeError, ValueError):
+        return float("nan")
+
+
+def _words(cells: npt.NDArray[Any]) -> Words:
+    return np.array([zlib.crc32(str(cell).encode("utf-8", "replace")) for cell in cells], np.int64)
