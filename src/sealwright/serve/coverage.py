@@ -33,7 +33,7 @@ another cell."""
 
 _MOST = 2_000
 _LEAST_SHARE = 1e-3
-_FAR = 1e12
+_FAR, _MOST_SIZE = 1e12, 1e30
 
 
 class Frame(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,6 +83,9 @@ class Frame(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 why=f"this model's coverage was fitted on {self.width}",
             )
         space = _space(self)
+        if len(rows) == 1:  # most questions: a product with a vector costs half of one with rows
+            row = _placed(rows[0], space.axes, space.origin)
+            return (int((space.sites.dot(row) - space.half).argmax()),)
         nearness = _placed(rows, space.axes, space.origin) @ space.sites.T - space.half
         return tuple(nearness.argmax(axis=1).tolist())
 
@@ -107,8 +110,18 @@ def _space(frame: Frame) -> _Space:
 def _placed(
     rows: npt.NDArray[np.float64], axes: npt.NDArray[np.float64], origin: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float32]:
-    """(n, k) where rows lie among the sites."""
-    return np.clip(rows @ axes.T - origin, -_FAR, _FAR).astype(np.float32)
+    """(n, k) where rows (n, d) lie among the sites; (k,) of one row (d,)."""
+    placed = rows.dot(axes.T) - origin
+    if not _within(placed, _FAR):
+        placed = np.clip(placed, -_FAR, _FAR)
+    return placed.astype(np.float32)
+
+
+def _within(numbers: npt.NDArray[np.float64], most: float) -> bool:
+    """Whether the sum of their squares says that no number is beyond ``most``; NaN says nothing."""
+    flat = numbers.ravel()
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(flat.dot(flat) <= most * most)
 
 
 def marked(bitmap: bytes, cells: Iterable[int]) -> bytes:
@@ -136,7 +149,11 @@ def finite(features: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """(n, d) as float64; what is not a finite number is 0, so that no row is without a cell."""
     rows = np.asarray(features, np.float64)
     rows = rows.reshape(len(rows), -1) if rows.ndim else rows.reshape(1, 1)
-    return np.nan_to_num(np.clip(rows, -1e30, 1e30), nan=0.0)
+    return rows if _within(rows, _MOST_SIZE) else _tamed(rows)
+
+
+def _tamed(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.nan_to_num(np.clip(rows, -_MOST_SIZE, _MOST_SIZE), nan=0.0)
 
 
 def whitening(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

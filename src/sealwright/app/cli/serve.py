@@ -11,6 +11,7 @@ seal serve prove RECORD proof.json               one answer's evidence, checked 
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -101,6 +102,8 @@ def _keys(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, out: Out) -> int:
     """Run one word."""
+    for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(threads, "1")  # products here are small: a second thread only spins
     from sealwright.app.cli import serve_keys, serve_views
 
     words: dict[str, Callable[[argparse.Namespace, Out], int]] = {
