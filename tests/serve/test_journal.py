@@ -1,9 +1,13 @@
 """Records and their roots: none is lost to a kill, none leaves while the log takes nothing."""
 
 import asyncio
-import os
+import resource
+import subprocess
+import sys
+import tempfile
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -16,7 +20,8 @@ from sealwright.core.predicates import GUARD_BATCH, GUARD_EVENT
 from sealwright.evidence import merkle
 from sealwright.serve import proof
 from sealwright.serve.evidence import FORMAT, Event, Record, line_of, record_of, root_of
-from sealwright.serve.journal import About, Covered, Journal, lines_of
+from sealwright.serve.journal import About, Covered, Journal
+from sealwright.serve.recordfile import STEP_BYTES, lines_of
 from sealwright.serve.refusals import OutOfService
 
 ABOUT = About(MODEL, DIGEST, DIGEST, "ada")
@@ -93,7 +98,8 @@ def test_what_a_killed_server_wrote_gets_a_root_later_and_a_torn_line_none(tmp_p
         made = journal(tmp_path, log)
         for at in range(5):
             made.add(record(at))
-        os.write(made._fd, line_of(record(5))[:40])
+        torn = made._file
+        torn._map[torn.size : torn.size + 40] = line_of(record(5))[:40]
 
     asyncio.run(killed())
     assert log.statements == []
@@ -140,14 +146,114 @@ def test_while_the_log_takes_nothing_nothing_is_answered_and_then_it_goes_on(tmp
 
 
 def test_a_full_disk_is_no_answer(tmp_path):
+    log = Log()
+
+    async def scene():
+        made, wrote = journal(tmp_path, log), 0
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (STEP_BYTES, before[1]))
+        try:
+            with pytest.raises(OutOfService, match="no evidence"):
+                for at in range(STEP_BYTES // len(line_of(record())) + 1):
+                    made.add(record(at))
+                    wrote += 1
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        made.add(record(wrote))
+        await made.close()
+        return wrote + 1
+
+    wrote = asyncio.run(scene())
+    (path,) = (tmp_path / "records").iterdir()
+    assert [record_of(line) for line in lines_of(path)] == [record(at) for at in range(wrote)]
+    assert sum(one.predicate["count"] for one in log.statements) == wrote
+
+
+def test_a_closed_journal_takes_no_record(tmp_path):
     async def scene():
         made = journal(tmp_path, Log())
-        os.close(made._fd)
-        made._fd = os.open("/dev/full", os.O_WRONLY)
+        await made.close()
         with pytest.raises(OutOfService, match="no evidence"):
             made.add(record())
 
     asyncio.run(scene())
+
+
+def test_a_full_file_of_records_is_followed_by_another(tmp_path, monkeypatch):
+    log = Log()
+    monkeypatch.setattr("sealwright.serve.journal.MOST_FILE_BYTES", 1_000)
+
+    async def scene():
+        made = journal(tmp_path, log)
+        for at in range(7):
+            made.add(record(at))
+            await made.flush()
+        await made.close()
+
+    asyncio.run(scene())
+    files = [list(lines_of(path)) for path in (tmp_path / "records").iterdir()]
+    assert sorted(map(len, files)) == [1, 2, 2, 2]
+    assert sorted(line for each in files for line in each) == [line_of(record(n)) for n in range(7)]
+    assert len({(one.predicate["file"], one.predicate["first"]) for one in log.statements}) == 7
+
+
+def test_where_no_other_file_can_be_made_records_go_on_in_the_full_one(tmp_path, monkeypatch):
+    log = Log()
+    monkeypatch.setattr("sealwright.serve.journal.MOST_FILE_BYTES", 1_000)
+
+    async def scene():
+        made = journal(tmp_path, log)
+        for at in range(3):
+            made.add(record(at))
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (STEP_BYTES // 2, before[1]))
+        try:
+            await made.flush()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        made.add(record(3))
+        await made.close()
+
+    asyncio.run(scene())
+    paths = sorted((tmp_path / "records").iterdir(), key=lambda path: path.stat().st_size)
+    assert [line for path in paths for line in lines_of(path)] == [
+        line_of(record(at)) for at in range(4)
+    ]
+    assert [one.predicate["count"] for one in log.statements] == [3, 1]
+
+
+def test_every_line_of_which_somebody_heard_outlives_a_kill(tmp_path):
+    writes = (
+        "import itertools, os, sys, pathlib\n"
+        "from sealwright.serve.recordfile import RecordFile\n"
+        "file = RecordFile(pathlib.Path(sys.argv[1]))\n"
+        "for at in itertools.count():\n"
+        "    file.append(b'%0400d' % at)\n"
+        "    os.write(1, b'.')\n"
+    )
+    words = [sys.executable, "-c", writes, str(tmp_path / "lines")]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as child:
+        heard = 0
+        while heard < STEP_BYTES // 400 + 100:
+            heard += len(child.stdout.read1())
+        child.kill()
+        heard += len(child.stdout.read())
+    found = list(map(int, lines_of(tmp_path / "lines")))
+    assert found == list(range(len(found)))
+    assert heard <= len(found) <= heard + 1
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40)), st.data())
+def test_a_file_that_ends_anywhere_is_read_up_to_its_last_whole_line(given_, data):
+    lines = [line.replace(b"\n", b"n").replace(b"\0", b"0") for line in given_]
+    whole = b"".join(line + b"\n" for line in lines)
+    cut = data.draw(st.integers(0, len(whole)))
+    hole = data.draw(st.integers(cut, len(whole)))
+    torn = whole[:cut] + bytes(hole - cut) + whole[hole:] + bytes(100)
+    with tempfile.NamedTemporaryFile() as file:
+        Path(file.name).write_bytes(torn)
+        found = list(lines_of(Path(file.name)))
+    assert found == lines[: whole[:cut].count(b"\n") if hole > cut else len(lines)]
 
 
 def test_the_same_denial_is_a_statement_once_a_minute(tmp_path):

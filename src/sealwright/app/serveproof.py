@@ -16,7 +16,8 @@ from sealwright.core.records import Recorded
 from sealwright.evidence.history import History
 from sealwright.serve import proof
 from sealwright.serve.evidence import Record, record_of
-from sealwright.serve.journal import SUFFIX, lines_of
+from sealwright.serve.journal import SUFFIX
+from sealwright.serve.recordfile import lines_of
 
 if TYPE_CHECKING:
     from sealwright.app.wiring import Workspace

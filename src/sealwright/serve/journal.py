@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from sealwright.serve.evidence import (
     record_of,
     root_of,
 )
+from sealwright.serve.recordfile import RecordFile, lines_of
 from sealwright.serve.refusals import OutOfService
 from sealwright.vault import private
 
@@ -88,7 +89,6 @@ class Journal:
         self._sealing = asyncio.Lock()
         self._said_at: dict[tuple[str, str], int] = {}
         self._broken = ""
-        self._fd, self._name, self._size, self._next = -1, "", 0, 0
         self._open()
 
     # -- what the chain calls ---------------------------------------------------------------
@@ -99,13 +99,9 @@ class Journal:
             raise _unavailable(self._broken)
         line = line_of(record)
         try:
-            written = os.write(self._fd, line + b"\n")
-            if written != len(line) + 1:
-                os.ftruncate(self._fd, self._size)
-                raise OSError("only a part of a record was written")
-        except OSError as error:
-            raise _unavailable(error.strerror or str(error)) from error
-        self._size += written
+            self._file.append(line)
+        except (OSError, ValueError) as error:
+            raise _unavailable(str(error)) from error
         self.verdicts[record.verdict] = self.verdicts.get(record.verdict, 0) + 1
         self._waiting.append((line, record))
         if len(self._waiting) >= MOST_RECORDS:
@@ -179,15 +175,13 @@ class Journal:
                 del self._waiting[: len(part)]
                 self._next += len(part)
                 self._previous = batch.root
-            if self._size > MOST_FILE_BYTES:
-                os.close(self._fd)
-                self._open()
+            if self._file.size > MOST_FILE_BYTES:
+                self._go_on()
 
     async def close(self) -> None:
         """Seal what is left, and let go of the file."""
         await self.flush()
-        os.close(self._fd)
-        self._fd = -1
+        self._file.close()
 
     def recover(self, covered: Covered) -> int:
         """Put under roots what an earlier server left without one; returns how many records.
@@ -203,7 +197,7 @@ class Journal:
             for at in range(0, len(lines), MOST_RECORDS):
                 part = tuple((line, record_of(line)) for line in lines[at : at + MOST_RECORDS])
                 batch = self._batch(path.name, first + at, part, {}, recovered=True)
-                self._seal(batch, -1)
+                self._seal(batch)
                 self._previous = batch.root
                 count += len(part)
         return count
@@ -234,28 +228,27 @@ class Journal:
 
     def _sealed(self, part: tuple[tuple[bytes, Record], ...], refusals: dict[str, int]) -> Batch:
         batch = self._batch(self._name, self._next, part, refusals, recovered=False)
-        self._seal(batch, self._fd)
+        self._file.sync()
+        self._seal(batch)
         return batch
 
-    def _seal(self, batch: Batch, fd: int) -> None:
-        if fd >= 0:
-            os.fdatasync(fd)
+    def _seal(self, batch: Batch) -> None:
         self._recorder.record(batch_statement(batch, stamp(self._clock())))
 
     def _open(self) -> None:
         name = f"{_file_stamp(self._clock())}-{os.urandom(4).hex()}{SUFFIX}"
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._fd = os.open(self._folder / name, flags, 0o600)
+        self._file, self._name, self._next = RecordFile(self._folder / name), name, 0
         private.sync_dir(self._folder)
-        self._name, self._size, self._next = name, 0, 0
 
-
-def lines_of(path: Path) -> Iterator[bytes]:
-    """The whole lines of a file of records."""
-    with open(path, "rb") as stream:
-        for line in stream:
-            if line.endswith(b"\n"):
-                yield line[:-1]
+    def _go_on(self) -> None:
+        """In a file of its own; where none can be made, in the one that is there."""
+        full = self._file
+        try:
+            self._open()
+        except OSError as error:
+            self._say(f"no new file of records can be made: {error}")
+        else:
+            full.close()
 
 
 def _file_stamp(now: datetime) -> str:
