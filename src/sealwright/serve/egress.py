@@ -260,7 +260,7 @@ class _Heard:
                 first = starts[len(self._starts) + hit + 1 - n]
                 self._hits.append(Span(first, at + spans[hit][1], _MEMORISED, self._action))
         if words:
-            end, places = begun, list[int]()
+            end, places = begun, []
             for word in reversed(words[1 - n :]):  # between it and the next there is no word
                 end = held.rindex(word, start, end)
                 places.append(at + end)

@@ -44,7 +44,7 @@ AT_ONCE = frozenset(
 """Refusals that are statements by themselves, at once."""
 
 
-class Question(msgspec.Struct, frozen=True):
+class Question(msgspec.Struct, frozen=True, gc=False):
     """A decoded request: how many rows, the bytes that name its input, and what the mount needs."""
 
     rows: int
@@ -52,7 +52,7 @@ class Question(msgspec.Struct, frozen=True):
     body: Any
 
 
-class Released(msgspec.Struct, frozen=True):
+class Released(msgspec.Struct, frozen=True, gc=False):
     """What is to leave: the reply, the bits it can tell, the cells it touched.
 
     ``broken``: the rule by which its rest does not come; ``tripped``: which tripwire was in it.
@@ -117,7 +117,7 @@ class Offer(msgspec.Struct, frozen=True):
     internal: Allowance
 
 
-class Pending(msgspec.Struct):
+class Pending(msgspec.Struct, gc=False):
     """Between the halves: reserved, and not yet settled."""
 
     request: Request

@@ -53,7 +53,7 @@ class Tensor(msgspec.Struct, frozen=True, gc=False):
         return self.values
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What the worker said of a batch of n rows, before any of it is released.
 
     ``scores`` (n, K): class probabilities, or (n, m) values of a regression, ranking or embedding.

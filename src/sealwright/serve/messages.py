@@ -22,7 +22,7 @@ class Peer(msgspec.Struct, frozen=True):
         return self.uid() if callable(self.uid) else self.uid
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """One request, whole. Header names are lower case and there once each."""
 
     method: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import chain
 
 _DRAWN = 64
 """Names that are drawn from the system at once."""
@@ -12,7 +13,9 @@ _DRAWN = 64
 def random_names(size_bytes: int) -> Iterator[str]:
     """One after another without end: ``2 * size_bytes`` hex digits each. Not across a fork."""
     digits = 2 * size_bytes
-    while True:
-        drawn = os.urandom(_DRAWN * size_bytes).hex()
-        for at in range(0, len(drawn), digits):
-            yield drawn[at : at + digits]
+
+    def drawn() -> list[str]:
+        whole = os.urandom(_DRAWN * size_bytes).hex()
+        return [whole[at : at + digits] for at in range(0, len(whole), digits)]
+
+    return chain.from_iterable(iter(drawn, None))

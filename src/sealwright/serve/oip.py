@@ -50,7 +50,7 @@ class Wanted(msgspec.Struct, frozen=True):
     binary: bool
 
 
-class Inference(msgspec.Struct, frozen=True):
+class Inference(msgspec.Struct, frozen=True, gc=False):
     """A decoded request. ``outputs`` empty: all there are, ``binary`` as said for all of them."""
 
     id: str
@@ -59,7 +59,7 @@ class Inference(msgspec.Struct, frozen=True):
     binary: bool
 
 
-class _Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Input(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     name: str
     shape: list[int]
     datatype: str
@@ -67,12 +67,12 @@ class _Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parameters: Parameters = {}
 
 
-class _Output(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Output(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     name: str
     parameters: Parameters = {}
 
 
-class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Body(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     inputs: list[_Input]
     outputs: list[_Output] = []
     id: str = ""
@@ -108,12 +108,16 @@ def decode(request: Request, spec: InputSpec) -> Inference:
         if spec.datatype == TEXT
         else _numbers(one, tail, size, rows, spec)
     )
-    wanted = tuple(
+    wanted = _wanted(body) if body.outputs else ()
+    binary = bool(body.parameters) and _flag(body.parameters, "binary_data_output")
+    return Inference(body.id, batch, wanted, binary)
+
+
+def _wanted(body: _Body) -> tuple[Wanted, ...]:
+    return tuple(
         Wanted(each.name, _flag(each.parameters, "binary_data", body.parameters))
         for each in body.outputs
     )
-    binary = bool(body.parameters) and _flag(body.parameters, "binary_data_output")
-    return Inference(body.id, batch, wanted, binary)
 
 
 def _parts(request: Request) -> tuple[bytes, bytes]:
@@ -134,7 +138,8 @@ def _only(body: _Body, spec: InputSpec) -> _Input:
             "guard.input", f"exactly one input, {spec.name!r}, is wanted", f"given: {names}"
         )
     one = body.inputs[0]
-    _known(one.parameters, {"binary_data_size"}, f"input {spec.name!r}")
+    if one.parameters:
+        _known(one.parameters, {"binary_data_size"}, f"input {spec.name!r}")
     fits = one.datatype == TEXT if spec.datatype == TEXT else one.datatype in NUMBERS
     if not fits:
         raise refused(

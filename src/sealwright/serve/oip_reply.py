@@ -39,7 +39,8 @@ class _Answer(msgspec.Struct, gc=False, omit_defaults=True):
 def answer(name: str, version: str, asked: Inference, tensors: Sequence[Tensor]) -> Reply:
     """The outputs, each in JSON or as bytes behind it, as it was asked for."""
     binary = {one.name: one.binary for one in asked.outputs} if asked.outputs else _NONE
-    outputs, tail = list[_Output](), list[bytes]()
+    outputs: list[_Output] = []
+    tail: list[bytes] = []
     for tensor in tensors:
         values = tensor.values
         shape = [len(values)] if isinstance(values, list) else list(values.shape)

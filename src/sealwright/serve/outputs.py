@@ -117,7 +117,9 @@ def released(shape: Shape, fidelity: Fidelity, answer: Answer) -> tuple[Tensor, 
 
 def _few(shape: Shape, fidelity: Fidelity, scores: Array) -> tuple[Tensor, ...]:
     """As :func:`_classes`, for a few numbers: a loop is faster than numpy's calls are."""
-    chosen, tops, labels = list[str](), list[float](), shape.labels
+    labels = shape.labels
+    chosen: list[str] = []
+    tops: list[float] = []
     for row in scores.tolist():
         top = max(row)
         if min(row) < -1e-9 or not 0.999 <= sum(row) <= 1.001:
