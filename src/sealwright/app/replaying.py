@@ -38,8 +38,8 @@ from sealwright.redteam.extraction.sizing import CONFIDENCE
 from sealwright.redteam.extraction.space import Space
 from sealwright.registry.versions import Models
 from sealwright.serve.evidence import InputKey, Record, record_of, root_of
-from sealwright.serve.journal import lines_of
 from sealwright.serve.kept import Kept, Told
+from sealwright.serve.recordfile import lines_of
 
 if TYPE_CHECKING:
     from sealwright.app.wiring import Workspace
