@@ -19,7 +19,7 @@ test: $(VENV)/.dev
 	@scripts/need-room
 	@scripts/need-softhsm
 	@scripts/need-ledger-servers
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check src tests
