@@ -10,23 +10,6 @@ from sealwright.app.curves import Line, chart
 from sealwright.redteam.extraction import space as spaces
 
 
-@pytest.mark.parametrize("most", [1, 2, 7, 21, 25])
-def test_an_account_ends_with_the_answer_that_fills_its_cells(most):
-    cells = np.random.default_rng(most).integers(0, 21, 200).tolist()
-    stop = robberies.stop_of(np.array(cells), most)
-    seen = len(set(cells[:stop]))
-    assert seen == most or (stop == len(cells) and seen < most)
-    if seen == most:
-        assert len(set(cells[: stop - 1])) == most - 1
-
-
-def test_at_most_a_fortieth_of_the_calibration_users_is_beyond_the_quantile():
-    rng = np.random.default_rng(1)
-    for count in range(40, 300):
-        values = rng.integers(0, 1000, count)
-        assert np.mean(values > robberies.quantile(values, 0.975)) <= 0.025
-
-
 def test_rows_of_a_table_go_out_as_they_came_in():
     rows = np.array([[39.0, "Private", None], [50.0, None, "x"]], object)
     values = {1: ("", "Private"), 2: ("", "x")}

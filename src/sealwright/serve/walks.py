@@ -69,6 +69,8 @@ class Walks:
             sides = [one or widest for one in sides]
         self._spans = [one[0] if one else 0.0 for one in sides]
         self._exact = np.array([one[1] for one in sides if one])
+        self._slack = 2 * float(np.sqrt((self._exact**2).sum()))
+        self._same = 1e-6 * max(1, len(sides))
 
     def blank(self) -> Past:
         """Of an account that never asked."""
@@ -88,11 +90,9 @@ class Walks:
             np.concatenate([past.words, words]),
             np.concatenate([past.labels, labels]),
         )
-        first = len(past.labels)
-        found = [
-            charged(whole.numbers[at], whole.words[at]) if self._walked(whole, at) else ()
-            for at in range(first, first + len(labels))
-        ]
+        found = list[tuple[int, ...]]()
+        for start in range(len(past.labels), len(whole.labels), REMEMBERED):
+            found += self._block(whole, start)
         kept = slice(-REMEMBERED, None)
         return found, Past(whole.numbers[kept], whole.words[kept], whole.labels[kept])
 
@@ -105,25 +105,35 @@ class Walks:
         known = np.clip(np.nan_to_num(side), -_FAR, _FAR)
         return known, np.stack([*words, lacking], 1)
 
-    def _walked(self, whole: Past, at: int) -> bool:
+    def _block(self, whole: Past, start: int) -> list[tuple[int, ...]]:
+        """At most 128 rows from ``start``, each with those before it."""
+        first, end = max(0, start - REMEMBERED), min(start + REMEMBERED, len(whole.labels))
+        here = slice(first, end)
+        near = Past(whole.numbers[here], whole.words[here], whole.labels[here])
+        if (near.labels == near.labels[0]).all():
+            return [()] * (end - start)
+        squares = (near.numbers**2).sum(axis=1)
+        apart = squares[:, None] + squares - 2 * near.numbers @ near.numbers.T
+        apart = np.sqrt(np.maximum(apart, 0))
+        return [
+            charged(near.numbers[at], near.words[at]) if self._walked(near, apart, at) else ()
+            for at in range(start - first, end - first)
+        ]
+
+    def _walked(self, near: Past, apart: Floats, at: int) -> bool:
         """Whether row ``at`` lies between two before it that were answered differently."""
-        since = slice(max(0, at - REMEMBERED), at)
-        before, labels = whole.numbers[since], whole.labels[since]
-        if len(labels) < 2 or (labels == labels[0]).all():
-            return False
-        row, other = whole.numbers[at], whole.words[since] != whole.words[at]
-        away = np.sqrt(((before - row) ** 2).sum(axis=1))
-        near = away + other.sum(axis=1)
-        if not near.min() > 0:
+        first = max(0, at - REMEMBERED)
+        labels, other = near.labels[first:at], near.words[first:at] != near.words[at]
+        away = apart[at, first:at]
+        order = away + other.sum(axis=1)
+        if len(order) < 2 or not order.min() > self._same:
             return False  # it was asked before
-        slack = 2 * float(np.sqrt((self._exact**2).sum()))
-        for one in np.argsort(near)[:_NEAREST]:
-            apart = np.sqrt(((before - before[one]) ** 2).sum(axis=1))
-            longer = away[one] + away - apart * (1 + _SLACK) - slack
-            may = (longer <= 0) & (labels != labels[one]) & ~(other[one] & other).any(axis=1)
-            places = np.flatnonzero(may)
+        for one in np.argpartition(order, min(_NEAREST, len(order) - 1))[:_NEAREST]:
+            longer = away[one] + away - apart[first + one, first:at] * (1 + _SLACK) - self._slack
+            places = np.flatnonzero((longer <= 0) & (labels != labels[one]))
             for two in places[np.argsort(longer[places])[:_CANDIDATES]]:
-                if self._between(row, before[one], before[two]):
+                mixed = not (other[one] & other[two]).any()
+                if mixed and self._between(*near.numbers[[at, first + one, first + two]]):
                     return True
         return False
 

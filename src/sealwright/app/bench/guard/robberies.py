@@ -13,19 +13,21 @@ import numpy as np
 
 from sealwright.app.bench.guard import detect, users
 from sealwright.app.bench.guard import served as serving
+from sealwright.app.bench.guard.fresh import FRESH
 from sealwright.app.bench.guard.served import Victim
 from sealwright.app.bench.guard.users import NUMBERS, Part, Rows
 from sealwright.app.stealing import released
 from sealwright.redteam.extraction import heist
 from sealwright.redteam.extraction import space as spaces
 from sealwright.redteam.extraction.heist import Exam
-from sealwright.redteam.extraction.interface import Array, Known
+from sealwright.redteam.extraction.interface import Array, Known, Stolen
 from sealwright.redteam.extraction.oracle import MeteredOracle, Served
 from sealwright.redteam.extraction.space import Space
-from sealwright.redteam.extraction.thieves import accounts_of, thief
+from sealwright.redteam.extraction.thieves import thief
 from sealwright.serve import outputs
 from sealwright.serve.coverage import Frame
 from sealwright.serve.outputs import Shape
+from sealwright.serve.walks import Walks
 
 SEED = 20_260_105
 LABELLED = 100
@@ -41,26 +43,34 @@ class Town(NamedTuple):
     exam: Exam
     frame: Frame
     served: Served
+    walks: Walks
 
     def rows(self, inputs: Array) -> Rows:
         """(n, d) of the thieves' space as the model is asked."""
         return rows_of(self.space, inputs)
 
+    def touched(self, rows: Rows) -> list[tuple[int, ...]]:
+        """The cells that one account touches with each of its rows, in their order."""
+        scores, features = self.victim.answer(rows)
+        steps, _ = self.walks.look(rows, scores.argmax(axis=1), self.walks.blank())
+        cells = self.frame.cells(features)
+        return [(cell, *more) for cell, more in zip(cells, steps, strict=True)]
+
 
 class Robbery(NamedTuple):
-    """One run: cells (n,) of each question in order, agreement by how many answers were kept."""
+    """One run: rows (n,) and the cells that each touches, were all asked by one account; agreement
+    by how many answers were kept."""
 
     name: str
     seed: int
-    cells: Array
-    inputs: Array
+    rows: Rows
+    touched: list[tuple[int, ...]]
     agreed: dict[int, float]
-    accounts: int
 
     @property
     def asked(self) -> int:
         """Questions answered."""
-        return len(self.cells)
+        return len(self.touched)
 
 
 @cache
@@ -84,7 +94,7 @@ def town(name: str, seeds: int = 400) -> Town:
         frame.cells,
     )
     known = Known(space, classes, inputs, whole.spare.labels[: min(seeds, LABELLED)])
-    return Town(victim, space, known, exam, frame, served)
+    return Town(victim, space, known, exam, frame, served, Walks(whole.train.rows))
 
 
 def rob(name: str, set_name: str, seed: int, budget: int) -> tuple[Town, Robbery]:
@@ -92,10 +102,10 @@ def rob(name: str, set_name: str, seed: int, budget: int) -> tuple[Town, Robbery
     here = town(set_name)
     known = Known(here.space, here.known.classes, here.known.seeds, here.known.labels, seed=seed)
     oracle = MeteredOracle(here.served)
-    stolen = thief(name, known).queries(budget, oracle)
-    _, features = here.victim.answer(here.rows(stolen.inputs))
-    cells = np.array(here.frame.cells(features), np.int64)
-    kept = Robbery(name, seed, cells, stolen.inputs, {}, accounts_of(name))
+    kind: Any = FRESH.get(name)
+    stolen = (kind(known) if kind else thief(name, known)).queries(budget, oracle)
+    rows = here.rows(stolen.inputs)
+    kept = Robbery(name, seed, rows, here.touched(rows), {})
     _HELD[(name, set_name, seed)] = known, stolen
     return here, kept
 
@@ -120,20 +130,20 @@ def nothing(set_name: str) -> float:
     return heist.without_questions(here.known, here.exam) / len(here.exam.labels)
 
 
-def stop_of(cells: Array, most: int) -> int:
-    """Answers until ``most`` cells are touched; all where they never are."""
-    first = np.sort(np.unique(cells, return_index=True)[1])
-    return int(first[most - 1]) + 1 if len(first) >= most else len(cells)
-
-
 @cache
-def honest(set_name: str, part: Part, count: int) -> tuple[tuple[int, int], ...]:
-    """(questions, cells touched) of each honest user."""
-    here, out = town(set_name), []
-    for user in users.users(set_name, part, count):
-        touched = here.frame.cells(here.victim.answer(user.rows)[1])
-        out.append((len(user.rows), len(set(touched))))
-    return tuple(out)
+def honest(set_name: str, part: Part, count: int) -> tuple[tuple[tuple[int, ...], ...], ...]:
+    """The cells that each honest user's questions touch, in order."""
+    here = town(set_name)
+    return tuple(tuple(here.touched(user.rows)) for user in users.users(set_name, part, count))
+
+
+def copied(set_name: str, number: int) -> float:
+    """Agreement of a copy made of one honest test user's own questions."""
+    here, rows = town(set_name), users.user(set_name, "test", number).rows
+    scores, _ = here.victim.answer(rows)
+    targets = here.served.release(scores).targets(here.served.classes)
+    copy = heist.copied(here.known, Stolen(_inputs(here.space, rows), targets))
+    return here.exam.agreed(copy) / len(here.exam.labels)
 
 
 @cache
@@ -142,16 +152,9 @@ def watch(set_name: str, count: int) -> detect.Watch:
     return detect.watch(set_name, count)
 
 
-def alarm_of(set_name: str, inputs: Array, count: int) -> int:
+def alarm_of(set_name: str, rows: Rows, count: int) -> int:
     """Answers until the monitors accuse an account of them; 2**31 where they never do."""
-    return watch(set_name, count).alarm(town(set_name).rows(inputs)) or 2**31
-
-
-def quantile(values: Array, share: float) -> int:
-    """The conformal quantile: a new user exceeds it with probability at most 1 - ``share``."""
-    order = np.sort(values)
-    place = int(np.ceil((len(order) + 1) * share)) - 1
-    return int(order[min(place, len(order) - 1)])
+    return watch(set_name, count).alarm(rows) or 2**31
 
 
 def _space(kind: str, rows: Rows) -> tuple[Space, Array]:
