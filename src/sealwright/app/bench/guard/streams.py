@@ -61,11 +61,11 @@ def pure(name: str, family: str, seed: int, budget: int) -> Rows:
     natural = _natural(name, family, seed, budget)
     if natural is not None:
         return natural
-    form = _form(name, seed)
-    other = form.other if family == "out-of-distribution" else None
-    known = Known(form.space, len(served.space.classes), form.seeds, form.labels, other, seed)
-    stolen = thief(family, known).queries(budget, Listening(served, form.rows))
-    return form.rows(stolen.inputs)[:budget]
+    own = form(name, seed)
+    other = own.other if family == "out-of-distribution" else None
+    known = Known(own.space, len(served.space.classes), own.seeds, own.labels, other, seed)
+    stolen = thief(family, known).queries(budget, Listening(served, own.rows))
+    return own.rows(stolen.inputs)[:budget]
 
 
 def mixed(name: str, attack: Rows, seed: int) -> Rows:
@@ -95,7 +95,8 @@ def _natural(name: str, family: str, seed: int, budget: int) -> Rows | None:
     return None
 
 
-def _form(name: str, seed: int) -> Form:
+def form(name: str, seed: int) -> Form:
+    """What a thief has who knows the form of a data set's rows, and 150 spare ones."""
     spare = victim(name).space.spare
     rng = np.random.default_rng([5, seed])
     at = rng.choice(len(spare.labels), min(_SEEDS, len(spare.labels)), replace=False)
