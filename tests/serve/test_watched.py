@@ -110,7 +110,7 @@ class Town:
             self.ledger.asked.add(who)
         scores = np.abs(seen[:, :3]) + 0.1
         answer = Answer(scores / scores.sum(axis=1, keepdims=True), seen)
-        self.monitors.behind(Caller(who, "key", internal), seen, answer)
+        self.monitors.behind(Caller(who, "key", internal), seen, answer, "top1")
 
     async def grow(self, people=52, count=60):
         """Rows to make monitors of, then rows of so many honest people."""

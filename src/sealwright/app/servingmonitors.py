@@ -158,6 +158,9 @@ class Monitors:
             self._sample = Sample()
         reference = learnt.sight()
         panel = Panel(reference, reference.take(np.array(learnt.near)))
+        if learnt.calibration and not learnt.calibration.fits(panel.channels):
+            learnt = msgspec.structs.replace(learnt, calibration=None)
+            self._say("monitors: they have changed since they were calibrated, and learn anew")
         usual = unpacked(learnt.usual) if learnt.calibration else None
         if self._acquaint is not None:
             self._sketches = Sketches(reference.features, frame, self._secret)

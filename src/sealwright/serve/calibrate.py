@@ -19,6 +19,7 @@ from sealwright.serve.monitors.interface import Floats
 from sealwright.serve.monitors.panel import Look
 from sealwright.serve.monitors.surprise import Scale, levels
 
+METHOD = 2
 PRINCIPALS = 50
 """Honest principals below whom no monitor moves anybody up the ladder."""
 
@@ -31,6 +32,10 @@ FROM_EACH = 40
 SUSPECT_BITS = 10.0
 """Whose queries average more (1 in 1,000 of other people's, every time) teaches nothing."""
 
+ORDINARY_BITS = 5.0
+"""What one in 32 honest queries shows adds to no level: a few very odd ones among ordinary ones
+count for more than many that are a little odd. Chosen on calibration users alone."""
+
 CEILING = 4.0
 """A level stops at so many thresholds: who was accused can come down again."""
 
@@ -40,6 +45,7 @@ MARGIN = 1.3
 FEWEST_BITS = 30.0
 """No threshold is lower: two odd queries are no attack."""
 
+_SLACK_BITS = 0.03
 _TOP = 0.1
 _ORDINARY = 0.95
 
@@ -54,11 +60,19 @@ class Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was learnt of so many ``principals``; ``left_out`` were too strange to learn from."""
+    """What was learnt of so many ``principals``; ``left_out`` were too strange to learn from.
+
+    ``method``: of another one than :data:`METHOD`, levels would mean something else.
+    """
 
     channels: tuple[Channel, ...]
     principals: int
     left_out: tuple[str, ...] = ()
+    method: int = 1
+
+    def fits(self, names: Sequence[str]) -> bool:
+        """Whether it was made in this way, of channels of these names."""
+        return self.method == METHOD and tuple(one.name for one in self.channels) == tuple(names)
 
     @property
     def enforced(self) -> bool:
@@ -66,9 +80,8 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.principals >= PRINCIPALS
 
     def bits(self, numbers: Floats) -> Floats:
-        """(n, channels) of a panel's numbers."""
-        sides = [one.scale.bits(numbers[:, at]) for at, one in enumerate(self.channels)]
-        return np.stack(sides, axis=1)
+        """(n, channels) of a panel's numbers, above the ordinary."""
+        return _above([one.scale for one in self.channels], numbers)
 
     def levels(self, start: Floats, look: Look) -> Floats:
         """(n, channels) levels after each row, in thresholds: 1 accuses."""
@@ -97,16 +110,17 @@ def calibrated(names: Sequence[str], traces: dict[str, Look], rate: float = RATE
         Channel(name, scales[at], float(drift[at]), float(bounds[at]))
         for at, name in enumerate(names)
     )
-    return Calibration(channels, len(kept), odd)
+    return Calibration(channels, len(kept), odd, METHOD)
 
 
 def _suspects(width: int, traces: dict[str, Look]) -> tuple[str, ...]:
     """Whom the less strange 95 % find too strange, by name."""
     rough = _scales(width, list(traces.values()))
-    by_mean = sorted(traces, key=lambda who: float(_means(rough, traces[who]).max()))
+    by_mean = sorted(traces, key=lambda who: _strangeness(rough, traces[who]))
     ordinary = by_mean[: math.ceil(_ORDINARY * len(by_mean))]
     scales = _scales(width, [traces[who] for who in ordinary])
-    return tuple(sorted(who for who in by_mean if _means(scales, traces[who]).max() > SUSPECT_BITS))
+    odd = (who for who in by_mean if _strangeness(scales, traces[who]) > SUSPECT_BITS)
+    return tuple(sorted(odd))
 
 
 def _scales(width: int, traces: Sequence[Look]) -> list[Scale]:
@@ -118,26 +132,36 @@ def _scales(width: int, traces: Sequence[Look]) -> list[Scale]:
     return [Scale.of(np.concatenate([some(look, at) for look in traces])) for at in range(width)]
 
 
-def _bits(scales: Sequence[Scale], look: Look) -> Floats:
-    sides = [scale.bits(look.numbers[:, at]) for at, scale in enumerate(scales)]
-    return np.stack(sides, axis=1)
+def _bits(scales: Sequence[Scale], numbers: Floats) -> Floats:
+    return np.stack([scale.bits(numbers[:, at]) for at, scale in enumerate(scales)], axis=1)
 
 
-def _means(scales: Sequence[Scale], look: Look) -> Floats:
-    """(channels,) bits a fresh row, drawn to 1.44 by 20 rows: what chance alone would show."""
-    ordinary, weight = 1 / math.log(2), 20
-    summed = (_bits(scales, look) * look.fresh[:, None]).sum(axis=0)
-    return np.asarray((summed + weight * ordinary) / (look.fresh.sum() + weight))
+def _above(scales: Sequence[Scale], numbers: Floats) -> Floats:
+    return np.maximum(_bits(scales, numbers) - ORDINARY_BITS, 0.0)
+
+
+def _means(bits: Floats, fresh: Floats, chance: float) -> Floats:
+    """(channels,) a fresh row, drawn by 20 rows to what chance alone would show."""
+    weight = 20
+    summed = (bits * fresh[:, None]).sum(axis=0)
+    return np.asarray((summed + weight * chance) / (fresh.sum() + weight))
+
+
+def _strangeness(scales: Sequence[Scale], look: Look) -> float:
+    """The mean bits of a principal's strangest channel."""
+    bits = _bits(scales, look.numbers)
+    return float(_means(bits, look.fresh, 1 / math.log(2)).max())
 
 
 def _drifts(scales: Sequence[Scale], traces: Sequence[Look]) -> Floats:
-    """The mean of the strangest honest principal, and a tenth of a bit."""
-    means = [_means(scales, look) for look in traces]
-    return np.maximum(np.max(means, axis=0), 1 / math.log(2)) + 0.1
+    """The mean above the ordinary of the strangest honest principal, and a little more."""
+    chance = 2**-ORDINARY_BITS / math.log(2)
+    means = [_means(_above(scales, look.numbers), look.fresh, chance) for look in traces]
+    return np.maximum(np.max(means, axis=0), chance) + _SLACK_BITS
 
 
 def _largest(scales: Sequence[Scale], drift: Floats, look: Look) -> Floats:
-    steps = (_bits(scales, look) - drift) * look.fresh[:, None]
+    steps = (_above(scales, look.numbers) - drift) * look.fresh[:, None]
     most = levels(np.zeros(len(drift)), steps, np.full(len(drift), np.inf))
     return np.asarray(most.max(axis=0, initial=0.0))
 

@@ -6,6 +6,7 @@ Words at random, exchanged along a gradient, or of another kind of text read bad
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from itertools import pairwise
@@ -19,6 +20,8 @@ from sealwright.serve.monitors.interface import Floats, Sight
 _WORD = re.compile(r"\w+|[^\w\s]")
 _LONGEST = 2_000
 _FEWEST_WORDS = 3
+_FEWEST_LETTERS = 12
+_LETTER_PRIOR = 0.2
 
 
 class Fluency:
@@ -79,6 +82,48 @@ class Order:
             if self._fluency.knows(one) and self._fluency.knows(two)
         ]
         return sum(told) / len(told) if len(told) >= _FEWEST_WORDS else float("nan")
+
+
+class Spelling:
+    """Letters that nobody would write here: slang, other languages, code, another register.
+
+    Bits a character after the three before it, learnt from reference texts (m,), whatever their
+    case and spacing, beyond what a reference text has under the others; over the square root of
+    the length, as chance would have it. A typing error costs a few characters, another kind of
+    text all.
+    """
+
+    def __init__(self, texts: npt.NDArray[Any]) -> None:
+        self._four, self._three = Counter[str](), Counter[str]()
+        for text in texts.tolist():
+            for four in _fours(text):
+                self._four[four] += 1
+                self._three[four[:3]] += 1
+        self._letters = len({four[3] for four in self._four}) + 1
+        own = [self._letter_bits(four, 1) for four in self._four.elements()]
+        self._usual = sum(own) / max(1, len(own))
+
+    def look(self, sight: Sight) -> Floats:
+        """(n,): excess bits; of a text of fewer than 12 characters they cannot be told."""
+        return np.array([self._bits(text) for text in sight.inputs.tolist()])
+
+    def _bits(self, text: Any) -> float:
+        fours = _fours(text)
+        if len(fours) < _FEWEST_LETTERS:
+            return float("nan")
+        excess = sum(self._letter_bits(four) - self._usual for four in fours)
+        return excess / math.sqrt(len(fours))
+
+    def _letter_bits(self, four: str, less: int = 0) -> float:
+        """``less``: so many times it is not counted."""
+        seen = self._three[four[:3]] - less + _LETTER_PRIOR * self._letters
+        return -math.log2((self._four[four] - less + _LETTER_PRIOR) / seen)
+
+
+def _fours(text: Any) -> list[str]:
+    """Every four characters that follow each other, words and signs apart by one blank."""
+    line = "  " + " ".join(_words(text))[:_LONGEST]
+    return [line[at - 3 : at + 1] for at in range(3, len(line))]
 
 
 def _words(text: Any) -> list[str]:

@@ -5,6 +5,7 @@ All are over rows in order; ``before`` is what is remembered of the group.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ PIXELS = 64
 _FIRST = 10
 _BLOCK = 64
 _FEWEST_CHANGED = 12
+_STILL = 1e-3
+_STRAIGHT = 1e-4
 _SAME = 0.02
 """Of the range of pixels: what changed less did not change."""
 
@@ -62,6 +65,33 @@ def evenness(before: Floats, pixels: Floats) -> Floats:
     count = (moved > 0).sum(axis=1)
     even = moved.sum(axis=1) ** 2 / np.maximum(count * (moved**2).sum(axis=1), 1e-12)
     return np.where((count >= _FEWEST_CHANGED) & np.isfinite(squared), even, np.nan)
+
+
+def straightness(before: Floats, points: Floats) -> Floats:
+    """(n,): how exactly a point lies on the straight way between two of the group's own past, as
+    the points of a line search do: -ln of the sine of the angle at the nearest one.
+
+    NaN where it is the nearest one, or where fewer than ten points are remembered.
+    """
+    near, squared = _nearest(before, points)
+    whole = np.concatenate([before, points])
+    out = np.full(len(points), np.nan)
+    for at in range(len(points)):
+        now = len(before) + at
+        first = max(0, now - REMEMBERED)
+        if now - first < _FIRST or squared[at] < _STILL:
+            continue
+        step = whole[now] - whole[near[at]]
+        ways = whole[first:now] - whole[near[at]]
+        lengths = (ways**2).sum(axis=1)
+        along = ways @ step
+        between = (along > 0) & (along < lengths)  # beyond the nearest, not beyond the other
+        if between.any():
+            share = (along[between] ** 2 / lengths[between]).max() / (step @ step)
+            out[at] = -0.5 * math.log(max(1.0 - float(share), _STRAIGHT))
+        else:
+            out[at] = 0.0
+    return out
 
 
 def _nearest(before: Floats, points: Floats) -> tuple[npt.NDArray[np.int64], Floats]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from sealwright.serve.monitors import own
 from sealwright.serve.monitors.combination import Combination
-from sealwright.serve.monitors.fluency import Fluency, Order
+from sealwright.serve.monitors.fluency import Fluency, Order, Spelling
 from sealwright.serve.monitors.interface import Floats, Monitor, Sight
 from sealwright.serve.monitors.novelty import Likeness, Novelty, Whitened
 from sealwright.serve.monitors.own import PIXELS, REMEMBERED, WINDOW
@@ -61,7 +61,7 @@ class Panel:
         seen = grey(reference.inputs) if self.pictures else np.zeros(1)
         self._low, self._high = float(seen.min()), float(seen.max())
         names = list(self.monitors)
-        steps = ("step",) if self.pictures else ()
+        steps = ("step", "straight") if self.pictures else ()
         habits = tuple(f"own-{name}" for name in names)
         self.channels: tuple[str, ...] = (*names, *habits, "past", "margin", *steps)
 
@@ -84,6 +84,7 @@ class Panel:
             pixels = own.pixels(sight.inputs, self._low, self._high)
             seen = seen if len(seen) else np.zeros((0, pixels.shape[1]))
             sides.append(own.evenness(seen, pixels)[:, None])
+            sides.append(own.straightness(seen, pixels)[:, None])
             seen = np.concatenate([seen, pixels])[-REMEMBERED:]
         points = np.concatenate([memory.points, points])[-REMEMBERED:]
         after = Memory(points, seen, np.concatenate([memory.numbers, numbers])[-WINDOW:])
@@ -93,7 +94,7 @@ class Panel:
 def _of_inputs(inputs: npt.NDArray[Any], near: npt.NDArray[Any]) -> dict[str, Monitor]:
     if inputs.ndim == 1:
         fluency = Fluency(inputs)
-        return {"fluency": fluency, "order": Order(fluency)}
+        return {"fluency": fluency, "order": Order(fluency), "spelling": Spelling(inputs)}
     if is_pictures(inputs):
         return {"roughness": Roughness(inputs), "likeness": Likeness(near)}
     return {"combination": Combination(inputs)}

@@ -2,7 +2,8 @@
 
 Surprise is -log2 of the share of honest queries at least as strange; beyond the strangest 2 % an
 exponential tail goes on. A level is a CUSUM (Page 1954) of bits above what the strangest honest
-principals show on average: it stays low for them however long they ask.
+principals show on average, both counted above what is ordinary: it stays low for them however
+long they ask.
 """
 
 from __future__ import annotations

@@ -12,9 +12,16 @@ from typing import NamedTuple
 import numpy as np
 
 from sealwright.app.bench import Ask, Row, measure
-from sealwright.app.bench.guard import prada
+from sealwright.app.bench.guard import prada, variants
 from sealwright.app.bench.guard.served import Victim, victim
-from sealwright.app.bench.guard.streams import HELD_OUT, MIXED_WITHIN, TUNED, mixed, pure
+from sealwright.app.bench.guard.streams import (
+    MIXED_WITHIN,
+    OPENED,
+    TUNED,
+    jacobian,
+    mixed,
+    pure,
+)
 from sealwright.app.bench.guard.users import SETS, USERS, Rows, User, user
 from sealwright.app.bench.poison.data import Absent
 from sealwright.app.bench.poison.trial import spread
@@ -27,6 +34,9 @@ from sealwright.serve.monitors.panel import Panel
 PURE_WITHIN = 100
 STREAMS = 12
 _YARDSTICKED = 40
+_MIXED = int(0.4 * MIXED_WITHIN)
+_RECORDS = {"sweep": 40, "ring": 40}
+"""What a fresh thief asks before its first own question; that is where counting begins."""
 
 
 class Watch(NamedTuple):
@@ -127,12 +137,26 @@ def _honest(one: Watch, name: str, people: Iterator[User]) -> Iterator[Stream]:
 
 
 def _streams(one: Watch, name: str, count: int) -> Iterator[Stream]:
-    for family in (*TUNED, "in-distribution", *HELD_OUT):
+    for family in (*TUNED, "in-distribution", *OPENED):
         for seed in range(count):
             attack = pure(name, family, seed, PURE_WITHIN)
-            yield Stream(name, family, one.alarm(attack), _prada(one, attack))
-            hidden = mixed(name, pure(name, family, seed, int(0.4 * MIXED_WITHIN)), seed)
-            yield Stream(name, f"{family}, mixed", one.alarm(hidden), _prada(one, hidden))
+            yield _asked(one, name, family, attack)
+            hidden = mixed(name, pure(name, family, seed, _MIXED), seed)
+            yield _asked(one, name, f"{family}, mixed", hidden)
+    for seed in range(count):
+        for records, own in ((30, PURE_WITHIN - 30), (100, PURE_WITHIN)):
+            attack = jacobian(name, seed, records, own)
+            yield _asked(one, name, f"jacobian, {records} records first", attack)
+    for family, sets in variants.FAMILIES.items():
+        for seed in range(count if name in sets else 0):
+            attack = variants.queries(name, family, seed, PURE_WITHIN + _RECORDS.get(family, 0))
+            yield _asked(one, name, family, attack)
+            hidden = mixed(name, variants.queries(name, family, seed, _MIXED), seed)
+            yield _asked(one, name, f"{family}, mixed", hidden)
+
+
+def _asked(one: Watch, name: str, family: str, attack: Rows) -> Stream:
+    return Stream(name, family, one.alarm(attack), _prada(one, attack))
 
 
 def _prada(one: Watch, asked: Rows) -> int | None:
@@ -171,11 +195,25 @@ def _caught(found: Sequence[Stream]) -> Iterator[Row]:
         tuned = [one for one in found if one.family in {f"{name}{kind}" for name in TUNED}]
         if tuned:
             yield _share(f"thieves{kind or ' alone'} {what}, three families", tuned, 95.0)
-        for family in (*TUNED, "in-distribution", *HELD_OUT):
+        for family in (*TUNED, "in-distribution", *OPENED, *variants.FAMILIES):
             some = [one for one in found if one.family == f"{family}{kind}"]
             if some:
-                held = " (held out)" if family in HELD_OUT else ""
-                yield _share(f"{family}{kind}{held}: {what}", some, None)
+                yield _share(f"{family}{kind}{_NOTED.get(family, '')}: {what}", some, None)
+    for records, count in ((30, "queries"), (100, "queries of its own")):
+        some = [one for one in found if one.family == f"jacobian, {records} records first"]
+        if some:
+            yield _share(
+                f"jacobian, {records} records first: caught within {PURE_WITHIN} {count}",
+                some,
+                None,
+            )
+
+
+_NOTED = {
+    **dict.fromkeys(OPENED, " (after it was opened)"),
+    **dict.fromkeys(variants.FAMILIES, " (fresh)"),
+    **dict.fromkeys(("sweep", "ring"), " (fresh), after 40 records"),
+}
 
 
 def _share(what: str, some: Sequence[Stream], target: float | None) -> Row:

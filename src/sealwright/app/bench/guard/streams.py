@@ -18,10 +18,14 @@ from sealwright.redteam.extraction.thieves import thief
 TUNED = ("out-of-distribution", "random", "jacobian")
 """Families that monitors were tuned against."""
 
-HELD_OUT = ("boundary", "data-free", "adaptive")
+OPENED = ("boundary", "data-free", "adaptive")
+"""Families that were held out until monitors were first finished, and known after."""
+
 SHARE = 0.3
 MIXED_WITHIN = 400
 _SEEDS = 150
+_FIRST = {30: 120, 100: 400}
+"""Records that a Jacobian thief asks before its first own question, by its budget."""
 
 
 class Form(NamedTuple):
@@ -66,6 +70,11 @@ def pure(name: str, family: str, seed: int, budget: int) -> Rows:
     known = Known(own.space, len(served.space.classes), own.seeds, own.labels, other, seed)
     stolen = thief(family, known).queries(budget, Listening(served, own.rows))
     return own.rows(stolen.inputs)[:budget]
+
+
+def jacobian(name: str, seed: int, records: int, own: int) -> Rows:
+    """A Jacobian thief who asks 30 or 100 records first, then ``own`` questions of its own."""
+    return pure(name, "jacobian", seed, _FIRST[records])[: records + own]
 
 
 def mixed(name: str, attack: Rows, seed: int) -> Rows:
