@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -248,6 +249,22 @@ def test_a_restart_keeps_the_calibration_and_the_rungs(shelf):
 
     again = asyncio.run(story())
     assert rungs(again, "thief") == ["step-up"], "it comes down by one when its time is over"
+
+
+def test_a_calibration_of_an_older_version_is_learnt_anew(shelf):
+    async def story():
+        town = Town(shelf)
+        await town.grow()
+        learnt = shelf.read()
+        old = msgspec.structs.replace(learnt.calibration, method=1)
+        shelf.write(msgspec.structs.replace(learnt, calibration=old))
+        again = Town(shelf)
+        await again.monitors.work()
+        return again
+
+    again = asyncio.run(story())
+    assert again.monitors.state.startswith("learning")
+    assert "learn anew" in again.said[-1]
 
 
 def test_what_was_learnt_is_secret_and_a_change_to_it_is_seen(shelf, tmp_path):
