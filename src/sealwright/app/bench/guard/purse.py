@@ -1,8 +1,7 @@
-"""What an account of the bench may have, sized by honest users so that new ones are left alone.
+"""What an account of the bench may have: the pace that the product would tell, and a cap.
 
-The shape of the pace is that of one half of the calibration users; its level is a tolerance limit
-of the other half, who had no part in the shape: with 95 % confidence 97.5 % of new users stay
-below. A plain cap on questions gets the same rule. Test users only say what came of it.
+Calibration users set both by the same rule (:mod:`sealwright.serve.pace`); test users only say
+what came of it.
 """
 
 from __future__ import annotations
@@ -12,20 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sealwright.kit.intervals import tolerance_rank
 from sealwright.redteam.extraction.interface import Array
-
-HONEST = 0.975
-"""Of honest users are never stopped."""
-
-KNOTS = (25, 50, 100, 200, 400, 800, 1_600)
-"""Answers after which the shape of a pace is told."""
-
-_SHAPE = 0.95
-"""The quantile of honest users, at each knot, that is the shape of the pace."""
-
-_FEW = 8
-"""Users who asked so much, below whom a knot's quantile is the one before it, grown as before."""
+from sealwright.serve import pace
+from sealwright.serve.pace import seen_by
 
 Touched = Sequence[tuple[int, ...]]
 """For each question in order, the cells that it touches."""
@@ -70,43 +58,9 @@ class Purse(NamedTuple):
 
 
 def purse(users: Sequence[Touched]) -> Purse:
-    """From honest calibration users. Raises: ValueError (too few for a tolerance limit)."""
+    """From honest calibration users; those of a quick run are too few, and are counted again."""
     curves = [seen_by(one) for one in users]
-    shape = _shape(curves[::2])
-    rest = curves[1::2]
-    level = _limit([float(np.max(one / shape[: len(one)])) for one in rest])
-    most: Array = np.maximum(1, np.floor(level * shape + 1e-9)).astype(np.int64)
-    plain = round(_limit([float(len(one)) for one in curves]))
-    cells = round(_limit([float(one[-1]) for one in curves]))
-    return Purse(np.minimum(most, 1_024)[:plain], cells, plain)
-
-
-def seen_by(touched: Touched) -> Array:
-    """(n,) distinct cells after each question."""
-    known = set[int]()
-    counts = []
-    for cells in touched:
-        known.update(cells)
-        counts.append(len(known))
-    return np.array(counts, np.int64)
-
-
-def _shape(curves: Sequence[Array]) -> Array:
-    """(longest knot,) cells after each answer: the quantile at each knot of those who asked as
-    much, straight between."""
-    answers, cells = [0], [0.0]
-    for knot in KNOTS:
-        there = [one[min(knot, len(one)) - 1] for one in curves if len(one) >= 0.9 * knot]
-        if len(there) < _FEW:
-            break
-        answers.append(knot)
-        cells.append(max(cells[-1] + 1e-6, float(np.quantile(there, _SHAPE))))
-    steps = np.arange(1, KNOTS[-1] + 1)
-    return np.asarray(np.interp(steps, answers, cells))
-
-
-def _limit(values: Sequence[float]) -> float:
-    """The tolerance limit of ``HONEST``; the largest where there are too few for any."""
-    order = sorted(values)
-    rank = tolerance_rank(len(order), HONEST)
-    return order[(rank or len(order)) - 1]
+    plain = round(pace.limit([float(len(one)) for one in curves]))
+    cells = round(pace.limit([float(one[-1]) for one in curves]))
+    enough = curves * -(-pace.CALLERS // len(curves))
+    return Purse(pace.fitted(enough)[:plain], cells, plain)

@@ -19,7 +19,7 @@ from sealwright.app.bench import Answer, Ask, Plate, Row, measure
 from sealwright.app.bench.guard import purse as purses
 from sealwright.app.bench.guard import robberies
 from sealwright.app.bench.guard.fresh import FRESH
-from sealwright.app.bench.guard.purse import HONEST, Purse
+from sealwright.app.bench.guard.purse import Purse
 from sealwright.app.bench.guard.robberies import Robbery
 from sealwright.app.bench.guard.users import HORIZON, SETS, USERS
 from sealwright.app.bench.poison.data import Absent
@@ -27,6 +27,7 @@ from sealwright.app.bench.poison.trial import spread
 from sealwright.app.curves import Line, chart
 from sealwright.core.errors import MissingExtra
 from sealwright.redteam.extraction.thieves import THIEVES
+from sealwright.serve.pace import HONEST, KNOTS, seen_by
 
 FAR = ("jacobian", "out-of-distribution", "random", "boundary", "data-free", *FRESH)
 """Synthetic and out-of-distribution thieves: each new account buys them little."""
@@ -182,7 +183,7 @@ def _town(name: str, size: Size, note: Callable[[str], None]) -> Town:
 
 def _copies(name: str, tested: Sequence[purses.Touched], count: int) -> list[float]:
     """Agreement of copies of the users who touched most, best first."""
-    by_cells = sorted(range(len(tested)), key=lambda at: -int(purses.seen_by(tested[at])[-1]))
+    by_cells = sorted(range(len(tested)), key=lambda at: -int(seen_by(tested[at])[-1]))
     return sorted((robberies.copied(name, at) for at in by_cells[:count]), reverse=True)
 
 
@@ -195,7 +196,7 @@ def _rows(town: Town, size: Size) -> list[Row]:
     best_off = _best(off)
     held, lost = (float(np.mean({**on, **waiting}[best])), float(np.mean(off[best_off])))
     gained = max(1e-9, lost - town.nothing)
-    paced = ", ".join(f"{purse.most[min(at, purse.cap) - 1]} in {at}" for at in purses.KNOTS)
+    paced = ", ".join(f"{purse.most[min(at, purse.cap) - 1]} in {at}" for at in KNOTS)
     stopped, by_cells, by_cap = town.stopped
     out = [
         measure(
