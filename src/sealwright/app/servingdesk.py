@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from sealwright.app.servecontrol import Question
@@ -14,6 +14,8 @@ from sealwright.core.errors import BadInput
 from sealwright.serve.evidence import Event
 from sealwright.serve.interface import RUNGS, Balance, Ledger, Rung
 from sealwright.serve.journal import Journal
+from sealwright.serve.pace import CALLERS
+from sealwright.serve.paces import FEWEST, Paces
 
 MOST_SUGGESTED = 100
 
@@ -45,6 +47,7 @@ class Desk:
         self.url = ""
         self.profile = ""
         self.told: Callable[[], dict[str, Any]] = lambda: {"state": "starting"}
+        self.paces: Paces | None = None
         self.moving = asyncio.Lock()
         self.moved: Callable[[str, Rung, int], None] = lambda _group, _rung, _until_ms: None
 
@@ -81,6 +84,7 @@ class Desk:
             "ref": self._ref,
             "groups": [_balance(one) for one in found],
             "model_left_bits": left // 1000,
+            **({} if self.paces is None else _paced(self.paces, found)),
         }
 
     async def _links(self, question: Question) -> dict[str, Any]:
@@ -154,6 +158,19 @@ class Desk:
         after = await self._ledger.climb(self._ref, question.group, rung, until_ms)
         self.moved(question.group, rung, until_ms)
         return {**_balance(after), "entry": index}
+
+
+def _paced(paces: Paces, found: Sequence[Balance]) -> dict[str, Any]:
+    """What pace would leave callers like those alone against whom nothing speaks."""
+    honest = {who for one in found if one.rung == "observe" for who in one.members}
+    callers = len(paces.heard(honest.__contains__))
+    pace = paces.told(honest.__contains__) if callers >= CALLERS else []
+    wanted = [CALLERS, FEWEST]
+    return {
+        "pace": [list(knot) for knot in pace],
+        "pace_callers": callers,
+        "pace_wanted": wanted,
+    }
 
 
 def _reasoned(question: Question) -> None:

@@ -15,11 +15,13 @@ from sealwright.app.servingladder import Climber, by_hand, drifted
 from sealwright.app.servingmonitors import Monitors
 from sealwright.app.servingsample import Shelf
 from sealwright.app.servingsource import Subject, Tensors, Texts
+from sealwright.app.servingwalks import Walking
 from sealwright.core.digest import Digest
 from sealwright.serve.evidence import Event
 from sealwright.serve.kept import Keeper
 from sealwright.serve.monitors.drift import Shift
 from sealwright.serve.oip_mount import Observer, Unwatched
+from sealwright.serve.outputs import ceiling_mbits
 
 if TYPE_CHECKING:
     from sealwright.app.wiring import Workspace
@@ -100,12 +102,29 @@ async def _watched(
         return Observed(Unwatched(), (), lambda: told)
     cover = Cover(workspace.state_dir / f"serve-{asked.space[:16]}.frame", say)
     why = asked.unwatched if workspace.settings.serve.monitors else OFF
-    if why:
-        return Observed(cover, (), lambda: {"coverage": cover.state, "monitors": why})
-    monitors = await _monitors(workspace, subject, asked.space, base, cover, say)
-    return Observed(
-        monitors, (monitors,), lambda: {"coverage": cover.state, "monitors": monitors.state}
+    found = Observed(cover, (), lambda: {"coverage": cover.state, "monitors": why})
+    if not why:
+        monitors = await _monitors(workspace, subject, asked.space, base, cover, say)
+        found = Observed(
+            monitors, (monitors,), lambda: {"coverage": cover.state, "monitors": monitors.state}
+        )
+    if asked.served.shape.profile not in _CLASSIFIERS:
+        return found
+    walking = Walking(
+        *(found.observer, cover, base.ledger, subject.ref, base.linker.group, base.now_ms, say),
+        ceiling_mbits(asked.served.shape, "top1", 1),
+        charging=bool(workspace.settings.serve.cells or workspace.settings.serve.pace),
     )
+    base.desk.paces = walking.paces
+    return Observed(
+        walking, (*found.beside, walking), lambda: _with(found.told(), walking), found.close
+    )
+
+
+def _with(told: dict[str, str], walking: Walking) -> dict[str, str]:
+    """What else coverage has to say."""
+    said = walking.state
+    return {**told, "coverage": f"{told['coverage']}; {said}"} if said else told
 
 
 async def _monitors(

@@ -63,8 +63,23 @@ def budget(args: argparse.Namespace, out: Out) -> int:
     ]
     head = ["group", "bits spent", "left", "cells", "rung", "members"]
     left = f"{found['ref']}: {found['model_left_bits']:,} bits are left for everybody together"
-    out.emit(found, lambda: f"{out.table(rows, head) or 'nobody asked yet'}\n\n{left}")
+    said = "\n".join([left, *_pace_text(found)])
+    out.emit(found, lambda: f"{out.table(rows, head) or 'nobody asked yet'}\n\n{said}")
     return 0
+
+
+def _pace_text(found: dict[str, Any]) -> list[str]:
+    if "pace" not in found:
+        return []
+    if found["pace"]:
+        knots = ", ".join(f"[{bits}, {cells}]" for bits, cells in found["pace"])
+        callers = f"{found['pace_callers']:,} callers"
+        return [f"a pace that leaves 97.5 % of callers like these {callers} alone: [{knots}]"]
+    wanted, fewest = found["pace_wanted"]
+    return [
+        f"a pace is told from {wanted} callers outside who asked {fewest} answers each: "
+        f"{found['pace_callers']} did"
+    ]
 
 
 def links(args: argparse.Namespace, out: Out) -> int:

@@ -1,0 +1,181 @@
+"""Steps of walks are charged behind the answer, and what callers touch is remembered for a pace.
+
+A step is found up to a second after it was answered, and its cells are touched then, whatever the
+cap: from there on the group has less room, or none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sealwright.app.servingcover import Cover
+from sealwright.core.errors import Refused, SealError
+from sealwright.serve.interface import Allowance, Answer, Ask, Balance, Caller, Fidelity, Ledger
+from sealwright.serve.oip_mount import Observer
+from sealwright.serve.paces import Paces
+from sealwright.serve.walks import Past, Walks
+
+EVERY_S = 1.0
+REFERENCE = 500
+"""Rows of traffic from which it is learnt which columns are numbers."""
+
+WAITING = 10_000
+"""Rows put by, at most; beyond them the oldest are not looked at, and that is counted."""
+
+GROUPS = 500
+"""Of whom the last rows are remembered; beyond them who asked longest ago is forgotten."""
+
+_RATE = 1_000_000
+_Row = tuple[str, npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[Any]]
+
+
+class Walking:
+    """An observer (``serve.oip_mount.Observer``) that charges, beside the one that watches.
+
+    ``group`` says whom a principal is counted with. Where nothing caps cells no walk is looked
+    for: ``charging``.
+    """
+
+    def __init__(
+        self,
+        inner: Observer,
+        cover: Cover,
+        ledger: Ledger,
+        ref: str,
+        group: Callable[[str], str],
+        now_ms: Callable[[], int],
+        say: Callable[[str], None],
+        row_mbits: int,
+        *,
+        charging: bool,
+    ) -> None:
+        self._charging = charging
+        self._inner, self._cover, self._ledger, self._ref = inner, cover, ledger, ref
+        self._group, self._now_ms, self._say = group, now_ms, say
+        self._lock = threading.Lock()
+        self._waiting = deque[_Row]()
+        self._held = self.missed = self.steps = 0
+        self._walks: Walks | None = None
+        self._first = list[npt.NDArray[Any]]()
+        self._pasts: OrderedDict[str, Past] = OrderedDict()
+        self._due = dict[str, set[int]]()
+        self._broken = ""
+        self.paces = Paces(row_mbits)
+
+    @property
+    def state(self) -> str:
+        """In words."""
+        if self._broken:
+            return f"walks are not charged: {self._broken}"
+        if not self._charging:
+            return ""
+        missed = f"; {self.missed:,} rows were not looked at" if self.missed else ""
+        if self._walks is None:
+            return f"walks are not looked for yet{missed}"
+        return f"{self.steps:,} steps of walks charged{missed}"
+
+    def cells(self, features: npt.NDArray[Any]) -> Sequence[int]:
+        """See ``serve.oip_mount.Observer``."""
+        return self._inner.cells(features)
+
+    def behind(
+        self, caller: Caller, inputs: npt.NDArray[Any], answer: Answer, fidelity: Fidelity
+    ) -> None:
+        """See ``serve.oip_mount.Observer``. Our own people are not charged for steps."""
+        self._inner.behind(caller, inputs, answer, fidelity)
+        if caller.internal or not len(answer.features):
+            return
+        labels: npt.NDArray[np.int64] = np.asarray(answer.scores).reshape(len(inputs), -1).argmax(1)
+        with self._lock:
+            self._waiting.append((caller.principal, inputs, labels, answer.features))
+            self._held += len(labels)
+            while self._held > WAITING and len(self._waiting) > 1:
+                lost = len(self._waiting.popleft()[2])
+                self._held -= lost
+                self.missed += lost
+
+    async def run(self) -> None:
+        """Look and charge until cancelled."""
+        while True:
+            await asyncio.sleep(EVERY_S)
+            await self.work()
+
+    async def work(self) -> None:
+        """Look through what was answered since, and charge what it owes."""
+        broken = ""
+        try:
+            await asyncio.to_thread(self._look)
+            await self._charge()
+        except (SealError, OSError, ValueError, ArithmeticError) as error:
+            broken = str(error)
+        if broken != self._broken:
+            self._broken = broken
+            self._say(f"walks: {broken or 'they are charged again'}")
+
+    def _look(self) -> None:
+        with self._lock:
+            waiting, self._waiting, self._held = self._waiting, deque(), 0
+        frame = self._cover.frame
+        for principal, inputs, labels, features in waiting:
+            steps = self._steps(principal, inputs, labels)
+            if frame is not None:
+                cells = frame.cells(features)
+                touched = [(cell, *more) for cell, more in zip(cells, steps, strict=True)]
+                self.paces.add(principal, touched)
+
+    def _steps(
+        self, principal: str, inputs: npt.NDArray[Any], labels: npt.NDArray[np.int64]
+    ) -> Sequence[tuple[int, ...]]:
+        """The cells of each row that is a step; they are due from then on."""
+        walks = (self._walks or self._made(inputs)) if self._charging else None
+        if walks is None:
+            return [()] * len(labels)
+        group = self._group(principal)
+        past = self._pasts.pop(group, None) or walks.blank()
+        steps, self._pasts[group] = walks.look(inputs, labels, past)
+        if len(self._pasts) > GROUPS:
+            self._pasts.popitem(last=False)
+        due = [cell for step in steps for cell in step]
+        if due:
+            self._due.setdefault(principal, set()).update(due)
+            self.steps += sum(bool(step) for step in steps)
+        return steps
+
+    def _made(self, inputs: npt.NDArray[Any]) -> Walks | None:
+        self._first.append(inputs)
+        if sum(len(one) for one in self._first) < REFERENCE:
+            return None
+        same = [one for one in self._first if one.shape[1:] == self._first[-1].shape[1:]]
+        self._walks, self._first = Walks(np.concatenate(same)), []
+        return self._walks
+
+    async def _charge(self) -> None:
+        """Raises: Unavailable (it stays due)."""
+        if not self._due:
+            return
+        balances = await self._ledger.balances(self._ref)
+        for principal in list(self._due):
+            ask = Ask(self._ref, principal, 0, self._now_ms())
+            try:
+                held = await self._ledger.reserve(ask, _uncapped(principal, balances))
+                await self._ledger.settle(held, 0, sorted(self._due[principal]))
+            except Refused:
+                pass  # blocked: there is nothing to take from them
+            del self._due[principal]
+
+
+def _uncapped(principal: str, balances: Sequence[Balance]) -> Allowance:
+    """As much as its group has, so that nothing else changes, and no cap on cells."""
+    spent = sum(one.spent_mbits for one in balances)
+    for one in balances:
+        if principal in one.members:
+            mine = one.spent_mbits + one.left_mbits
+            return Allowance(mine, spent + one.model_left_mbits, 0, _RATE, _RATE)
+    return Allowance(0, spent, 0, _RATE, _RATE)
