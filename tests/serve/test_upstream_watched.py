@@ -121,7 +121,7 @@ def test_a_named_server_ends_with_the_data_it_was_made_from(house, behind, capsy
         Server(house, "--upstream", behind, *NAMED)
 
 
-def test_of_an_unnamed_server_and_of_texts_it_is_said_what_nobody_does(behind, tmp_path):
+def test_of_an_unnamed_server_it_is_said_and_of_texts_what_is_not_watched_yet(behind, tmp_path):
     made = Guarded(tmp_path, behind, "--model", "toy")
     made.start()
     try:
@@ -129,8 +129,8 @@ def test_of_an_unnamed_server_and_of_texts_it_is_said_what_nobody_does(behind, t
     finally:
         said = made.stop()
     assert "upstream.unnamed" in said
-    assert told["monitors"].startswith("nothing watches")
-    assert told["coverage"].startswith("not counted")
+    assert told["monitors"].startswith("not yet: 0 of 500 rows")
+    assert told["coverage"].startswith("not counted yet")
 
 
 def test_wide_rows_are_counted_by_planes_that_never_change_and_not_watched(tmp_path):
@@ -156,3 +156,50 @@ def test_what_no_server_can_be_is_refused_before_anything_is_asked():
     with pytest.raises(BadInput, match="in the clear"):
         check(plain)
     assert OtherServer(None, plain).subject.ref == "upstream:x"
+
+
+HONEST = (
+    "the film is a warm and funny story about two people who never quite meet each other".split()
+)
+FOREIGN = "u cn txt me 2nite luv fone wkly comp xx gd nyt qjq zk vvq xkcd 8pm".split()
+
+
+def embedded(server, key, words, seed, count):
+    rng = np.random.default_rng(seed)
+    texts = [" ".join(rng.choice(words, int(rng.integers(6, 14)))) for _ in range(count)]
+    body = json.dumps({"model": "toy", "input": texts}).encode()
+    return server.get("/embeddings", body, Authorization=f"Bearer {key}")[:2]
+
+
+def test_texts_are_watched_too_and_another_kind_of_text_climbs(house, behind, capsys):
+    workspace = wiring.open_workspace(house)
+    plain = servingkeys.Wish("", False, "top1", 0, "", False)
+    keys = {
+        name: servingkeys.create(workspace, name, plain, "pilot").key
+        for name in ["thief", *(f"p{at}" for at in range(52))]
+    }
+
+    def told():
+        return seal(capsys, "serve", "status")
+
+    def stands():
+        return {one["group"]: one for one in seal(capsys, "serve", "budget")["groups"]}
+
+    server = Server(house, "--upstream", behind, "--model", "toy", "--protocol", "openai")
+    try:
+        assert told()["monitors"].startswith("not yet: 0 of 500")
+        for at in range(20):
+            assert embedded(server, keys[f"p{at}"], HONEST, at, 25)[0] == 200
+        waited(lambda: told()["monitors"].startswith("learning"))
+        for at in range(52):
+            assert embedded(server, keys[f"p{at}"], HONEST, 100 + at, 60)[0] == 200
+        waited(lambda: told()["monitors"].startswith("on"))
+        assert stands()["key:p51"]["cells"] > 5, "coverage is counted by words"
+        for at in range(6):
+            embedded(server, keys["thief"], FOREIGN, 500 + at, 20)
+            time.sleep(0.5)
+        waited(lambda: stands()["key:thief"]["rung"] == "degrade")
+        others = {who: one["rung"] for who, one in stands().items() if who != "key:thief"}
+        assert set(others.values()) == {"observe"}
+    finally:
+        server.stop()

@@ -132,7 +132,7 @@ def _said(workspace: Workspace, subject: Subject, why: str) -> Event:
 
 def _mount(asked: Tensors | Texts, observer: Observer) -> OipMount | OpenAiMount:
     if isinstance(asked, Texts):
-        return OpenAiMount(asked.text, asked.upstream, asked.egress)
+        return OpenAiMount(asked.text, asked.upstream, asked.egress, observer)
     return OipMount(asked.served, asked.ask, observer)
 
 

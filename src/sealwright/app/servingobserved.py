@@ -20,7 +20,7 @@ from sealwright.core.digest import Digest
 from sealwright.serve.evidence import Event
 from sealwright.serve.kept import Keeper
 from sealwright.serve.monitors.drift import Shift
-from sealwright.serve.oip_mount import Observer, Unwatched
+from sealwright.serve.oip_mount import Observer
 from sealwright.serve.outputs import ceiling_mbits
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ _INPUT_KEY, _MONITORS_LABEL = "serving", b"sealwright guard monitors v1"
 _LINKS_LABEL = b"sealwright guard links v1"
 OFF = "off ([serve] monitors = false)"
 _CLASSIFIERS = frozenset({"multiclass", "binary"})
-UNCOUNTED = "not counted: of a text the server behind shows no features"
-UNWATCHED = "nothing watches what is asked; the budget is all that stops a thief"
 
 
 class Observed(msgspec.Struct, frozen=True):
@@ -97,9 +95,6 @@ async def _watched(
     say: Say,
 ) -> Observed:
     """Coverage of any features; monitors where they fit and are wanted."""
-    if isinstance(asked, Texts) or not asked.featured:
-        told = {"coverage": UNCOUNTED, "monitors": UNWATCHED}
-        return Observed(Unwatched(), (), lambda: told)
     cover = Cover(workspace.state_dir / f"serve-{asked.space[:16]}.frame", say)
     why = asked.unwatched if workspace.settings.serve.monitors else OFF
     found = Observed(cover, (), lambda: {"coverage": cover.state, "monitors": why})
@@ -108,7 +103,7 @@ async def _watched(
         found = Observed(
             monitors, (monitors,), lambda: {"coverage": cover.state, "monitors": monitors.state}
         )
-    if asked.served.shape.profile not in _CLASSIFIERS:
+    if isinstance(asked, Texts) or asked.served.shape.profile not in _CLASSIFIERS:
         return found
     walking = Walking(
         *(found.observer, cover, base.ledger, subject.ref, base.linker.group, base.now_ms, say),

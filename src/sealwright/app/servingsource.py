@@ -37,22 +37,23 @@ class Tensors(msgspec.Struct, frozen=True):
     """Asked in the Open Inference Protocol.
 
     ``space`` names what the features are: frames and monitors of one space say nothing in another.
-    ``featured``: there are such. ``unwatched``: why no monitor fits all the same; empty: they do.
+    ``unwatched``: why no monitor fits; empty: they do.
     """
 
     served: Served
     ask: AskModel
     space: Digest
-    featured: bool = True
     unwatched: str = ""
 
 
 class Texts(msgspec.Struct, frozen=True):
-    """Asked in OpenAI's protocol."""
+    """Asked in OpenAI's protocol. ``space``: as for tensors, of what was written."""
 
     text: Text
     upstream: Upstream
     egress: Egress
+    space: Digest
+    unwatched: str = ""
 
 
 class Opened(msgspec.Struct, frozen=True):

@@ -22,7 +22,7 @@ from sealwright.core.servesettings import ModelServeSettings
 from sealwright.kit.projection import WIDEST, Array, planes
 from sealwright.policy.served import UPSTREAM
 from sealwright.registry.versions import Model
-from sealwright.serve import memorised, proxy
+from sealwright.serve import memorised, proxy, wording
 from sealwright.serve.canaries import Canaries
 from sealwright.serve.egress import Egress, Policy
 from sealwright.serve.oip import NUMBERS, TEXT, InputSpec
@@ -138,7 +138,8 @@ async def asked_of(
         limits = TextLimits(
             told.tokens, told.choices, told.prompts, told.inputs, told.dimensions, told.token_bits
         )
-        return Texts(Text(behind.name, behind.model, limits), upstream, egress_of(workspace))
+        named = Text(behind.name, behind.model, limits)
+        return Texts(named, upstream, egress_of(workspace), _space(behind, TEXT, 1))
     own = of_model(settings, behind.name)
     said = await proxy.metadata(upstream, behind.model)
     spec = input_of(own, said, settings.rows)
@@ -158,11 +159,26 @@ async def asked_of(
     wide = spec.width > WIDEST_WATCHED
     return Tensors(
         served,
-        asking.ask if text or spec.width <= WIDEST else Narrowed(asking.ask, spec.width).ask,
-        _space(behind, spec),
-        featured=not text,
+        Worded(asking.ask).ask if text else _narrow(asking.ask, spec.width),
+        _space(behind, spec.datatype, spec.width),
         unwatched=f"nothing: a row of {spec.width:,} numbers is too wide to watch" if wide else "",
     )
+
+
+def _narrow(ask: AskModel, width: int) -> AskModel:
+    return ask if width <= WIDEST else Narrowed(ask, width).ask
+
+
+class Worded:
+    """``oip_mount.AskModel`` of texts: their features are the words in them."""
+
+    def __init__(self, ask: AskModel) -> None:
+        self._ask = ask
+
+    async def ask(self, batch: Array) -> tuple[Array, Array]:
+        """Raises: as what it asks."""
+        scores, _ = await self._ask(batch)
+        return scores, wording.features(batch)
 
 
 class Narrowed:
@@ -178,9 +194,9 @@ class Narrowed:
         return scores, features @ self._planes
 
 
-def _space(behind: Behindhand, spec: InputSpec) -> Digest:
+def _space(behind: Behindhand, datatype: str, width: int) -> Digest:
     """Features are inputs: what they are depends on where, and how wide."""
-    told = f"{behind.where} {spec.datatype} {spec.width}"
+    told = f"{behind.where} {datatype} {width}"
     return hashlib.sha256(told.encode()).hexdigest()
 
 

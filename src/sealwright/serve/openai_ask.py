@@ -333,6 +333,24 @@ def _at_most(param: str, value: int, most: int) -> int:
     return value
 
 
+def texts(asked: Asked) -> list[str]:
+    """What the caller wrote this time: the last turn of a user, prompts, or what is embedded.
+
+    Tokens are no text: none then.
+    """
+    body = asked.body
+    if isinstance(body, Chat):
+        turns = [one for one in body.messages if one.role == "user"]
+        content = turns[-1].content if turns else None
+        if isinstance(content, list):
+            content = "\n".join(part.text for part in content)
+        return [content] if content else []
+    given = body.prompt if isinstance(body, Completion) else body.input
+    if isinstance(given, str):
+        return [given]
+    return [one for one in given if isinstance(one, str)]
+
+
 def sent(asked: Asked, model: str, tokens: int) -> bytes:
     """The body for the server behind: what was asked, by the allow-list, and never without an end.
 

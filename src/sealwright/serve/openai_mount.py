@@ -7,10 +7,12 @@ float32. All that may be asked for is reserved, what came is settled, counted by
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from sealwright.serve import (
     openai_ask,
@@ -21,11 +23,13 @@ from sealwright.serve import (
     outputs,
     proxy,
     sse,
+    wording,
 )
 from sealwright.serve.egress import Egress
 from sealwright.serve.guard import Question, Released
 from sealwright.serve.interface import Answer, Caller, Fidelity
 from sealwright.serve.messages import JSON, Reply, Request
+from sealwright.serve.oip_mount import Observer, Unwatched
 from sealwright.serve.openai_ask import Asked, Embedding, Kind, Limits
 from sealwright.serve.outputs import Shape
 from sealwright.serve.refusals import OutOfService, refused
@@ -66,8 +70,11 @@ class Flow(msgspec.Struct):
 class OpenAiMount:
     """One model behind, asked in OpenAI's protocol."""
 
-    def __init__(self, text: Text, upstream: Upstream, egress: Egress) -> None:
+    def __init__(
+        self, text: Text, upstream: Upstream, egress: Egress, observer: Observer | None = None
+    ) -> None:
         self.text = text
+        self._observer = observer or Unwatched()
         self._upstream = upstream
         self._egress = egress
 
@@ -123,7 +130,25 @@ class OpenAiMount:
 
     def release(self, question: Question, answer: Any, caller: Caller, to: Fidelity) -> Released:
         """See ``guard.Mount``; ``answer`` is a whole one, or a stream that has ended."""
-        asked: Asked = question.body
+        out = self._released(question.body, answer, to)
+        cells = self._watched(question.body, caller, to)
+        return msgspec.structs.replace(out, cells=cells) if cells else out
+
+    def _watched(self, asked: Asked, caller: Caller, to: Fidelity) -> Sequence[int]:
+        """What was asked is put by to be watched; the cells it touches."""
+        said = [text[: wording.LONGEST] for text in openai_ask.texts(asked)]
+        if not said or isinstance(self._observer, Unwatched):
+            return ()
+        texts: npt.NDArray[Any] = np.empty(len(said), object)
+        texts[:] = said
+        features = wording.features(said)
+        cells = self._observer.cells(features)
+        # no scores: what it answers is text, and no margin can be told
+        answer = Answer(np.zeros((len(said), 1)), features)
+        self._observer.behind(caller, texts, answer, to)
+        return cells
+
+    def _released(self, asked: Asked, answer: Any, to: Fidelity) -> Released:
         if isinstance(answer, Flow):
             mbits = self._tokens_mbits(asked, answer.text.tokens)
             reply = Reply(200, b"".join(answer.left))

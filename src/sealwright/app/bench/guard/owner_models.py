@@ -14,6 +14,7 @@ import numpy.typing as npt
 from sealwright.app.bench.poison import data
 from sealwright.core.errors import MissingExtra
 from sealwright.registry import fingerprint_points as points
+from sealwright.registry.fingerprint_derived import pruned
 
 Rows: TypeAlias = npt.NDArray[np.float64]
 Codes: TypeAlias = npt.NDArray[np.int64]
@@ -90,7 +91,9 @@ def copies(world: World, victim: Any, queries: int, seed: int) -> Iterator[Suspe
     """The victim itself, and what thieves make of it."""
     yield of("the victim", victim)
     yield of("fine-tuned", _fine_tuned(world, victim, seed))
-    yield of("half pruned", _pruned(victim, _HALF))
+    for share in (40, 50, 60):
+        yield of(f"pruned {share} %", pruned(victim, share / 100))
+    yield of("pruned 50 %, fine-tuned", _fine_tuned(world, pruned(victim, _HALF), seed))
     asked = _in_distribution(world, np.random.default_rng(seed), queries)
     labels, shares = victim.predict(asked), victim.predict_proba(asked)
     yield of("distilled, labels", fitted(net(world, seed + 1), asked, labels))
@@ -163,14 +166,6 @@ def _fine_tuned(world: World, victim: Any, seed: int) -> Any:
     for _ in range(5):
         inner.partial_fit(scaled, world.other_labels[at])
     return tuned
-
-
-def _pruned(victim: Any, share: float) -> Any:
-    """The smallest ``share`` of each layer's weights set to zero."""
-    cut = copy.deepcopy(victim)
-    for weights in cut.steps[-1][1].coefs_:
-        weights[np.abs(weights) < np.quantile(np.abs(weights), share)] = 0
-    return cut
 
 
 def _soft(world: World, asked: Rows, shares: Rows, seed: int) -> Suspect:
