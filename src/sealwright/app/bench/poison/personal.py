@@ -24,6 +24,7 @@ DIGESTS = {
     "pii_fixtures.jsonl": "a31cf35efe46cf10577f9478894ae65da8e157187c6a354db83d4c01000910af",
     "secret_fixtures.jsonl": "82edd8a47bae04bb9666d26af7c2322aa99dbb3916a00703e3afb1cadec092e1",
     "second_people.jsonl": "4ddb07356a80d6ab88441468f17b28cc3dbd1f12eff65afe7a87205f67368c6b",
+    "third_people.jsonl": "0625858c2d961a335ec1e458b703d381bc1fcce315f3eef0b0fc27de58ce2a17",
     "second_secrets.jsonl": "a1d160ff5d5c87298e72e1bd367d9f58359f1a14e0542dd306817ddf9614b062",
 }
 FORMATTED = frozenset(
@@ -64,7 +65,17 @@ def personal(quick: bool, fixtures: str) -> Answer:
     except Absent as absent:
         what = "personal data, formatted types: recall on Presidio's test fixtures"
         return Answer([Row(what, None, "%", ">= 98", None, note=str(absent)), *rows], [])
-    return Answer([*_people(people), *_secrets(secrets), *_second(fixtures), *rows], [])
+    more = [*_second(fixtures), *_third(fixtures)]
+    return Answer([*_people(people), *_secrets(secrets), *more, *rows], [])
+
+
+def _third(folder: str) -> list[Row]:
+    """The third set; nothing where it is not in the folder."""
+    try:
+        people = load(folder, "third_people.jsonl")
+    except Absent:
+        return []
+    return [*_people(people, "the third set"), *_by_kind(people, "the third set")]
 
 
 def _second(folder: str) -> list[Row]:
@@ -74,7 +85,8 @@ def _second(folder: str) -> list[Row]:
         secrets = load(folder, "second_secrets.jsonl")
     except Absent:
         return []
-    return [*_people(people, "the second set"), *_by_kind(people), *_secrets(secrets)]
+    whose = "the second set"
+    return [*_people(people, whose), *_by_kind(people, whose), *_secrets(secrets)]
 
 
 def load(folder: str, name: str) -> list[Fixture]:
@@ -100,7 +112,7 @@ def _fits(fixture: Fixture, match: patterns.Match) -> bool:
     return match.kind in _KINDS.get(fixture.kind, _IDENTITY)
 
 
-def _by_kind(fixtures: list[Fixture]) -> list[Row]:
+def _by_kind(fixtures: list[Fixture], whose: str) -> list[Row]:
     """The mean over kinds, and where only the number is given or its title as well."""
     kinds: dict[str, list[int]] = {}
     places: dict[str, list[int]] = {}
@@ -114,7 +126,7 @@ def _by_kind(fixtures: list[Fixture]) -> list[Row]:
     least = sorted(shares.items(), key=lambda each: each[1])[:30]
     rows = [
         Row(
-            "personal data, the second set: mean of the recall of each formatted kind",
+            f"personal data, {whose}: mean of the recall of each formatted kind",
             100 * sum(listed) / len(listed),
             "%",
             note="least of all kinds: " + ", ".join(f"{k} {100 * v:.0f} %" for k, v in least),
@@ -125,7 +137,7 @@ def _by_kind(fixtures: list[Fixture]) -> list[Row]:
         title = "with its title" if place == "named" else "without a word near"
         rows.append(
             Row(
-                f"personal data, the second set: identifiers {title}",
+                f"personal data, {whose}: identifiers {title}",
                 100 * said.share,
                 "%",
                 note=said.words(),
@@ -140,12 +152,8 @@ def _people(fixtures: list[Fixture], whose: str = "Presidio's test fixtures") ->
 
     formatted = [f for f in fixtures if f.positive and f.strong and f.kind in FORMATTED]
     every = [f for f in fixtures if f.positive]
-    drawn = [f for f in fixtures if f.source.startswith("faker")]
-    nobody = (
-        [f for f in fixtures if f.kind in FORMATTED]
-        if not drawn
-        else [f for f in fixtures if f.strong]
-    )
+    drawn = [f for f in fixtures if f.source.startswith(("faker", "mimesis"))]
+    nobody = [f for f in fixtures if (f.strong if drawn else f.kind in FORMATTED)]
     alarms = [f for f in nobody if not f.positive]
     whole_of = {f: hits(f, person) for f in every}
     part = {f: hits(f, partial(_fits, f)) for f in formatted}
