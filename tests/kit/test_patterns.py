@@ -288,3 +288,52 @@ def test_every_exact_spelling_has_a_value_and_it_is_found_by_its_name():
 def test_long_dull_text_takes_no_time_to_speak_of():
     for dull in ("1" * 50_000, "a" * 50_000, "-----BEGIN " * 3000, "a@" * 20_000, "+1 " * 20_000):
         list(patterns.find(dull))
+
+
+def test_an_iban_with_a_blank_after_its_country_is_read_and_prose_is_not():
+    for said in (
+        "ES 58 0049 0290 3424 1352 8341",
+        "NO 44 1850.05.14562",
+        "ME 2551 0000 0000 0623 4133",
+    ):
+        assert [m.kind for m in patterns.find(f"paid to {said} today")] == ["iban"], said
+    assert list(patterns.find("IS 58 0049 0290 3424 1352 8341")) == []
+    prose = "IT IS 20 YEARS OLD AND COSTS 1200 EACH; IN 2012 ME 25 FRIENDS MADE 4000"
+    assert list(patterns.find(prose)) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        ("180030470003251", "card"),
+        ("676366497698", "card"),
+        ("4836102175007029515", "card"),
+        ("36574261809", "national-id"),
+        ("1311100161266", "national-id"),
+        ("130 692 544", "national-id"),
+    ],
+)
+def test_what_few_random_numbers_are_tells_by_itself(number, kind):
+    assert kind in {m.kind for m in patterns.find(f"entry {number} was sent")}
+
+
+def test_an_amount_in_threes_is_nobodys_number():
+    number = "130 692 544"
+    for amount in (f"EUR {number}", f"{number} €", f"{number}.00", f"1 {number}", f"{number} 000"):
+        assert list(patterns.find(f"a total of {amount} was paid")) == [], amount
+
+
+def test_few_strings_of_random_digits_are_taken_for_somebodys_number():
+    draw = random.Random(4)
+    for size in range(7, 20):
+        made = [str(draw.randint(10 ** (size - 1), 10**size - 1)) for _ in range(400)]
+        taken = sum(any(True for _ in patterns.find(f"entry {each} was sent")) for each in made)
+        assert taken <= 0.05 * len(made), size
+
+
+def test_a_phone_number_may_have_an_extension_and_no_more_than_six_digits():
+    for said in ("470.891.4534x1653", "(755)637-1931x5964"):
+        assert "phone" in {m.kind for m in patterns.find(f"Phone: {said}")}
+    assert [m.kind for m in patterns.find("Tel. 76 09 14")] == ["phone"]
+    for prose in ("tel 10 20 30 40", "use the phone at 12 30", "tel 123456789"):
+        assert "phone-short" not in {m.pattern for m in patterns.find(prose)}

@@ -74,6 +74,32 @@ def test_weak_checksums_need_nearly_the_whole_column():
     assert counting.found().kinds == ()
 
 
+@pytest.mark.parametrize("spelled", ["ca-sin|999999999", "au-tfn|999999999", "th-id|" + "9" * 13])
+def test_a_column_of_numbers_with_one_weak_check_digit_is_told_by_its_own_twenty(spelled):
+    draw = random.Random(6)
+    counting = Counting("reference")
+    counting.add(make(spelled, draw) for _ in range(25))
+    assert "national-id" in {kind.kind for kind in counting.found().kinds}
+
+
+@pytest.mark.parametrize("size", [9, 11, 13, 16])
+def test_columns_of_random_digits_hold_nobodys_numbers_however_short_they_are(size):
+    draw = random.Random(size)
+    for cells in (5, 12, 60):
+        for _ in range(10):
+            counting = Counting("reference")
+            counting.add(str(draw.randint(10 ** (size - 1), 10**size - 1)) for _ in range(cells))
+            assert counting.found().kinds == (), cells
+
+
+def test_card_numbers_among_other_words_are_told_though_few():
+    draw = random.Random(7)
+    counting = Counting("note")
+    counting.add([f"nothing {n}" for n in range(200)])
+    counting.add(make("card|9999999999999999", draw) for _ in range(5))
+    assert {kind.kind for kind in counting.found().kinds} == {"card"}
+
+
 def test_credentials_are_a_group_that_blocks_with_their_records():
     batch, frame = people()
     draw = random.Random(3)

@@ -9,10 +9,10 @@ One frozen record for each pattern; a checksum or a structure decides wherever t
 ``find_in`` takes a text in chunks. Nothing found is ever kept or printed, only where it lies.
 """
 
-from sealwright.kit.patterns.engine import CARRY, DEFAULT, find, find_in, patterns
+from sealwright.kit.patterns.engine import CARRY, DEFAULT, every, find, find_in, patterns, settled
 from sealwright.kit.patterns.interface import HIGH, LOW, MEDIUM, SURE, Category, Match, Pattern
 
 __all__ = [
-    "CARRY", "DEFAULT", "HIGH", "LOW", "MEDIUM", "SURE", "Category", "Match", "Pattern", "find",
-    "find_in", "patterns",
+    "CARRY", "DEFAULT", "HIGH", "LOW", "MEDIUM", "SURE", "Category", "Match", "Pattern", "every",
+    "find", "find_in", "patterns", "settled",
 ]  # fmt: skip

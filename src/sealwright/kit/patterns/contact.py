@@ -97,6 +97,12 @@ def dialled(text: str) -> bool:
     return 7 <= len(number) <= 15 and not same(number)
 
 
+def six(text: str) -> bool:
+    """Six digits that a phone's own name stands before: some countries have no more."""
+    number = digits(text)
+    return number[0] != "0" and not same(number)
+
+
 def email(text: str) -> bool:
     """RFC 5321: no dot at an end or twice, and a domain whose last label is no number."""
     local, _, domain = text.rpartition("@")
@@ -251,6 +257,12 @@ PATTERNS = (
         "degrees", "location", "personal",
         regex=r"[0-9]{1,3}°[ ]?[0-9]{1,2}['\u2032][ ]?(?:[0-9.]{1,6}[\"\u2033])?[ ]?[NSEW]",
         anchors=("°",), reach=4, confidence=HIGH,
+    ),
+    Pattern(
+        "phone-short", "phone", "personal",
+        regex=r"(?<![\w-])(?i:phone|tel(?:ephone|efon[eo]?|éfono)?|fax)(?i: no| number)?[.:#]{0,2}"
+        r" {0,2}(?P<v>[0-9]{2}(?: ?[0-9]{2}){2}|[0-9]{3}[ -][0-9]{3})(?![\w/%]|[ .,:-]?[0-9])",
+        anchors=("phone", "tel", "fax"), fold=True, validator=six, confidence=MEDIUM,
     ),
     Pattern(
         "birth-date", "birth-date", "personal", plain=_DATES, validator=birth,

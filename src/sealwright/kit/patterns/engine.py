@@ -35,6 +35,7 @@ _JOINING = frozenset("A.,:+-/_$")
 _ENDING = frozenset(' \t\r\n<>()[],;:"=|')
 _HEAD = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{2}")
 _SAID = re.compile(r"[^\W_]+")
+_EXTENSION = re.compile(r"[xX][0-9]{1,6}(?![A-Za-z0-9_])")
 _FIRST = re.compile(r"\(?[9A]+")
 _ACCOUNT = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?: [A-Za-z0-9]{4}){0,7} $")
 _WITHIN = frozenset(("phone", "card", "national-id", "health-id"))
@@ -66,8 +67,18 @@ def find(
 
     Where two kinds fit the same characters both are given, unless one is much surer.
     """
-    plan = _plan(tuple(sorted(categories)))
-    yield from settled(_Walk(text, context, minimum).run(plan))
+    yield from settled(every(text, categories=categories, context=context, minimum=minimum))
+
+
+def every(
+    text: str,
+    *,
+    categories: Sequence[Category] = (),
+    context: str = "",
+    minimum: int = DEFAULT,
+) -> Iterable[Match]:
+    """As :func:`find`, in no order, and every pattern that fits the same characters."""
+    return _Walk(text, context, minimum).run(_plan(tuple(sorted(categories))))
 
 
 def find_in(chunks: Iterable[str], *, minimum: int = DEFAULT) -> Iterator[Match]:
@@ -294,7 +305,7 @@ class _Walk:
                 return False
         if end < len(layout):
             after = layout[end]
-            if after in "9A_%":
+            if after in "9A_%" and not (after == "A" and _EXTENSION.match(self.text, end)):
                 return False
             if after in "-./,:+@" and end + 1 < len(layout):
                 following = layout[end + 1]
@@ -386,4 +397,4 @@ def _is_time(said: str) -> bool:
     return False
 
 
-__all__ = ["CARRY", "DEFAULT", "MEDIUM", "find", "find_in", "patterns"]
+__all__ = ["CARRY", "DEFAULT", "MEDIUM", "every", "find", "find_in", "patterns", "settled"]

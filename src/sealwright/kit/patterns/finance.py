@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 
-from sealwright.kit.patterns.checksums import alnum, digits, luhn, mod_97, same, weighted
+from sealwright.kit.patterns.checksums import digits, luhn, same, weighted
+from sealwright.kit.patterns.ibans import iban, iban_size, structured_iban
 from sealwright.kit.patterns.interface import HIGH, LOW, MEDIUM, SURE, Pattern
 
 _CARD_SHAPES = (
@@ -49,23 +50,12 @@ _IIN: tuple[tuple[int, int, tuple[int, ...]], ...] = (
     (100000, 199999, (15,)),  # UATP
 )
 
-# country → length of the whole IBAN (SWIFT's registry)
-_IBAN = dict(
-    pair.split(":")
-    for pair in (
-        "AD:24 AE:23 AL:28 AT:20 AZ:28 BA:20 BE:16 BG:22 BH:22 BI:27 BR:29 BY:28 CH:21 CR:22 CY:28"
-        " CZ:24 DE:22 DJ:27 DK:18 DO:28 EE:20 EG:29 ES:24 FI:18 FK:18 FO:18 FR:27 GB:22 GE:22 GI:23"
-        " GL:18 GR:27 GT:28 HN:28 HR:21 HU:28 IE:22 IL:23 IQ:23 IS:26 IT:27 JO:30 KW:30 KZ:20 LB:28"
-        " LC:32 LI:21 LT:20 LU:20 LV:21 LY:25 MC:27 MD:24 ME:22 MK:19 MN:20 MR:27 MT:31 MU:30 NI:28"
-        " NL:18 NO:15 OM:23 PK:24 PL:28 PS:29 PT:25 QA:29 RO:24 RS:22 RU:33 SA:24 SC:31 SD:18 SE:24"
-        " SI:19 SK:24 SM:27 SO:23 ST:25 SV:28 TL:23 TN:24 TR:26 UA:29 VA:22 VG:24 XK:20 YE:30"
-    ).split()
-)
 _LARGE = re.compile(
     r"4(?:[0-9]{12}|[0-9]{15})|5[1-5][0-9]{14}|2[2-7][0-9]{14}|3[47][0-9]{13}|3[068][0-9]{12}"
     r"|6(?:011|5[0-9]{2}|4[4-9][0-9]|2[0-9]{2})[0-9]{12}|35[2-8][0-9]{13}|220[0-4][0-9]{12}"
     r"|(?:5019|5018|5020|5038|5893|6304|6759|676[1-3]|9792)[0-9]{12}"
 )
+_SMALL = re.compile(r"(?:5[0678]|6[37])[0-9]{10}|(?:1800|2131)[0-9]{11}|(?:4[0-9]|62)[0-9]{17}")
 _CARD_WORDS = ("card", "credit", "debit", "visa", "mastercard", "amex", "maestro", "pan", "cc")
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
@@ -86,30 +76,18 @@ def large_network_card(text: str) -> bool:
     return _LARGE.match(text) is not None and card(text)
 
 
-def iban_size(text: str) -> int:
-    """How many characters of ``text`` the country's IBAN takes, blanks included; 0 for none."""
-    size = int(_IBAN.get(text[:2].upper(), 0))
-    seen = 0
-    for at, each in enumerate(text):
-        seen += each.isalnum()
-        if size and seen == size:
-            return at + 1
-    return 0
-
-
-def iban(text: str) -> bool:
-    """ISO 13616: the country's length, and MOD 97-10."""
-    plain = alnum(text)
-    size = int(_IBAN.get(plain[:2], 0))
-    return len(plain) == size and mod_97(plain[4:] + plain[:4])
-
-
 def aba(text: str) -> bool:
     """A US routing number: its first two digits and 3-7-1."""
     number = digits(text)
     head = int(number[:2])
     district = 0 < head <= 12 or 21 <= head <= 32 or 61 <= head <= 72 or head == 80
     return district and weighted(number, (3, 7, 1) * 3) % 10 == 0
+
+
+def small_network_card(text: str) -> bool:
+    """As :func:`card`, of 12, 15 or 19 digits, of the ranges that have such cards: about one in a
+    hundred strings of as many random digits is one, or fewer."""
+    return _SMALL.fullmatch(text) is not None and card(text)
 
 
 def base58check(text: str) -> bool:
@@ -161,11 +139,22 @@ PATTERNS = (
         context=_CARD_WORDS,
     ),
     Pattern(
+        "card-of-a-small-network", "card", "financial",
+        shapes=tuple("9" * size for size in (12, 15, 19)), validator=small_network_card,
+        context=_CARD_WORDS, confidence=MEDIUM,
+    ),
+    Pattern(
         "iban", "iban", "financial",
-        regex=r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?:[ -]?[A-Za-z0-9]){11,31}",
+        regex=r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?:[ .-]?[A-Za-z0-9]){11,31}",
         gates=("AA99",),
         trim=iban_size, validator=iban,
         context=("iban",),
+        confidence=SURE,
+    ),
+    Pattern(
+        "iban-apart", "iban", "financial",
+        regex=r"(?<![A-Za-z0-9])[A-Z]{2} [0-9]{2}(?:[ .-]?[A-Za-z0-9]){10,31}",
+        gates=("AA 99",), trim=iban_size, validator=structured_iban, context=("iban",),
         confidence=SURE,
     ),
     Pattern(

@@ -11,10 +11,21 @@ from sealwright.kit.patterns.checksums import (
     verhoeff,
     weighted,
 )
-from sealwright.kit.patterns.interface import HIGH, LOW, MEDIUM, SURE
+from sealwright.kit.patterns.interface import HIGH, LOW, MEDIUM, SURE, Pattern
 from sealwright.kit.patterns.interface import identifier as _id
 
 _WITHDRAWN = ("078051120", "219099999")  # printed on wallet inserts and brochures
+# Thailand: province → its districts are numbered up to this
+_DISTRICTS = {
+    each[:2]: int(each[2:])
+    for each in (
+        "1050 1106 1206 1307 1416 1507 1611 1706 1808 1913 2011 2108 2210 2307 2411 2509 2604 2709"
+        " 3032 3123 3217 3322 3433 3509 3616 3707 3808 3906 4029 4125 4214 4317 4413 4520 4618"
+        " 4718 4812 4907 5025 5108 5213 5309 5408 5515 5609 5718 5807 6015 6108 6211 6309 6409"
+        " 6509 6612 6711 7010 7113 7210 7307 7403 7503 7608 7708 8023 8108 8208 8303 8419 8505"
+        " 8608 9016 9107 9210 9311 9412 9508 9613"
+    ).split()
+}
 _BASE36 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -95,6 +106,12 @@ def tfn(text: str) -> bool:
     """Australia, tax: modulus 11."""
     number = digits(text)
     return not same(number) and weighted(number, (1, 4, 3, 7, 5, 8, 6, 9, 10)) % 11 == 0
+
+
+def sin_or_tfn(text: str) -> bool:
+    """Canada's or Australia's number as their papers group it. One in six numbers of nine random
+    digits is one; what is grouped so and no amount is somebody's more often than not."""
+    return sin(text) or tfn(text)
 
 
 def abn(text: str) -> bool:
@@ -215,6 +232,15 @@ def th_id(text: str) -> bool:
     )
 
 
+def th_id_placed(text: str) -> bool:
+    """As :func:`th_id`, the holder's kind 1 to 8, and a district that its province has or an
+    office of a town (97 to 99): fewer than one in a hundred strings of thirteen digits."""
+    number = digits(text)
+    most, district = _DISTRICTS.get(number[1:3], 0), int(number[3:5])
+    known = most > 0 and (0 < district <= most or district > 96)
+    return number[0] in "12345678" and known and th_id(number)
+
+
 def my_nric(text: str) -> bool:
     """Malaysia: a birth date and a place of birth."""
     number = digits(text)
@@ -249,6 +275,8 @@ def _two_checks(number: str, first: tuple[int, ...], second: tuple[int, ...]) ->
     return given and not same(number)
 
 
+_COIN = "(?:EUR|USD|GBP|CHF|CAD|AUD|JPY)"
+_MONEY = f"(?:{_COIN}|kr|mio|mln)"
 _NINE, _TEN, _ELEVEN, _TWELVE = "9" * 9, "9" * 10, "9" * 11, "9" * 12
 
 PATTERNS = (
@@ -275,9 +303,15 @@ PATTERNS = (
     _id("in-gstin", ("99AAAAA9999A9A9", "99AAAAA9999A9AA"), (), gstin, ("gst", "gstin"),
         SURE, LOW, "company-id"),
     _id("in-voter", (), ("AAA9999999",), None, ("voter", "epic", "elector", "election"), MEDIUM,
-        45),
+        0),
     _id("au-tfn", (), ("999 999 999", _NINE, "999-999-999"), tfn,
         ("tfn", "tax file", "australian taxation", "ato")),
+    Pattern(
+        "nine-in-threes", "national-id", "personal",
+        regex=rf"(?<![\w.,+/:$€£¥-])(?<![0-9] )(?<!{_COIN} )[0-9]{{3}} [0-9]{{3}} [0-9]{{3}}"
+        rf"(?![\w%/:+@-]| [0-9]|[.,][0-9]| ?(?:[$€£¥%]|{_MONEY}))",
+        gates=("999 999 999",), validator=sin_or_tfn, confidence=50,
+    ),
     _id("au-abn", ("99 999 999 999", "99-999-999-999"), (_ELEVEN,), abn,
         ("abn", "australian business"), HIGH, 45, "company-id"),
     _id("au-acn", (), ("999 999 999", _NINE), acn, ("acn", "australian company"), HIGH, LOW,
@@ -295,13 +329,18 @@ PATTERNS = (
     _id("jp-my-number", (), (_TWELVE, "9999 9999 9999", "9999-9999-9999"), my_number,
         ("my number", "マイナンバー", "個人番号", "mynumber")),
     _id("mx-curp", ("AAAA999999AAAAAA99", "AAAA999999AAAAAAA9"), (), curp, ("curp",), SURE),
-    _id("za-id", ("999999 9999 99 9", "999999 9999 999", "999999-9999-99-9"), ("9" * 13,), za_id,
+    _id("za-id", ("999999 9999 99 9", "999999 9999999", "999999 9999 999",
+                   "999999-9999-99-9"), ("9" * 13,), za_id,
         ("id number", "identity"), HIGH, 55),
     _id("il-id", ("9-9999999-9",), (_NINE,), il_id, ("teudat zehut", "תעודת זהות", "israeli"),
         HIGH, LOW),
     _id("tr-tckn", (), (_ELEVEN,), tckn, ("tckn", "tc kimlik", "kimlik", "t.c"), HIGH, 55),
     _id("th-id", ("9-9999-99999-99-9", "9 9999 99999 99 9"), ("9" * 13,), th_id,
         ("เลขประจำตัวประชาชน", "เลขบัตรประชาชน", "บัตรประชาชน", "tnin")),
+    Pattern(
+        "th-id-placed", "national-id", "personal", shapes=("9" * 13,), validator=th_id_placed,
+        confidence=MEDIUM - 5,
+    ),
     _id("my-nric", ("999999-99-9999",), (_TWELVE,), my_nric, ("nric", "mykad", "kad pengenalan"),
         HIGH, 0),
     _id("id-nik", (), ("9" * 16,), id_nik, ("nik", "ktp", "kependudukan"), HIGH, 0),
