@@ -331,9 +331,8 @@ def test_few_strings_of_random_digits_are_taken_for_somebodys_number():
         assert taken <= 0.05 * len(made), size
 
 
-def test_a_phone_number_may_have_an_extension_and_no_more_than_six_digits():
+def test_a_phone_number_may_have_an_extension_or_only_six_digits_after_its_title():
     for said in ("470.891.4534x1653", "(755)637-1931x5964"):
         assert "phone" in {m.kind for m in patterns.find(f"Phone: {said}")}
-    assert [m.kind for m in patterns.find("Tel. 76 09 14")] == ["phone"]
-    for prose in ("tel 10 20 30 40", "use the phone at 12 30", "tel 123456789"):
-        assert "phone-short" not in {m.pattern for m in patterns.find(prose)}
+    assert [m.kind for m in patterns.find("Tel: 76 09 14")] == ["phone"]
+    assert list(patterns.find("use the phone at 12 30 45, code 391784")) == []

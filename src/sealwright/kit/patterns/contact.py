@@ -97,10 +97,10 @@ def dialled(text: str) -> bool:
     return 7 <= len(number) <= 15 and not same(number)
 
 
-def six(text: str) -> bool:
-    """Six digits that a phone's own name stands before: some countries have no more."""
+def labelled(text: str) -> bool:
+    """As :func:`dialled`; six digits will do, for some countries have no more."""
     number = digits(text)
-    return number[0] != "0" and not same(number)
+    return dialled(text) or (len(number) == 6 and number[0] != "0" and not same(number))
 
 
 def email(text: str) -> bool:
@@ -214,9 +214,9 @@ PATTERNS = (
         "phone-labelled", "phone", "personal",
         regex=r"(?i:(?:phone|tel|telephone|telefon|mobile|mobil|cell|fax|whatsapp|téléphone|teléfono)"
         r"(?:[ _-]?(?:no|nr|number|num|#))?[\"']?\.?[ ]{0,3}[:=#][ ]{0,3}[\"']?)"
-        r"(?P<v>[+(]{0,2}[0-9][0-9 ()./\-]{5,24}[0-9])(?![\w])",
+        r"(?P<v>[+(]{0,2}[0-9][0-9 ()./\-]{4,24}[0-9])(?![\w])",
         anchors=("phone", "tel", "mobil", "cell", "fax", "whatsapp", "téléphone", "teléfono"),
-        fold=True, validator=dialled, confidence=HIGH,
+        fold=True, validator=labelled, confidence=HIGH,
     ),
     Pattern(
         "ipv4", "ip-address", "network",
@@ -226,7 +226,8 @@ PATTERNS = (
     Pattern(
         "ipv6", "ip-address", "network",
         regex=_IPV6,
-        anchors=(":",), reach=-1, least=7, validator=ipv6, confidence=HIGH,
+        anchors=(":",), reach=-1, least=7, hint="(?::[0-9A-Fa-f]{1,4}){3}",
+        validator=ipv6, confidence=HIGH,
     ),
     Pattern(
         "ipv6-short", "ip-address", "network",
@@ -236,7 +237,8 @@ PATTERNS = (
     Pattern(
         "mac", "mac-address", "network",
         regex=r"(?<![\w:-])(?:[0-9A-Fa-f]{2}([:-]))(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}(?![\w:-])",
-        anchors=(":", "-"), reach=-1, least=5, validator=mac, confidence=HIGH,
+        anchors=(":", "-"), reach=-1, least=5,
+        hint="[:-][0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-]", validator=mac, confidence=HIGH,
     ),
     Pattern(
         "mac-dotted", "mac-address", "network",
@@ -257,12 +259,6 @@ PATTERNS = (
         "degrees", "location", "personal",
         regex=r"[0-9]{1,3}°[ ]?[0-9]{1,2}['\u2032][ ]?(?:[0-9.]{1,6}[\"\u2033])?[ ]?[NSEW]",
         anchors=("°",), reach=4, confidence=HIGH,
-    ),
-    Pattern(
-        "phone-short", "phone", "personal",
-        regex=r"(?<![\w-])(?i:phone|tel(?:ephone|efon[eo]?|éfono)?|fax)(?i: no| number)?[.:#]{0,2}"
-        r" {0,2}(?P<v>[0-9]{2}(?: ?[0-9]{2}){2}|[0-9]{3}[ -][0-9]{3})(?![\w/%]|[ .,:-]?[0-9])",
-        anchors=("phone", "tel", "fax"), fold=True, validator=six, confidence=MEDIUM,
     ),
     Pattern(
         "birth-date", "birth-date", "personal", plain=_DATES, validator=birth,

@@ -11,23 +11,15 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
-from sealwright.kit.patterns import (
-    assigned,
-    contact,
-    credentials,
-    finance,
-    people_europe,
-    people_further,
-    people_world,
-    tokens,
-)
 from sealwright.kit.patterns.interface import LOW, MEDIUM, Category, Match, Pattern
 from sealwright.kit.patterns.overlap import settled
+from sealwright.kit.patterns.plan import Literals, Plan, Spelling, patterns, plan_of, words_of
 from sealwright.kit.patterns.shape import fold, lower, shape
 
 _BEFORE, _AFTER = 100, 50
 _FAR = 8
-_FIGURES = re.compile("(?<!9)9[9A]{0,20}+(?![9A])")
+_FIGURES = re.compile("9[9A]*+")  # no lookbehind: the search then looks for a 9 alone
+_MOST_FIGURES = 21
 _LETTERS_BEFORE = 6
 _INNER = frozenset("9A")
 _SPACED = bytes(code if chr(code).isalnum() else 32 for code in range(128)) + bytes(128)
@@ -36,23 +28,18 @@ _ENDING = frozenset(' \t\r\n<>()[],;:"=|')
 _HEAD = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{2}")
 _SAID = re.compile(r"[^\W_]+")
 _EXTENSION = re.compile(r"[xX][0-9]{1,6}(?![A-Za-z0-9_])")
-_FIRST = re.compile(r"\(?[9A]+")
 _ACCOUNT = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?: [A-Za-z0-9]{4}){0,7} $")
 _WITHIN = frozenset(("phone", "card", "national-id", "health-id"))
-_LONG = re.compile(r"(?<![A-Za-z0-9_\-+/=.~])[A-Za-z0-9_\-+/=.~]{20,}")
+_UNBROKEN = bytes(
+    120 if code < 128 and (chr(code).isalnum() or chr(code) in "_-+/=.~") else 32
+    for code in range(256)
+)
+_TWENTY = re.compile(b"x" * 20 + b"x*+")  # spelled out: the search is then for a literal
 DEFAULT = 50
 """Least confidence that :func:`find` yields unless told otherwise."""
 
 CARRY = 9000
 """How much of a text is looked at again with the next chunk: more than the longest pattern."""
-
-
-@cache
-def patterns() -> tuple[Pattern, ...]:
-    """Every pattern there is."""
-    people = (people_europe, people_world, people_further)
-    rooms = (finance, *people, contact, credentials, tokens, assigned)
-    return tuple(each for room in rooms for each in room.PATTERNS)
 
 
 def find(
@@ -78,7 +65,7 @@ def every(
     minimum: int = DEFAULT,
 ) -> Iterable[Match]:
     """As :func:`find`, in no order, and every pattern that fits the same characters."""
-    return _Walk(text, context, minimum).run(_plan(tuple(sorted(categories))))
+    return _Walk(text, context, minimum).run(plan_of(tuple(sorted(categories))))
 
 
 def find_in(chunks: Iterable[str], *, minimum: int = DEFAULT) -> Iterator[Match]:
@@ -107,82 +94,19 @@ def _moved(match: Match, offset: int) -> Match:
     )  # fmt: skip
 
 
-class _Spelling:
-    """What one spelling may be: surely, or where one of ``words`` is near."""
-
-    def __init__(self) -> None:
-        self.sure: list[Pattern] = []
-        self.plain: list[Pattern] = []
-        self.words: frozenset[str] = frozenset()
-
-
-class _Plan:
-    """What to look for, by how it is looked for."""
-
-    def __init__(self, wanted: Sequence[Pattern]) -> None:
-        self.shapes: dict[str, _Spelling] = {}
-        self.anchors: dict[str, list[Pattern]] = {}
-        self.folded: dict[str, list[Pattern]] = {}
-        self.gates: dict[str, list[Pattern]] = {}
-        self.heads: dict[str, list[tuple[str, Pattern]]] = {}
-        self.inner: dict[str, list[Pattern]] = {}
-        self.long = [each for each in wanted if each.long and not each.anchors]
-        self.over = [each for each in wanted if each.reach < 0]
-        self.digits = [each for each in wanted if each.digit]
-        for each in wanted:
-            self._spell(each)
-            if each.reach >= 0:
-                self._anchor(each)
-        self.first: dict[str, set[int]] = {}
-        self.lettered = []
-        for said in self.shapes:
-            word = _FIRST.match(said).end()  # type: ignore[union-attr]
-            if "9" in said[:word]:
-                self.first.setdefault(said[: word + 1], set()).add(len(said))
-            else:
-                self.lettered.append(said)
-
-    def _spell(self, each: Pattern) -> None:
-        for said in each.shapes:
-            self.shapes.setdefault(said, _Spelling()).sure.append(each)
-        for said in each.plain:
-            found = self.shapes.setdefault(said, _Spelling())
-            found.plain.append(each)
-            found.words |= _words(each)[0]
-
-    def _anchor(self, each: Pattern) -> None:
-        for said in each.gates:
-            self.gates.setdefault(said, []).append(each)
-        for said in each.anchors:
-            if each.long and not each.reach:
-                self.heads.setdefault(said[:2], []).append((said, each))
-            elif each.long:
-                self.inner.setdefault(said, []).append(each)
-            else:
-                (self.folded if each.fold else self.anchors).setdefault(said, []).append(each)
-
-
-@cache
-def _plan(categories: tuple[Category, ...]) -> _Plan:
-    return _Plan([p for p in patterns() if not categories or p.category in categories])
-
-
 @cache
 def _compiled(pattern: Pattern) -> re.Pattern[str]:
     return re.compile(pattern.regex)
 
 
 @cache
-def _words(pattern: Pattern) -> tuple[frozenset[str], re.Pattern[str]]:
-    """The first word of every phrase, and all of them as they stand in a text."""
-    said = "|".join(re.escape(each) for each in pattern.context)
-    firsts = frozenset(_SAID.search(each)[0] for each in pattern.context)  # type: ignore[index]
-    return firsts, re.compile(rf"(?<![^\W_])(?:{said})(?![^\W_])")
+def _hint(pattern: Pattern) -> re.Pattern[str] | None:
+    return re.compile(pattern.hint) if pattern.hint else None
 
 
 @cache
 def _first_words() -> frozenset[str]:
-    return frozenset().union(*(_words(each)[0] for each in patterns() if each.context))
+    return frozenset().union(*(words_of(each)[0] for each in patterns() if each.context))
 
 
 def _telling(text: str) -> frozenset[str]:
@@ -205,13 +129,13 @@ class _Walk:
         self.every: frozenset[str] | None = None
         self.found: dict[tuple[int, int, str], Match] = {}
 
-    def run(self, plan: _Plan) -> Iterable[Match]:
+    def run(self, plan: Plan) -> Iterable[Match]:
         """Everything in the text, in no order."""
         self._spellings(plan)
         self._places(self.text, plan.anchors)
         self._places(self.low, plan.folded)
         self._places(self.shape, plan.gates)
-        tokens = [token.span() for token in _LONG.finditer(self.text)]
+        tokens = self._tokens()
         if tokens:
             self._places(self.text, plan.inner)
         for span in tokens:
@@ -219,26 +143,41 @@ class _Walk:
             for pattern in plan.long:
                 self._search(pattern, *span)
         for pattern in plan.over:
-            layout = self.low if pattern.fold else self.text
-            if any(layout.count(each) >= pattern.least for each in pattern.anchors):
-                self._search(pattern, 0, len(self.text))
+            self._over(pattern)
         return self.found.values()
 
-    def _headed(self, plan: _Plan, start: int, end: int) -> None:
+    def _tokens(self) -> list[tuple[int, int]]:
+        """Unbroken strings of twenty characters and more; most texts have none."""
+        marked = self.text.encode("ascii", "replace").translate(_UNBROKEN)
+        return [token.span() for token in _TWENTY.finditer(marked)]
+
+    def _headed(self, plan: Plan, start: int, end: int) -> None:
         """Every word in an unbroken string that begins as an issuer's tokens do."""
         for word in _HEAD.finditer(self.text, start, end):
             for said, pattern in plan.heads.get(word[0], ()):
                 if self.text.startswith(said, word.start()):
                     self._try(pattern, word.start())
 
-    def _places(self, layout: str, wanted: dict[str, list[Pattern]]) -> None:
+    def _places(self, layout: str, wanted: Literals) -> None:
         find = layout.find
-        for said, those in wanted.items():
-            at = find(said)
-            while at >= 0:
-                for pattern in those:
-                    self._try(pattern, at)
-                at = find(said, at + len(said))
+        for part, behind in wanted.guarded:
+            if part not in layout:
+                continue
+            for said, those in behind:
+                at = find(said)
+                while at >= 0:
+                    inside = at and self.shape[at - 1] in _INNER
+                    for pattern in those:
+                        if not (inside and pattern.alone):
+                            self._try(pattern, at)
+                    at = find(said, at + len(said))
+
+    def _over(self, pattern: Pattern) -> None:
+        layout = self.low if pattern.fold else self.text
+        if any(layout.count(each) >= pattern.least for each in pattern.anchors):
+            hint = _hint(pattern)
+            if hint is None or hint.search(self.text):
+                self._search(pattern, 0, len(self.text))
 
     def _search(self, pattern: Pattern, start: int, end: int) -> None:
         for match in _compiled(pattern).finditer(self.text, start, end):
@@ -249,13 +188,15 @@ class _Walk:
         layout = self.shape
         for figures in _FIGURES.finditer(layout):
             start, end = figures.span()
+            if end - start > _MOST_FIGURES:
+                continue
             least = start - _LETTERS_BEFORE
             while start and start > least and layout[start - 1] == "A":
                 start -= 1
             if layout[start - 1 : start] not in _INNER:
                 yield start, end
 
-    def _spellings(self, plan: _Plan) -> None:
+    def _spellings(self, plan: Plan) -> None:
         """Every word with a digit in it: spellings that begin with just that word."""
         layout, first, seen = self.shape, plan.first, False
         for start, end in self._figured():
@@ -263,18 +204,33 @@ class _Walk:
             if self.text[start] == "0" and before not in _JOINING:
                 for pattern in plan.digits:
                     self._try(pattern, start)
+            if before == " ":
+                self._ahead(plan, start)
             for said in (layout[start:end], layout[start : end + 1]):
                 if said in first:
                     self._spelled(plan, first[said], start)
             if before == "(" and (said := "(" + layout[start : end + 1]) in first:
                 self._spelled(plan, first[said], start - 1)
-        for lettered in plan.lettered if seen else ():
-            at = layout.find(lettered)
-            while at >= 0:
-                self._spelled(plan, (len(lettered),), at)
-                at = layout.find(lettered, at + 1)
+        for part, lettered in plan.lettered if seen else ():
+            if part in layout:
+                self._lettered(plan, lettered)
 
-    def _spelled(self, plan: _Plan, sizes: Iterable[int], start: int) -> None:
+    def _ahead(self, plan: Plan, start: int) -> None:
+        """What stands in capitals before a number."""
+        for said, size, pattern in plan.ahead:
+            at = start - size
+            if at >= 0 and self.shape.startswith(said, at) and self.text[at:start].isupper():
+                self._try(pattern, at)
+
+    def _lettered(self, plan: Plan, wanted: Sequence[str]) -> None:
+        """Spellings whose first word has no digit."""
+        for said in wanted:
+            at = self.shape.find(said)
+            while at >= 0:
+                self._spelled(plan, (len(said),), at)
+                at = self.shape.find(said, at + 1)
+
+    def _spelled(self, plan: Plan, sizes: Iterable[int], start: int) -> None:
         for size in sizes:
             end = start + size
             wanted = plan.shapes.get(self.shape[start:end])
@@ -282,11 +238,16 @@ class _Walk:
                 value = self.text[start:end]
                 for pattern in wanted.sure:
                     self._keep(pattern, start, end, value, plain=False)
-                some = wanted.plain
-                if some and self._far(wanted.words, start, end):
-                    some = [each for each in some if each.bare >= self.minimum]
-                for pattern in some:
-                    self._keep(pattern, start, end, value, plain=True)
+                if wanted.plain:
+                    self._plain(wanted, start, end, value)
+
+    def _plain(self, wanted: Spelling, start: int, end: int, value: str) -> None:
+        """What tells by itself, and what a word near may begin to speak for."""
+        far = self._far(wanted.words, start, end)
+        near = frozenset[str]() if far else self._around(start, end)
+        for pattern, words in wanted.plain:
+            if pattern.bare >= self.minimum or not words.isdisjoint(near):
+                self._keep(pattern, start, end, value, plain=True)
 
     def _stands_alone(self, start: int, end: int) -> bool:
         """Not part of a longer number, a word, a path, a date-time, an amount or a fraction."""
@@ -382,7 +343,7 @@ class _Walk:
         return self.said
 
     def _near(self, pattern: Pattern, start: int, end: int) -> bool:
-        firsts, phrases = _words(pattern)
+        firsts, phrases = words_of(pattern)
         if self._far(firsts, start, end):
             return False
         return phrases.search(self.near) is not None

@@ -146,7 +146,7 @@ PATTERNS = (
     Pattern(
         "iban", "iban", "financial",
         regex=r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?:[ .-]?[A-Za-z0-9]){11,31}",
-        gates=("AA99",),
+        gates=("AA99",), alone=True,
         trim=iban_size, validator=iban,
         context=("iban",),
         confidence=SURE,
@@ -154,7 +154,7 @@ PATTERNS = (
     Pattern(
         "iban-apart", "iban", "financial",
         regex=r"(?<![A-Za-z0-9])[A-Z]{2} [0-9]{2}(?:[ .-]?[A-Za-z0-9]){10,31}",
-        gates=("AA 99",), trim=iban_size, validator=structured_iban, context=("iban",),
+        ahead="AA ", trim=iban_size, validator=structured_iban, context=("iban",),
         confidence=SURE,
     ),
     Pattern(

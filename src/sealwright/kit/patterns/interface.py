@@ -24,10 +24,11 @@ class Pattern(msgspec.Struct, frozen=True):
 
     Where no spelling is exact, ``regex`` is tried in texts that hold one of ``anchors``
     (literals, in lower case where ``fold``) or ``gates`` (spellings): from ``reach`` characters
-    before each of them on, or, where ``reach`` is -1, once over the text that holds ``least`` of
-    them, or where a number begins with ``digit``. ``long`` ones lie in unbroken strings of
-    twenty characters and more. A group ``v`` is the value, ``trim`` says how much of it is, and
-    ``whole`` hands the validator all that matched.
+    before each of them on (``alone``: where no word goes on there), or, where ``reach`` is -1, once
+    over the text that holds ``least`` of them and in which ``hint`` is found; or where a number
+    begins with ``digit`` or capitals of the spelling ``ahead`` stand before one. ``long`` ones lie
+    in unbroken strings of twenty characters and more. A group ``v`` is the value, ``trim`` says how
+    much of it is, and ``whole`` hands the validator all that matched.
 
     ``validator`` gets what matched and returns whether its checksum or structure holds; None
     means that there is nothing to hold. ``strict`` drops what does not.
@@ -42,6 +43,9 @@ class Pattern(msgspec.Struct, frozen=True):
     anchors: tuple[str, ...] = ()
     gates: tuple[str, ...] = ()
     digit: str = ""
+    ahead: str = ""
+    alone: bool = False
+    hint: str = ""
     long: bool = False
     fold: bool = False
     reach: int = 0
