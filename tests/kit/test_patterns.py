@@ -309,7 +309,7 @@ def test_an_iban_with_a_blank_after_its_country_is_read_and_prose_is_not():
         ("676366497698", "card"),
         ("4836102175007029515", "card"),
         ("36574261809", "national-id"),
-        ("1311100161266", "national-id"),
+        ("3400100399577", "national-id"),
         ("130 692 544", "national-id"),
     ],
 )

@@ -204,7 +204,7 @@ class _Walk:
             if self.text[start] == "0" and before not in _JOINING:
                 for pattern in plan.digits:
                     self._try(pattern, start)
-            if before == " ":
+            if before == " " and layout[start - 2] == "A":
                 self._ahead(plan, start)
             for said in (layout[start:end], layout[start : end + 1]):
                 if said in first:
@@ -231,10 +231,13 @@ class _Walk:
                 at = self.shape.find(said, at + 1)
 
     def _spelled(self, plan: Plan, sizes: Iterable[int], start: int) -> None:
+        if not self._begins(start):
+            return
+        layout, shapes = self.shape, plan.shapes
         for size in sizes:
             end = start + size
-            wanted = plan.shapes.get(self.shape[start:end])
-            if wanted is not None and self._stands_alone(start, end):
+            wanted = shapes.get(layout[start:end])
+            if wanted is not None and self._ends(end):
                 value = self.text[start:end]
                 for pattern in wanted.sure:
                     self._keep(pattern, start, end, value, plain=False)
@@ -249,7 +252,7 @@ class _Walk:
             if pattern.bare >= self.minimum or not words.isdisjoint(near):
                 self._keep(pattern, start, end, value, plain=True)
 
-    def _stands_alone(self, start: int, end: int) -> bool:
+    def _begins(self, start: int) -> bool:
         """Not part of a longer number, a word, a path, a date-time, an amount or a fraction."""
         layout = self.shape
         if start:
@@ -264,6 +267,11 @@ class _Walk:
                 return False
             if before == "?" and self.text[start - 1].isalnum():
                 return False
+        return True
+
+    def _ends(self, end: int) -> bool:
+        """Nothing of that goes on here."""
+        layout = self.shape
         if end < len(layout):
             after = layout[end]
             if after in "9A_%" and not (after == "A" and _EXTENSION.match(self.text, end)):
@@ -353,7 +361,7 @@ def _is_time(said: str) -> bool:
     """Bare digits that are a time of 2001 to 2035: seconds, milliseconds, or year to minute."""
     if len(said) in (10, 13):
         return "1000000000" <= said[:10] < "2100000000"
-    if len(said) in (12, 14) and said[:2] in ("19", "20"):
+    if len(said) in (12, 14) and "2000" < said[:4] < "2036":
         return said[4:6] < "13" and said[8:10] < "24" and said[10:12] < "60"
     return False
 

@@ -6,7 +6,7 @@ import hashlib
 import re
 
 from sealwright.kit.patterns.checksums import digits, luhn, same, weighted
-from sealwright.kit.patterns.ibans import iban, iban_size, structured_iban
+from sealwright.kit.patterns.ibans import iban_size, structured_iban
 from sealwright.kit.patterns.interface import HIGH, LOW, MEDIUM, SURE, Pattern
 
 _CARD_SHAPES = (
@@ -147,7 +147,7 @@ PATTERNS = (
         "iban", "iban", "financial",
         regex=r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?:[ .-]?[A-Za-z0-9]){11,31}",
         gates=("AA99",), alone=True,
-        trim=iban_size, validator=iban,
+        trim=iban_size, validator=structured_iban,
         context=("iban",),
         confidence=SURE,
     ),

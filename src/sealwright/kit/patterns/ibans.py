@@ -19,9 +19,14 @@ _STRUCTURES = dict(
         " LV:4a13c LY:21n MC:10n11c2n MD:20c ME:18n MK:3n10c2n MN:16n MR:23n MT:4a5n18c"
         " MU:4a19n3a NI:4a20n NL:4a10n NO:11n OM:3n16c PK:4a16c PL:24n PS:4a21c PT:21n QA:4a21c"
         " RO:4a16c RS:18n RU:14n15c SA:2n18c SC:4a20n3a SD:14n SE:20n SI:15n SK:20n SM:1a10n12c"
+        # not in the registry, and in use: West and Central Africa, Iran, Portuguese-speaking Africa
+        " AO:21n BF:2c22n BJ:2c22n CF:23n CG:23n CI:2c22n CM:23n CV:21n DZ:22n GA:23n GQ:23n"
+        " GW:2c19n IR:22n KM:23n MA:24n MG:23n ML:2c22n MZ:21n NE:2c22n SN:2c22n TD:23n TG:2c22n"
         " SO:19n ST:21n SV:4a20n TL:19n TN:20n TR:6n16c UA:6n19c VA:18n VG:4a16n XK:16n YE:4a4n18c"
     ).split()
 )
+_STRUCTURES |= dict.fromkeys("BL GF GP MF MQ NC PF PM RE TF WF YT".split(), _STRUCTURES["FR"])
+_STRUCTURES |= dict.fromkeys("GG IM JE".split(), _STRUCTURES["GB"])
 _PART = re.compile(r"([0-9]+)([nac])")
 _CLASSES = {"n": "[0-9]", "a": "[A-Z]", "c": "[A-Z0-9]"}
 _SIZES = {

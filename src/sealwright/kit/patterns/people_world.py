@@ -338,8 +338,8 @@ PATTERNS = (
     _id("th-id", ("9-9999-99999-99-9", "9 9999 99999 99 9"), ("9" * 13,), th_id,
         ("เลขประจำตัวประชาชน", "เลขบัตรประชาชน", "บัตรประชาชน", "tnin")),
     Pattern(
-        "th-id-placed", "national-id", "personal", shapes=("9" * 13,), validator=th_id_placed,
-        confidence=MEDIUM - 5,
+        "th-id-placed", "national-id", "personal", plain=("9" * 13,), validator=th_id_placed,
+        bare=55,
     ),
     _id("my-nric", ("999999-99-9999",), (_TWELVE,), my_nric, ("nric", "mykad", "kad pengenalan"),
         HIGH, 0),
