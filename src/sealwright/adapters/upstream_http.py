@@ -69,6 +69,41 @@ def parse_address(text: str) -> Address:
     return Address(parts.hostname, port, parts.scheme == "https")
 
 
+class _Places:
+    """As many as there may be; who finds none waits in line. A semaphore, at a third of its cost."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+        self._line: deque[asyncio.Future[None]] = deque()
+
+    def take(self) -> bool:
+        """Whether there was one."""
+        if self._left == 0:
+            return False
+        self._left -= 1
+        return True
+
+    async def wait(self) -> None:
+        """Until it is one's turn."""
+        turn = asyncio.get_running_loop().create_future()
+        self._line.append(turn)
+        try:
+            await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled():  # it came too late for who gave up
+                self.give()
+            raise
+
+    def give(self) -> None:
+        """One back: to who waits longest."""
+        while self._line:
+            turn = self._line.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._left += 1
+
+
 class HttpUpstream:
     """One server. ``own``: headers that the guard adds, such as its own credentials."""
 
@@ -85,7 +120,7 @@ class HttpUpstream:
         self._context = context or (ssl.create_default_context() if address.tls else None)
         self._idle: deque[Connection] = deque()
         self._all: set[Connection] = set()
-        self._free = asyncio.Semaphore(self._limits.connections)
+        self._free = _Places(self._limits.connections)
         self._heads: dict[tuple[object, ...], bytes] = {}
         self._slow = f"it took longer than {self._limits.head_s:g} s"
 
@@ -93,18 +128,16 @@ class HttpUpstream:
         self, method: str, path: str, body: bytes = b"", headers: Mapping[bytes, bytes] = _NONE
     ) -> Got:
         """See ``serve.upstream``."""
-        connection = await self._asked(method, path, body, headers)
-        try:
-            found = await connection.body()
-            return Got(connection.status, connection.headers, found)
-        finally:
-            self._let_go(connection)
+        connection = await self._asked(method, path, body, headers, whole=True)
+        got = Got(connection.status, connection.headers, connection.body())
+        self._let_go(connection)
+        return got
 
     async def open(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[bytes, bytes] = _NONE
     ) -> Streamed:
         """See ``serve.upstream``."""
-        connection = await self._asked(method, path, body, headers)
+        connection = await self._asked(method, path, body, headers, whole=False)
         connection.expect(0, "")
         return Streamed(self, connection, self._limits)
 
@@ -115,46 +148,43 @@ class HttpUpstream:
         self._idle.clear()
 
     async def _asked(
-        self, method: str, path: str, body: bytes, headers: Mapping[bytes, bytes]
+        self, method: str, path: str, body: bytes, headers: Mapping[bytes, bytes], *, whole: bool
     ) -> Connection:
-        """A connection on which the head of the answer is there; it waits on for the rest."""
-        head = self._head(method, path, body, headers)
+        """A connection on which the head of the answer is there, or the whole answer."""
+        question = self._head(method, path, body, headers) + body
         loop = asyncio.get_running_loop()
         until = loop.time() + self._limits.head_s
-        await self._turn(until)
+        if not self._free.take():
+            await self._turn(until)
         again = method == "GET"
         while True:
             kept = self._kept()
             try:
                 connection = kept or await self._connect()
             except BaseException:
-                self._free.release()
+                self._free.give()
                 raise
             try:
                 connection.expect(until, self._slow)
-                await connection.send(head, body)
-                await connection.head()
+                await connection.ask(question, whole=whole)
             except Unavailable:
                 answered = connection.answered
                 self._drop(connection)
                 if kept is not None and again and not answered and loop.time() < until:
                     continue  # it was closed while it lay idle; nothing but a GET is asked twice
-                self._free.release()
+                self._free.give()
                 raise
             except BaseException:
                 self._drop(connection)
-                self._free.release()
+                self._free.give()
                 raise
             return connection
 
     async def _turn(self, until: float) -> None:
         """Wait for one of as many places as there may be connections."""
-        if not self._free.locked():
-            await self._free.acquire()
-            return
         try:
             async with asyncio.timeout_at(until):
-                await self._free.acquire()
+                await self._free.wait()
         except TimeoutError as error:
             raise broken(self._slow) from error
 
@@ -214,7 +244,7 @@ class HttpUpstream:
             self._idle.append(connection)
         else:
             self._drop(connection)
-        self._free.release()
+        self._free.give()
 
     def _drop(self, connection: Connection) -> None:
         self._all.discard(connection)

@@ -48,7 +48,6 @@ class Connection(asyncio.Protocol):
         self._limits = limits
         self._make = _parser()
         self._transport: Any = None
-        self._error: Unavailable | None = None
         self._loop = asyncio.get_running_loop()
         self._parser: Any = None
         self._timer: asyncio.TimerHandle | None = None
@@ -58,11 +57,12 @@ class Connection(asyncio.Protocol):
         self._can_write: asyncio.Event | None = None
         self.closed = False
         self.idle_since = 0.0
-        self.answered = False  # a byte of the answer came
         self._reset()
 
     def _reset(self) -> None:
-        self._asked = False
+        self._error: Unavailable | None = None
+        self._asked = self._whole = False
+        self.answered = False  # a byte of the answer came
         self.status = 0
         self.headers: dict[bytes, bytes] = {}
         self.head_done = self.done = False
@@ -99,7 +99,6 @@ class Connection(asyncio.Protocol):
             self._fail("it sent something that nobody asked for")
             return
         self.answered = True
-        self._fed += len(data)
         try:
             self._feed(data)
         except Unavailable as error:
@@ -109,10 +108,12 @@ class Connection(asyncio.Protocol):
             cause = error.__context__ if isinstance(error.__context__, Unavailable) else None
             self._fail(cause.why if cause else f"its answer is not HTTP/1.1: {error}")
             return
-        if self._held > _PAUSE and not self._paused:
+        if self._held > _PAUSE and not (self._paused or self._whole):
             self._paused = True
             self._transport.pause_reading()
-        self._wake()
+        waiter = self._waiter
+        if waiter is not None and (self.done or not self._whole) and not waiter.done():
+            waiter.set_result(None)
 
     def pause_writing(self) -> None:
         """See asyncio."""
@@ -148,22 +149,20 @@ class Connection(asyncio.Protocol):
         self.status = self._parser.get_status_code()
         if self.status < 200:
             return
+        told = self.headers.get
         self._keep = self._parser.get_http_version() == "1.1" and (
-            self.headers.get(b"connection", b"").lower() != b"close"
+            told(b"connection", b"").lower() != b"close"
         )
-        self._framed()
-        self.head_done = True
-
-    def _framed(self) -> None:
-        length, coding = self.headers.get(b"content-length"), self.headers.get(b"transfer-encoding")
+        length, coding = told(b"content-length"), told(b"transfer-encoding")
         if coding is not None and coding.lower() != b"chunked":
             raise broken("its Transfer-Encoding is not chunked alone")
         if coding is None and length is None and self.status not in (204, 304):
             raise broken("its answer has no length")
         if length is not None and (not length.isdigit() or int(length) > self._limits.body_bytes):
             raise broken("its answer is too large")
-        if self.headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        if told(b"content-encoding", b"identity").lower() != b"identity":
             raise broken("it compressed its answer, which nobody asked for")
+        self.head_done = True
 
     def on_chunk_header(self) -> None:
         """A chunk begins."""
@@ -171,9 +170,12 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""
-        self._body += len(data)
+        size = len(data)
+        self._body += size
+        if self._whole and self._body > self._limits.body_bytes:
+            raise broken("its answer is too large")
         self._pieces.append(data)
-        self._held += len(data)
+        self._held += size
 
     def on_message_complete(self) -> None:
         """The answer is whole; one of 1xx only says that there will be one."""
@@ -205,21 +207,22 @@ class Connection(asyncio.Protocol):
         elif self._until:
             self.expect(self._until, self._late)
 
-    async def send(self, head: bytes, body: bytes) -> None:
-        """Ask. Raises: Unavailable."""
+    async def ask(self, question: bytes, *, whole: bool) -> None:
+        """Send it, and wait until the head of the answer is there, or the whole answer.
+
+        Raises: Unavailable.
+        """
         self._reset()
-        self._error, self.answered = None, False
         if self._parser is None:
             self._parser = self._make(self)
-        self._asked = True
-        self._transport.write(head + body)
+        self._asked, self._whole = True, whole
+        self._transport.write(question)
         if self._can_write is not None:
             await self._can_write.wait()
-
-    async def head(self) -> None:
-        """Wait until the head of the answer is there. Raises: Unavailable."""
-        while not self.head_done:
+        while not (self.done if whole else self.head_done):
             await self._more()
+        if whole and self._error is not None:
+            raise self._error
 
     async def piece(self) -> bytes:
         """The next piece of the body, nothing at its end. Raises: Unavailable."""
@@ -236,18 +239,10 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
         return found
 
-    async def body(self) -> bytes:
-        """The whole body. Raises: Unavailable."""
-        while not self.done:
-            if self._body > self._limits.body_bytes:
-                raise broken("its answer is too large")
-            if self._paused:
-                self._paused = False
-                self._transport.resume_reading()
-            await self._more()
-        if self._error is not None:
-            raise self._error
-        return b"".join(self._pieces)
+    def body(self) -> bytes:
+        """The body of an answer that is whole."""
+        pieces = self._pieces
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def reusable(self) -> bool:
         """Whether another question may be asked on it."""
@@ -260,16 +255,16 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _feed(self, data: bytes) -> None:
-        if not self.head_done and len(data) > self._limits.head_bytes:
+        limits = self._limits
+        if not self.head_done:
             # a head without an end is not collected: no line of it is longer than the limit
-            head = data[: self._limits.head_bytes]
-            if b"\r\n\r\n" not in head:
+            long = len(data) > limits.head_bytes and b"\r\n\r\n" not in data[: limits.head_bytes]
+            if long or self._fed > limits.head_bytes:
                 raise broken("the head of its answer is too long")
-        if not self.head_done and self._fed - len(data) > self._limits.head_bytes:
-            raise broken("the head of its answer is too long")
+        self._fed += len(data)
         self._parser.feed_data(data)
         framing = self._fed - self._body - self._head_bytes
-        if framing > self._limits.framing_bytes + 32 * self._chunks:
+        if framing > limits.framing_bytes + 32 * self._chunks:
             raise broken("its answer is framed without bounds")
 
     def _fail(self, why: str) -> None:

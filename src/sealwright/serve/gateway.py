@@ -132,7 +132,10 @@ class Gateway:
 
 def headers_of(given: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """Headers by name. Raises: Refused (``guard.header``: one that must be there once is twice)."""
-    out: dict[bytes, bytes] = {}
+    out = dict(given)
+    if len(out) == len(given):
+        return out
+    out.clear()
     for name, value in given:
         if name in out and name in ONCE:
             raise refused("guard.header", f"there are two headers {name.decode('latin-1')}")

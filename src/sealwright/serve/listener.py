@@ -8,57 +8,19 @@ their answer. Nothing is pipelined: a second request before the answer is not re
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any, cast
 
 import httptools
 import uvicorn
 
 from sealwright.core.errors import SealError
+from sealwright.serve.connection import Connection
 from sealwright.serve.gateway import Gateway
 from sealwright.serve.httpwire import CHUNKED, CLOSE, LAST_CHUNK, encoded, head_of
-from sealwright.serve.localpeer import uid_of
-from sealwright.serve.messages import Peer, Reply
+from sealwright.serve.messages import Reply
 from sealwright.serve.refusals import refused, rule_of
-
-_LOOPBACK = ("127.", "::1", "::ffff:127.")
-
-
-class _Owner:
-    """Whose a local connection is, asked once: the kernel lists every socket for an answer."""
-
-    def __init__(self, there: tuple[Any, ...], here: tuple[Any, ...]) -> None:
-        self._ends = (there, here)
-        self._uid: int | None = None
-
-    def __call__(self) -> int:
-        if self._uid is None:
-            self._uid = uid_of(*self._ends)
-        return self._uid
-
-
-class Connection:
-    """One connection's other end; looked up when somebody wants to know."""
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-
-    @cached_property
-    def peer(self) -> Peer:
-        """Its address, and its owner where somebody asks for them and the kernel says so."""
-        sock = self._transport.get_extra_info("socket")
-        if sock is not None and sock.family == socket.AF_UNIX:
-            raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-            return Peer("unix", loopback=True, uid=struct.unpack("3i", raw)[1])
-        there = self._transport.get_extra_info("peername") or ("", 0)
-        here = self._transport.get_extra_info("sockname") or ("", 0)
-        if not there[0].startswith(_LOOPBACK):
-            return Peer(there[0])
-        return Peer(there[0], loopback=True, uid=_Owner(there, here))
 
 
 class GuardedProtocol(asyncio.Protocol):
@@ -83,6 +45,7 @@ class GuardedProtocol(asyncio.Protocol):
         self._in_head, self._idle = True, False
         self._busy, self._reading = False, False
         self._keep = True
+        self._next: asyncio.Future[bool] | None = None  # what waits for the next request
         self._begin()
 
     # asyncio.Protocol
@@ -108,6 +71,7 @@ class GuardedProtocol(asyncio.Protocol):
         self.resume_writing()
         if self._reading:
             self._done()
+        self._woken(False)
         self._parser = None  # it knows this protocol
 
     def data_received(self, data: bytes) -> None:
@@ -161,12 +125,16 @@ class GuardedProtocol(asyncio.Protocol):
 
     def on_url(self, url: bytes) -> None:
         """A part of the path."""
-        self._grown(len(url))
+        self._seen_bytes += len(url)
+        if self._seen_bytes > self._limits.head_bytes:
+            raise self._stop("guard.headers")
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header; a trailer, which comes after the body, is dropped."""
-        self._grown(len(name) + len(value) + 4)
+        self._seen_bytes += len(name) + len(value) + 4
+        if self._seen_bytes > self._limits.head_bytes:
+            raise self._stop("guard.headers")
         if self._in_head:
             self._given.append((name.lower(), value))
 
@@ -204,7 +172,9 @@ class GuardedProtocol(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """The request is whole."""
         self._reading, self._until = False, 0.0
-        task = self._loop.create_task(self._answer())
+        if self._woken(True):
+            return
+        task = self._loop.create_task(self._serve())
         self._shared.tasks.add(task)
         task.add_done_callback(self._shared.tasks.discard)
 
@@ -215,6 +185,24 @@ class GuardedProtocol(asyncio.Protocol):
         self._url = b""
         self._given: list[tuple[bytes, bytes]] = []
         self._parts: list[bytes] = []
+
+    async def _serve(self) -> None:
+        """One request after another, while the connection goes on: a task for each costs more."""
+        going_on = True
+        while going_on:
+            await self._answer()
+            if self._gone.is_set():
+                return
+            self._next = self._loop.create_future()
+            going_on = await self._next
+
+    def _woken(self, going_on: bool) -> bool:
+        """Whether there was a task that waits for the next request."""
+        waiting, self._next = self._next, None
+        if waiting is None or waiting.done():
+            return False
+        waiting.set_result(going_on)
+        return True
 
     async def _answer(self) -> None:
         """The reply, and then the next request or the end."""
@@ -292,11 +280,6 @@ class GuardedProtocol(asyncio.Protocol):
             await stream.aclose()
 
     # what is late, too long, or not to be read
-
-    def _grown(self, count: int) -> None:
-        self._seen_bytes += count
-        if self._seen_bytes > self._limits.head_bytes:
-            raise self._stop("guard.headers")
 
     def _stop(self, rule: str) -> SealError:
         self._error = refused(rule, _WORDS[rule])
