@@ -70,7 +70,7 @@ def parse_address(text: str) -> Address:
 
 
 class _Places:
-    """As many as there may be; who finds none waits in line. A semaphore, at a third of its cost."""
+    """As many as there may be; who finds none waits in line."""
 
     def __init__(self, count: int) -> None:
         self._left = count

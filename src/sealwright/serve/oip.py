@@ -79,7 +79,25 @@ class _Body(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     parameters: Parameters = {}
 
 
+class _Flat(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    name: str
+    shape: list[int]
+    datatype: str
+    data: list[float]
+    parameters: Parameters = {}
+
+
+class _FlatBody(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """What most bodies are: read in one pass, where :class:`_Body` takes two."""
+
+    inputs: list[_Flat]
+    outputs: list[_Output] = []
+    id: str = ""
+    parameters: Parameters = {}
+
+
 _body = msgspec.json.Decoder(_Body)
+_flat_body = msgspec.json.Decoder(_FlatBody)
 _flat = msgspec.json.Decoder(list[float])
 _rows = msgspec.json.Decoder(list[list[float]])
 _texts = msgspec.json.Decoder(list[str])
@@ -88,12 +106,7 @@ _texts = msgspec.json.Decoder(list[str])
 def decode(request: Request, spec: InputSpec) -> Inference:
     """Raises: Refused (``guard.body``, ``guard.input``, ``guard.rows``, ``guard.encoding``)."""
     head, tail = _parts(request)
-    try:
-        body = _body.decode(head)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise refused(
-            "guard.body", "the request is not one of this protocol", str(error)
-        ) from error
+    body = _read(head, spec)
     if len(body.id) > MOST_ID or not body.id.isascii():
         raise refused("guard.body", f"an id is at most {MOST_ID} plain characters")
     if body.parameters:
@@ -105,7 +118,7 @@ def decode(request: Request, spec: InputSpec) -> Inference:
     rows = _checked_shape(one, spec)
     batch = (
         _text(one, tail, size, rows)
-        if spec.datatype == TEXT
+        if isinstance(one, _Input) and spec.datatype == TEXT
         else _numbers(one, tail, size, rows, spec)
     )
     wanted = _wanted(body) if body.outputs else ()
@@ -113,7 +126,21 @@ def decode(request: Request, spec: InputSpec) -> Inference:
     return Inference(body.id, batch, wanted, binary)
 
 
-def _wanted(body: _Body) -> tuple[Wanted, ...]:
+def _read(head: bytes, spec: InputSpec) -> _Body | _FlatBody:
+    if spec.datatype != TEXT:
+        try:
+            return _flat_body.decode(head)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            pass  # nested, binary, or wrong: told below
+    try:
+        return _body.decode(head)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise refused(
+            "guard.body", "the request is not one of this protocol", str(error)
+        ) from error
+
+
+def _wanted(body: _Body | _FlatBody) -> tuple[Wanted, ...]:
     return tuple(
         Wanted(each.name, _flag(each.parameters, "binary_data", body.parameters))
         for each in body.outputs
@@ -131,7 +158,7 @@ def _parts(request: Request) -> tuple[bytes, bytes]:
     return request.body[: int(given)], request.body[int(given) :]
 
 
-def _only(body: _Body, spec: InputSpec) -> _Input:
+def _only(body: _Body | _FlatBody, spec: InputSpec) -> _Input | _Flat:
     if len(body.inputs) != 1 or body.inputs[0].name != spec.name:
         names = ", ".join(repr(one.name[:40]) for one in body.inputs[:5]) or "none"
         raise refused(
@@ -150,7 +177,7 @@ def _only(body: _Body, spec: InputSpec) -> _Input:
     return one
 
 
-def _checked_shape(one: _Input, spec: InputSpec) -> int:
+def _checked_shape(one: _Input | _Flat, spec: InputSpec) -> int:
     shape, width = one.shape, [] if spec.datatype == TEXT else [spec.width]
     if spec.datatype == TEXT and len(shape) == 2 and shape[1] == 1:
         shape = shape[:1]
@@ -169,7 +196,7 @@ def _checked_shape(one: _Input, spec: InputSpec) -> int:
     return shape[0]
 
 
-def _numbers(one: _Input, tail: bytes, size: Any, rows: int, spec: InputSpec) -> Array:
+def _numbers(one: _Input | _Flat, tail: bytes, size: Any, rows: int, spec: InputSpec) -> Array:
     count = rows * spec.width
     dtype, into = _DTYPES[one.datatype], _DTYPES[spec.datatype]
     finite = False
@@ -197,7 +224,11 @@ def _numbers(one: _Input, tail: bytes, size: Any, rows: int, spec: InputSpec) ->
     return wanted
 
 
-def _json_numbers(one: _Input, rows: int, count: int) -> list[float]:
+def _json_numbers(one: _Input | _Flat, rows: int, count: int) -> list[float]:
+    if isinstance(one, _Flat):
+        if len(one.data) != count:
+            raise _count(one, count)
+        return one.data
     raw = one.data
     if not raw:
         raise refused("guard.input", f"input {one.name!r} has no data")
@@ -249,8 +280,8 @@ def _lengthed(one: _Input, data: bytes) -> list[str]:
     return out
 
 
-def _exact(one: _Input, tail: bytes, size: Any, wanted: int) -> None:
-    if bytes(one.data):
+def _exact(one: _Input | _Flat, tail: bytes, size: Any, wanted: int) -> None:
+    if isinstance(one, _Flat) or bytes(one.data):
         raise refused("guard.input", f"input {one.name!r} has data and binary data")
     if isinstance(size, bool) or not isinstance(size, int) or size != wanted or len(tail) != size:
         raise refused(
@@ -274,5 +305,5 @@ def _flag(given: Parameters, name: str, outer: Parameters | None = None) -> bool
     return value
 
 
-def _count(one: _Input, count: int) -> Refused:
+def _count(one: _Input | _Flat, count: int) -> Refused:
     return refused("guard.input", f"the data of {one.name!r} are not {count} values")
