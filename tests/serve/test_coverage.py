@@ -64,10 +64,19 @@ def test_another_deployment_has_other_sites():
     assert Frame.fit(rows(), 1).cells(rows(50)) != Frame.fit(rows(), 2).cells(rows(50))
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e300])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e300, 1.7e308])
 def test_a_row_that_is_no_number_has_a_cell_too(bad):
     frame = Frame.fit(rows(), 1)
     assert len(frame.cells(np.full((3, 20), bad))) == 3
+    some = rows(1, seed=3)
+    some[0, 4] = bad
+    assert len(frame.cells(some)) == 1
+
+
+def test_a_row_alone_has_the_cell_that_it_has_among_others():
+    frame = Frame.fit(rows(800), seed=1)
+    some = np.concatenate([rows(200, seed=2), 100 * rows(100, seed=3)])
+    assert [frame.cells(row[None])[0] for row in some] == list(frame.cells(some))
 
 
 def test_cells_are_small_where_traffic_is_dense_and_few_where_nobody_asks():

@@ -9,6 +9,7 @@ measured: docs/spec/monitors-v1.md.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
@@ -33,7 +34,7 @@ another cell."""
 
 _MOST = 2_000
 _LEAST_SHARE = 1e-3
-_FAR, _MOST_SIZE = 1e12, 1e30
+_FAR = 1e12
 
 
 class Frame(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -76,17 +77,22 @@ class Frame(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def cells(self, features: npt.ArrayLike) -> tuple[int, ...]:
         """The cell, 0 to 1,023, of each of (n, d) rows. Raises: BadInput (another width)."""
-        rows = finite(features)
+        rows = _numbers(features)
         if rows.shape[1] != self.width:
             raise BadInput(
                 f"features of {rows.shape[1]} numbers cannot be placed",
                 why=f"this model's coverage was fitted on {self.width}",
             )
         space = _space(self)
-        if len(rows) == 1:  # most questions: a product with a vector costs half of one with rows
-            row = _placed(rows[0], space.axes, space.origin)
-            return (int((space.sites.dot(row) - space.half).argmax()),)
-        nearness = _placed(rows, space.axes, space.origin) @ space.sites.T - space.half
+        if len(rows) == 1:
+            with np.errstate(over="ignore", invalid="ignore"):
+                placed = space.axes.dot(rows[0]) - space.origin
+            # a length that is none, or beyond what is clipped, takes the way of many rows
+            if math.hypot(*placed.tolist()) <= _FAR:
+                nearness = space.sites.dot(placed.astype(np.float32))
+                nearness -= space.half
+                return (int(nearness.argmax()),)
+        nearness = _placed(_tamed(rows), space.axes, space.origin) @ space.sites.T - space.half
         return tuple(nearness.argmax(axis=1).tolist())
 
 
@@ -110,18 +116,8 @@ def _space(frame: Frame) -> _Space:
 def _placed(
     rows: npt.NDArray[np.float64], axes: npt.NDArray[np.float64], origin: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float32]:
-    """(n, k) where rows (n, d) lie among the sites; (k,) of one row (d,)."""
-    placed = rows.dot(axes.T) - origin
-    if not _within(placed, _FAR):
-        placed = np.clip(placed, -_FAR, _FAR)
-    return placed.astype(np.float32)
-
-
-def _within(numbers: npt.NDArray[np.float64], most: float) -> bool:
-    """Whether the sum of their squares says that no number is beyond ``most``; NaN says nothing."""
-    flat = numbers.ravel()
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool(flat.dot(flat) <= most * most)
+    """(n, k) where rows lie among the sites."""
+    return np.clip(rows @ axes.T - origin, -_FAR, _FAR).astype(np.float32)
 
 
 def marked(bitmap: bytes, cells: Iterable[int]) -> bytes:
@@ -147,13 +143,18 @@ def count(bitmap: bytes) -> int:
 
 def finite(features: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """(n, d) as float64; what is not a finite number is 0, so that no row is without a cell."""
+    return _tamed(_numbers(features))
+
+
+def _numbers(features: npt.ArrayLike) -> npt.NDArray[np.float64]:
     rows = np.asarray(features, np.float64)
-    rows = rows.reshape(len(rows), -1) if rows.ndim else rows.reshape(1, 1)
-    return rows if _within(rows, _MOST_SIZE) else _tamed(rows)
+    if rows.ndim == 2:
+        return rows
+    return rows.reshape(len(rows), -1) if rows.ndim else rows.reshape(1, 1)
 
 
 def _tamed(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.nan_to_num(np.clip(rows, -_MOST_SIZE, _MOST_SIZE), nan=0.0)
+    return np.nan_to_num(np.clip(rows, -1e30, 1e30), nan=0.0)
 
 
 def whitening(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
