@@ -68,7 +68,7 @@ def test_another_deployment_has_other_sites():
 def test_a_row_that_is_no_number_has_a_cell_too(bad):
     frame = Frame.fit(rows(), 1)
     assert len(frame.cells(np.full((3, 20), bad))) == 3
-    some = rows(1, seed=3)
+    some = rows(1, seed=3).astype(np.float64)
     some[0, 4] = bad
     assert len(frame.cells(some)) == 1
 
