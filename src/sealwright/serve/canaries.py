@@ -11,6 +11,7 @@ import base64
 import codecs
 import unicodedata
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from sealwright.core.errors import BadInput
 
@@ -77,11 +78,18 @@ class Canaries:
                 self._heads[head] = (*self._heads.get(head, ()), (variant, at))
             begun.update(variant[:size] for size in range(1, _HEAD + self._stride))
         self._begun = frozenset(begun)
+        self._known = frozenset(self._heads)
+        longest = _HEAD + self._stride - 1
+        self._ends = tuple(slice(-size, None) for size in range(longest, 0, -1))
 
     def found(self, squashed: str) -> tuple[list[tuple[int, int]], int]:
         """``(start, end)`` of each canary in a squashed text, and from where on more text could
         complete one: the text's length if from nowhere."""
-        size, heads = len(squashed), self._heads
+        size = len(squashed)
+        pieces = map(squashed.__getitem__, _slices(self._stride, max(0, size - _HEAD + 1)))
+        if self._known.isdisjoint(pieces):
+            return [], self._pending(squashed, size)
+        heads = self._heads
         spans: list[tuple[int, int]] = []
         pending = size
         for at in range(0, size - _HEAD + 1, self._stride):
@@ -96,11 +104,23 @@ class Canaries:
                     spans.append((start, start + len(variant)))
                 elif size - start < len(variant) and variant.startswith(squashed[start:]):
                     pending = min(pending, start)
+        return sorted(set(spans)), self._pending(squashed, pending)
+
+    def _pending(self, squashed: str, pending: int) -> int:
+        """``pending``, or where before it what could become a canary begins at the text's end."""
+        begun, size = self._begun, len(squashed)
+        if begun.isdisjoint(map(squashed.__getitem__, self._ends)):
+            return pending
         for at in range(max(0, size - _HEAD - self._stride + 1), pending):
-            if squashed[at:] in self._begun:
-                pending = at
-                break
-        return sorted(set(spans)), pending
+            if squashed[at:] in begun:
+                return at
+        return pending
+
+
+@lru_cache(4_096)
+def _slices(stride: int, stop: int) -> tuple[slice, ...]:
+    """Of a head at every ``stride``-th place before ``stop``: looked up without a loop of ours."""
+    return tuple(slice(at, at + _HEAD) for at in range(0, stop, stride))
 
 
 def variants(value: str) -> tuple[str, ...]:
