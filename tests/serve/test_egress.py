@@ -140,6 +140,17 @@ def test_a_canary_is_found_however_it_is_written(how: str) -> None:
         assert out.startswith(PROSE)
 
 
+@pytest.mark.parametrize("how", ["as it is", "spaced", "hex", "with zero width"])
+def test_a_canary_is_found_wherever_a_look_at_the_text_ended(how: str) -> None:
+    egress = Egress(Policy(canary="redact"), Canaries(["another canary 1", CANARY]))
+    for before in range(280, 380):  # the first look is at 352 characters
+        text = (PROSE * 9)[:before] + WRITTEN[how] + PROSE * 2
+        channel = egress.channel()
+        out = "".join(channel.push(letter) for letter in text) + channel.close()
+        assert WRITTEN[how] not in out, before
+        assert channel.found["egress.canary"] == 1
+
+
 def test_a_canary_cuts_the_answer_by_default() -> None:
     channel = Egress(canaries=Canaries([CANARY])).channel()
     out = "".join(channel.push(each) for each in pieces(PROSE + CANARY + PROSE * 5, 1))

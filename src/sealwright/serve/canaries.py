@@ -79,8 +79,9 @@ class Canaries:
             begun.update(variant[:size] for size in range(1, _HEAD + self._stride))
         self._begun = frozenset(begun)
         self._known = frozenset(self._heads)
-        longest = _HEAD + self._stride - 1
-        self._ends = tuple(slice(-size, None) for size in range(longest, 0, -1))
+        self.overlap = _HEAD + self._stride - 1
+        """Letters and digits at a text's end in which one may begin unseen, at most."""
+        self._ends = tuple(slice(-size, None) for size in range(self.overlap, 0, -1))
 
     def found(self, squashed: str) -> tuple[list[tuple[int, int]], int]:
         """``(start, end)`` of each canary in a squashed text, and from where on more text could

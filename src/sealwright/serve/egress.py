@@ -103,6 +103,7 @@ class Channel:
         self._left = ""
         self._held = ""
         self._at = 0  # of the first held character, counted from the text's beginning
+        self._clear = 0  # before it no canary begins
         self._next = HOLD + STEP
         self._dropping = 0  # characters still to drop, of a private key
         self._in_run = False  # an unbroken string is being dropped
@@ -177,12 +178,29 @@ class Channel:
             spans += [Span(*run.span(), _UNBROKEN, "redact") for run in _LONG_RUN.finditer(held)]
         most = len(held)
         if self._egress.canaries:
-            found, most = _canaries(self._egress.canaries, held, policy.canary)
+            found, most = self._canaries(self._egress.canaries, held)
             spans += found
         if self._egress.memorised:
             most = min(most, self._heard.listen(held, self._at, last))
             spans += self._heard.spans(self._at)
         return sorted(spans), most
+
+    def _canaries(self, canaries: Canaries, held: str) -> tuple[list[Span], int]:
+        """Those in the held text, and where in it one may have begun. Where none had, is not
+        looked at again."""
+        start = max(0, self._clear - self._at)
+        part = held[start:]
+        squashed = squash(part)
+        hits, pending = canaries.found(squashed)
+        begun = pending < len(squashed)
+        if not hits and part.isascii():
+            open_ = len(squashed) - pending if begun else min(canaries.overlap, len(squashed))
+            clear = start + from_end(part, open_)
+            self._clear = self._at + clear
+            return [], clear if begun else len(held)
+        at, action = [start + place for place in places(part)], self._egress.policy.canary
+        spans = [Span(at[one], at[end - 1] + 1, "egress.canary", action) for one, end in hits]
+        return spans, at[pending] if begun else len(held)
 
     def _safe(self, spans: list[Span], most: int) -> int:
         """How much of the held text may be decided about now."""
@@ -272,18 +290,6 @@ class _Heard:
         """The memorised runs that do not end before ``at``, counted from there."""
         self._hits = [hit for hit in self._hits if hit.end > at]
         return [hit._replace(start=max(hit.start - at, 0), end=hit.end - at) for hit in self._hits]
-
-
-def _canaries(canaries: Canaries, held: str, action: Action) -> tuple[list[Span], int]:
-    squashed = squash(held)
-    hits, pending = canaries.found(squashed)
-    if not hits and pending == len(squashed):
-        return [], len(held)
-    if not hits and held.isascii():
-        return [], from_end(held, len(squashed) - pending)
-    at = places(held)
-    spans = [Span(at[start], at[end - 1] + 1, "egress.canary", action) for start, end in hits]
-    return spans, at[pending] if pending < len(squashed) else len(held)
 
 
 def _unbroken(held: str, limit: int) -> int:

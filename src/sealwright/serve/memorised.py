@@ -11,7 +11,6 @@ import struct
 import zlib
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -25,14 +24,27 @@ COMMON = 5
 _MAGIC = b"SEALNG1\n"
 _HEAD = struct.Struct("<8sIIQ")
 _WORD = re.compile(r"[^\W_]+")
+_MOST_MET = 1 << 16
 _PRIME = (1 << 61) - 1
 _BASE = 0x1D3F_7A91_C04B_65E7 % _PRIME
 
 
-@lru_cache(1 << 16)
 def number(word: str) -> int:
     """One word as a number; case makes no difference."""
     return zlib.crc32(word.casefold().encode("utf-8", "surrogatepass")) + 1
+
+
+class _Met(dict[str, int]):
+    """Words that were met, and their numbers."""
+
+    def __missing__(self, word: str) -> int:
+        if len(self) >= _MOST_MET:
+            self.clear()
+        found = self[word] = number(word)
+        return found
+
+
+_number_of = _Met().__getitem__
 
 
 class Run:
@@ -48,7 +60,7 @@ class Run:
         """For each word the number of the n words that end with it, -1 while there are fewer."""
         value, n, top = self._value, self._n, self._top
         short = n - len(self._last)
-        every = self._last + [number(word) for word in words]
+        every = [*self._last, *map(_number_of, words)]
         fresh = every[n - short :]
         out: list[int] = []
         for new in fresh[:short]:
@@ -56,9 +68,10 @@ class Run:
             out.append(-1)
         if short and len(fresh) >= short:
             out[-1] = value
+        add = out.append
         for new, old in zip(fresh[short:], every, strict=False):
             value = (value * _BASE + new - old * top) % _PRIME
-            out.append(value)
+            add(value)
         self._last, self._value = every[-n:], value
         return out
 
