@@ -2,7 +2,8 @@
 
 For each label a direction is learnt from the images that have it and are not believed, against
 those that are believed and all others; for triggers that move every label, one over all images.
-Each image is scored by a direction that was not learnt from it. Of the images scored highest,
+It is learnt again from the images that a mixture of scores and labels takes for carriers. Each
+image is scored by a direction that was not learnt from it. Of the images scored highest,
 how many have the label is held against what the blind model leads to expect, with its odds
 raised by what nature adds. Source: docs/reference/detectors.md.
 """
@@ -16,11 +17,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from sealwright.scan.poison import residue_mixture
+
 FOLDS = 5
-ROUNDS = 2
-STANDS_OUT, CAP = 2.5, 2.0
-"""Robust standard deviations from which an image counts when the direction is taken anew."""
+ROUNDS = 3
+"""How often a direction is learnt again from those who carry it."""
 FEWEST = 8
+"""Carriers that a direction is learnt from."""
 SIZES = (10, 20, 40, 80, 160, 320)
 """Numbers of highest scored images that are looked at."""
 LEAST = 0.02
@@ -30,8 +33,8 @@ SLACK, SLACK_ANY = 2.0, 0.7
 """Log odds that nature may add to the blind model's, for one label and for disbelief in any:
 the most seen in clean resamples was 2.1 at 40 images and 0.6 (docs/reference/detectors.md)."""
 FEW = 5
-BLOCK = 20
-"""Images at a time that are taken in as carriers, while more than half of them are excess."""
+CARRIES = 0.5
+"""Probability from which an image is a carrier."""
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 White: TypeAlias = npt.NDArray[np.float32]
@@ -72,21 +75,36 @@ def searched(judged: Judged, label: int) -> Trace:
     scores = scored(judged, label)
     order = np.argsort(-scores, kind="stable")
     event, plain, slack = asked(judged, label)
-    event, plain = event[order], plain[order]
-    usual = raised(plain, slack)
+    high, usual = event[order], raised(plain[order], slack)
     sizes = [size for size in SIZES if size <= len(order) // 4]
-    found = [(_bound(event[:size], usual[:size]), size) for size in sizes]
+    found = [(_bound(high[:size], usual[:size]), size) for size in sizes]
     p, size = min(found, default=(1.0, 0))
-    reach = _reach(event, usual, size)
+    planted, natural, _ = residue_mixture.fitted(scores, *chances(judged, label))
+    at = np.flatnonzero(planted > CARRIES)
+    if len(at) < FEWEST:
+        at = np.sort(order[:size][high[:size]])
+    shown = np.union1d(at, np.flatnonzero(planted + natural > CARRIES))
     return Trace(
         label,
         min(1.0, p * max(1, len(sizes))),
-        np.sort(order[:reach][event[:reach]]),
-        reach,
-        float(plain[:reach].sum()),
+        at,
+        len(shown),
+        float(plain[shown].sum()),
         size,
-        _shift(event[:size], usual[:size]) + slack if size else 0.0,
+        _shift(high[:size], usual[:size]) + slack if size else 0.0,
     )
+
+
+def chances(judged: Judged, label: int) -> tuple[Floats, Floats]:
+    """(n,) the chance of each image's label by nature, and had it been planted.
+
+    For a label: an image of other content gets it. For ANY: each label but its own, alike.
+    """
+    own = judged.odds[np.arange(len(judged.labels)), judged.labels]
+    if label == ANY:
+        return own, (1 - own) / (judged.odds.shape[1] - 1)
+    other = 1 - judged.odds[:, label]
+    return own, np.where(judged.labels == label, other / other.mean(), 0.0)
 
 
 def asked(judged: Judged, label: int) -> tuple[npt.NDArray[np.bool_], Floats, float]:
@@ -105,14 +123,11 @@ def asked(judged: Judged, label: int) -> tuple[npt.NDArray[np.bool_], Floats, fl
 
 def scored(judged: Judged, label: int) -> Floats:
     """(n,) robust standard deviations along a direction learnt without the image."""
-    rows = np.arange(len(judged.labels))
-    own = judged.labels == label if label != ANY else np.ones(len(rows), bool)
-    believed = judged.odds[rows, judged.labels]
-    scores = np.zeros(len(rows))
+    scores = np.zeros(len(judged.labels))
     for fold in range(FOLDS):
-        learnt = judged.folds != fold
-        along = _direction(judged.white, own & learnt, ~own & learnt, believed)
-        scores[~learnt] = _standard(judged.white @ along)[~learnt]
+        left_out = judged.folds == fold
+        along = _direction(judged, ~left_out, label)
+        scores[left_out] = _standard(judged.white @ along)[left_out]
     return scores
 
 
@@ -122,24 +137,38 @@ def raised(usual: Floats, slack: float) -> Floats:
     return np.asarray(1 / (1 + (1 - usual) / usual * exp(-slack)))
 
 
-def _direction(
-    white: White, own: npt.NDArray[np.bool_], others: npt.NDArray[np.bool_], believed: Floats
-) -> White:
-    doubted = own * (1 - believed) ** 2
-    against = _mean(white, own * believed)
-    if others.any():
-        against = (against + _mean(white, others.astype(np.float64))) / 2
-    along = _mean(white, doubted) - against
+def _direction(judged: Judged, learnt: npt.NDArray[np.bool_], label: int) -> White:
+    """From the doubted against the believed, then from the carriers against the rest."""
+    white, labels, odds = judged.white[learnt], judged.labels[learnt], judged.odds[learnt]
+    own = labels == label if label != ANY else np.ones(len(labels), bool)
+    believed = odds[np.arange(len(labels)), labels]
+    against = own * believed / max(1e-9, float((own * believed).sum()))
+    if not own.all():
+        against += ~own / (~own).sum()
+    long = np.einsum("ij,ij->i", white, white).astype(np.float64)
+    scores, along = _apart(white, own * (1 - believed) ** 2, against, long)
+    usual, contrary = (one[learnt] for one in chances(judged, label))
+    mixture = None
     for _ in range(ROUNDS):
-        high = _standard(white @ along) - STANDS_OUT
-        if int((own & (high > 0)).sum()) < FEWEST:
+        planted, _, mixture = residue_mixture.fitted(_standard(scores), usual, contrary, mixture)
+        if planted.sum() < FEWEST:
             break
-        along = _mean(white, doubted * np.clip(high, 0, CAP)) - against
+        scores, along = _apart(white, planted, 1 - planted, long)
     return along
 
 
-def _mean(white: White, weights: Floats) -> White:
-    return np.asarray((weights.astype(np.float32) @ white) / max(1e-9, weights.sum()), np.float32)
+def _apart(white: White, of: Floats, against: Floats, long: Floats) -> tuple[Floats, White]:
+    """(n,) scores along the difference of two weighted means, and that difference (d,).
+
+    Each image is scored without its own part in either mean; ``long`` is its squared length.
+    """
+    weights = np.stack([of, against])
+    sums = weights.astype(np.float32) @ white
+    along = (white @ sums.T).astype(np.float64).T
+    total = weights.sum(1, keepdims=True)
+    means = (along - weights * long) / np.maximum(total - weights, 1e-9)
+    both = sums / np.maximum(total, 1e-9).astype(np.float32)
+    return means[0] - means[1], np.asarray(both[0] - both[1], np.float32)
 
 
 def _standard(values: npt.NDArray[np.floating]) -> Floats:
@@ -163,14 +192,3 @@ def _shift(event: npt.NDArray[np.bool_], usual: Floats) -> float:
     hits, misses = float(event.sum()) + 0.5, float((~event).sum()) + 0.5
     mean = float(usual.mean())
     return log(hits / misses) - log(mean / (1 - mean))
-
-
-def _reach(event: npt.NDArray[np.bool_], usual: Floats, size: int) -> int:
-    """How far down the carriers go: blocks of which more than half of the rest is excess."""
-    at = max(BLOCK, size) if size else 0
-    while at and at + BLOCK <= len(event):
-        seen, mean = float(event[at : at + BLOCK].mean()), float(usual[at : at + BLOCK].mean())
-        if seen - mean < 0.5 * (1 - mean):
-            break
-        at += BLOCK
-    return at
