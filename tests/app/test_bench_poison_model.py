@@ -84,11 +84,9 @@ def test_rows_say_what_was_not_learnt_and_hold_the_targets():
     assert told("blend", 0.01, 0, 1.0)[0].met is None
 
 
-def test_the_detector_is_measured_at_the_share_it_has_among_all(monkeypatch):
+def test_the_detectors_are_measured_at_the_share_they_have_among_all_and_in_rounds(monkeypatch):
     asked = []
-    monkeypatch.setattr(
-        model.ensemble, "screen", lambda *args, alpha: asked.append((args[2], alpha))
-    )
+    monkeypatch.setattr(model.rounds, "screen", lambda *args, alpha: asked.append((args[2], alpha)))
     model.screened(trial.plant(trial.Plan("digits", "warp", 0.04, 0, rows=300)).set)
     ((detectors, alpha),) = asked
     every = registry.for_modalities(["image"], model=True)

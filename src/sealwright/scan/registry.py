@@ -29,6 +29,7 @@ IMAGE: dict[str, str] = {
 }
 MODEL: dict[str, str] = {
     "image-confusion": "sealwright.scan.poison.image_confusion:ImageConfusion",
+    "image-signatures": "sealwright.scan.poison.image_signatures:ImageSignatures",
 }
 EMBEDDING: dict[str, str] = {
     "embedding-flood": "sealwright.scan.poison.embedding_flood:EmbeddingFlood",

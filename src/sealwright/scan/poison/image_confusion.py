@@ -39,7 +39,7 @@ class ImageConfusion:
 
     spec = Spec(
         "image-confusion",
-        1,
+        2,
         "image",
         "group",
         families=("image:warp", "image:sample-specific", "image:all-to-all"),
@@ -166,7 +166,7 @@ class Confusion:
         moments.add(plain)
         whiten = whitener(moments)
         parts = blind_net.parts_of(ids, blind_net.FOLDS, self.frame.seed)
-        nets = blind_net.trained(pictures, labels, parts, self.frame.seed, self._told)
+        nets = blind_net.shared(pictures, labels, parts, self.frame.seed, self._told)
         odds = evened(nets.judged(pictures, parts))
         folds = blind_net.parts_of(ids, FOLDS, self.frame.seed + 1)
         judged = Judged(whiten(plain), labels, odds, folds)

@@ -39,6 +39,8 @@ COPY = 0.9
 JUDGED = 400
 """Hits looked at closely."""
 OVERLAP = 0.5
+CLOSE = 24
+"""Places of a pattern, the best ones, that its carriers are compared over."""
 
 
 class ImagePatch:
@@ -46,7 +48,7 @@ class ImagePatch:
 
     spec = Spec(
         "image-patch",
-        1,
+        2,
         "image",
         "group",
         families=("image:patch",),
@@ -127,7 +129,7 @@ class Patches:
         ]
         filled = np.flatnonzero(np.abs(self.pool).sum(2).ravel())
         hits += self._moving(self.pool, self.labels, rng.permutation(filled)[:SEEDS])
-        self.found = self._joined(hits, self.images)
+        self.found = self._joined(hits, self.images, self.labels)
 
     def swapped(self, before: Batch, after: Batch) -> Result:
         """The result had ``before``'s rows been ``after``'s, with the lenses as they are.
@@ -144,7 +146,7 @@ class Patches:
         seeds: Ints = np.add.outer(rows * EACH, np.arange(EACH)).ravel()
         filled = np.flatnonzero(np.abs(pool).sum(2).ravel())
         hits += self._moving(pool, labels, np.intersect1d(seeds, filled))
-        found = self._joined(hits, images)
+        found = self._joined(hits, images, labels)
         return Result(tuple(map(self._group, range(len(found)), found)), tried=len(self.tops))
 
     def preview(self, at: int) -> Preview:
@@ -211,7 +213,9 @@ class Patches:
     def _moving(self, pool: Floats, labels: npt.NDArray[np.int32], seeds: Ints) -> list[Hit]:
         return list(patch_search.moving(pool, labels, _shares(labels), seeds, JUDGED))
 
-    def _joined(self, hits: list[Hit], images: Pixels) -> list[Found]:
+    def _joined(
+        self, hits: list[Hit], images: Pixels, labels: npt.NDArray[np.int32]
+    ) -> list[Found]:
         """Of the hits that hold, those over the same images as one group."""
         kept: list[tuple[Hit, float, list[Hit]]] = []
         places = len(self.tops) + SEEDS // patch_search.EACH
@@ -232,14 +236,24 @@ class Patches:
             p = patch_search.p_value(hit.statistic, places)
             if hit.seen - copies >= patch_search.FEWEST and p <= floor:
                 kept.append((hit, p, [hit]))
-        return [Found(hit, p, self._carriers(members)) for hit, p, members in kept]
+        return [Found(hit, p, self._carriers(members, images, labels)) for hit, p, members in kept]
 
-    def _carriers(self, members: list[Hit]) -> Ints:
-        """Images of the label that at least a quarter of the pattern's windows show."""
+    def _carriers(self, members: list[Hit], images: Pixels, labels: npt.NDArray[np.int32]) -> Ints:
+        """Images of the label that at least a quarter of the pattern's windows show, and those
+        that are like their mean over all of its places: what the codec left of a faint one."""
         votes: Ints = np.zeros(len(self.ids), np.int64)
         for hit in members:
             votes[hit.rows] += 1
-        return self.ids[votes >= max(1, len(members) / 4)]
+        carriers = votes >= max(1, len(members) / 4)
+        along: Floats = np.zeros(len(images), np.float32)
+        lenses = {one.size: one for one in self.lenses}
+        placed = [hit.place for hit in members if hit.place is not None]
+        for size, row, column in placed[:CLOSE]:
+            windows = lenses[size].place(images, row, column)
+            along += windows @ (windows[carriers].mean(0) - windows[~carriers].mean(0))
+        if placed:
+            carriers |= patch_search.edge(along, labels == members[0].label)
+        return self.ids[carriers]
 
     def _group(self, at: int, one: Found) -> Group:
         hit, name = one.hit, self.frame.labels[one.hit.label]

@@ -29,6 +29,9 @@ MARGIN = 0.35
 """Of what lies between a label's natural share and all, nature may take so much at any place."""
 EACH = 8
 """Independent patterns at one place, for the number that were tried."""
+STEP = 5
+EXPLAINED = 0.1
+"""Images that are taken in as carriers at a time, and the part that may be natural."""
 
 Labels: TypeAlias = npt.NDArray[np.int32]
 Place: TypeAlias = tuple[int, int, int]
@@ -118,6 +121,27 @@ def moving(pool: Floats, labels: Labels, shares: Floats, seeds: Ints, kept: int)
 def bound(count: float, seen: float, share: float) -> float:
     """-log of the Chernoff bound of ``seen`` or more of ``count`` at ``share``."""
     return float(_bounds(*(np.array([float(one)]) for one in (count, seen, share)))[0])
+
+
+def edge(scores: Floats, own: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Of the ``own`` images, those so high that other labels explain hardly any of them.
+
+    Taken in from the highest down, STEP at a time, as far as that holds.
+    """
+    order = np.flatnonzero(own)[np.argsort(-scores[own], kind="stable")]
+    others = np.sort(scores[~own])
+    ratio = len(order) / max(1, len(others))
+    reach = 0
+    while reach + STEP <= len(order):
+        least = scores[order[reach + STEP - 1]]
+        high = int(np.searchsorted(others, scores[order[reach]])) if reach else len(others)
+        low = int(np.searchsorted(others, least))
+        if ratio * (high - low) > EXPLAINED * STEP:
+            break
+        reach += STEP
+    out: npt.NDArray[np.bool_] = np.zeros(len(scores), np.bool_)
+    out[order[:reach]] = True
+    return out
 
 
 def p_value(statistic: float, places: int) -> float:

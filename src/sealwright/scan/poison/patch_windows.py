@@ -35,6 +35,11 @@ class Lens(msgspec.Struct, frozen=True):
         for column in range(images.shape[2] - self.size + 1):
             yield column, _centred(planes, column, self.size) @ self.matrix
 
+    def place(self, images: Pixels, row: int, column: int) -> Floats:
+        """(n, d): the windows at one place."""
+        planes = _planes(images[:, row : row + self.size, column : column + self.size])
+        return np.asarray(_centred(planes, 0, self.size) @ self.matrix)
+
     def places(self, images: Pixels) -> Iterator[tuple[tuple[int, int], Floats]]:
         """Every (row, column) of a window and the (n, d) windows there."""
         for row in range(images.shape[1] - self.size + 1):

@@ -1,7 +1,8 @@
-"""What the detector that trains a model finds: hidden triggers in 5,000 images of CIFAR-10.
+"""What the detectors that train a model find: hidden triggers in 5,000 images of CIFAR-10.
 
-It alone is measured, at the share of the error that it has among all. A small network trained on
-the poisoned set says whether the attack was learnt; ART runs on that network, where installed.
+They alone are measured, at the share of the error that they have among all, and in as many rounds
+as the product looks in. A small network trained on the poisoned set says whether the attack was
+learnt; ART runs on that network, where installed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 
+import msgspec
 import numpy as np
 
 from sealwright.app.bench import Answer, Row, measure
@@ -17,11 +19,12 @@ from sealwright.app.bench.poison import beside, victims
 from sealwright.app.bench.poison.cells import LEARNT, found_rows, name_of
 from sealwright.app.bench.poison.clean import Build
 from sealwright.app.bench.poison.data import Absent
+from sealwright.app.bench.poison.planted import Planted
 from sealwright.app.bench.poison.plates import plate_of
-from sealwright.app.bench.poison.score import rate
+from sealwright.app.bench.poison.score import auroc, rate, row_scores
 from sealwright.app.bench.poison.sets import Set, of_images
 from sealwright.app.bench.poison.trial import SETS, Plan, Trial, cut, plant, scored, spread
-from sealwright.scan import ensemble, registry
+from sealwright.scan import ensemble, registry, rounds
 from sealwright.scan.ensemble import ALPHA, Screening
 
 ROWS = 5_000
@@ -70,30 +73,43 @@ def model_clean(quick: bool, jobs: int, draws: int = 0, note: Note = lambda _: N
 
 
 def screened(rows: Set) -> Screening:
-    """By the model detector alone, one round, at the share it has among all of ``--model``."""
+    """By the model detectors alone, at the share they have among all of ``--model``; again
+    without what was found while something is, as ``seal data check`` does."""
     every = registry.for_modalities(ensemble.modalities(rows.frame), model=True)
     share = ensemble.share(every, ALPHA)
-    return ensemble.screen(
+    return rounds.screen(
         rows.source, rows.frame, [registry.detector(x) for x in registry.MODEL], alpha=share
     )
+
+
+def ranked(planted: Planted) -> dict[str, float]:
+    """The row detector by itself: its AUROC, and what part of its list was planted, in percent."""
+    rows = planted.set
+    frame = msgspec.structs.replace(rows.frame, review=rows.frame.rows)
+    said = ensemble.screen(rows.source, frame, [registry.detector("image-signatures")])
+    scores = row_scores(said)
+    first = np.argsort(-scores, kind="stable")[: rows.frame.review]
+    return {
+        "signatures AUROC": auroc(scores, planted.planted),
+        "signatures listed": 100 * float(planted.planted[first].mean()),
+    }
 
 
 def build(plan: Plan) -> Trial:
     """Plant, screen, and see whether a network learns it."""
     planted = plant(plan)
     start = time.process_time()
+    others = ranked(planted)
     screening = screened(planted.set)
     trial = scored(plan, planted, screening, time.process_time() - start)
     if plan.learn:
         network: list[object] = []
         before = victims.cnn(planted.set.whole, plan.draw, network)
-        trial = trial._replace(
-            before=victims.judged(before, planted),
-            beside=beside.art_figures(planted.set, planted.planted, network[0]),
-        )
+        others |= beside.art_figures(planted.set, planted.planted, network[0])
+        trial = trial._replace(before=victims.judged(before, planted))
     if plan.picture:
         trial = trial._replace(plate=plate_of(plan, planted, screening))
-    return trial
+    return trial._replace(beside=others)
 
 
 def blocked(part: Build) -> str:
@@ -106,7 +122,14 @@ def blocked(part: Build) -> str:
 
 def _rows(trials: list[Trial]) -> list[Row]:
     taught = [t.before.success for t in trials if t.before]
+    others = [t.beside for t in trials if t.beside and "signatures AUROC" in t.beside]
     more = f"; {np.mean([t.cpu_s for t in trials]):.0f} CPU-s each"
+    if others:
+        area, listed = (
+            float(np.mean([one[f"signatures {name}"] for one in others]))
+            for name in ("AUROC", "listed")
+        )
+        more += f"; image-signatures: AUROC {area:.3f}, {listed:.0f} % of its list planted"
     more += f"; attack success {100 * float(np.mean(taught)):.0f} %" if taught else ""
     if taught and float(np.mean(taught)) < LEARNT:
         more += ", not learnt"
