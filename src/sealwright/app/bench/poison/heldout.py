@@ -30,6 +30,7 @@ from sealwright.core.errors import BadInput, VerifyError
 DIGESTS = {
     "heldout_poison.py": "1722c50a7353fa95373be598b7e5dd883654f9f807fc9e782386814b43d129d0",
     "heldout_patterns.py": "03669504e9dff10880116f0ab0b3186a544f96f9db9a2cbe4eb5d5ade0485ad0",
+    "heldout_pictures.py": "9dc3af91ed558ac6e47f519fa88253ec1fb8e071473d3338f5925084d3ecb1f5",
 }
 """Frozen generator → its SHA-256, as docs/concepts/held-out.md has it."""
 SEEDS = 3
