@@ -177,15 +177,21 @@ class Confusion:
         return [ANY, *(int(code) for code in np.flatnonzero(sizes >= FEWEST))]
 
     def _held(self, judged: Judged, codes: list[int]) -> list[tuple[Trace, Ids]]:
-        """Half of the error is for ANY, half is shared by the labels."""
+        """Half of the error is for ANY, half is shared by the labels.
+
+        ANY is asked last, of the images that no label's trace explains.
+        """
         labels = max(1, len(self._codes(judged)) - 1)
         ids = self.fitted.ids if self.fitted else np.empty(0, np.int64)
+        left: npt.NDArray[np.bool_] = np.ones(len(ids), np.bool_)
         out = []
-        for code in codes:
-            found = searched(judged, code)
+        for code in sorted(codes, reverse=True):
+            some = np.flatnonzero(left) if code == ANY else np.arange(len(ids))
+            found = searched(judged if len(some) == len(ids) else judged.part(some), code)
             p = min(1.0, found.p_value * (2 if code == ANY else 2 * labels))
             if p <= self.frame.alpha and len(found.at):
-                out.append((msgspec.structs.replace(found, p_value=p), ids[found.at]))
+                left[some[found.at]] = False
+                out.append((msgspec.structs.replace(found, p_value=p), ids[some[found.at]]))
         return sorted(out, key=lambda one: one[0].p_value)
 
     def _told(self, done: int, total: int) -> None:

@@ -49,6 +49,10 @@ class Judged(msgspec.Struct, frozen=True):
     odds: Floats
     folds: npt.NDArray[np.int64]
 
+    def part(self, at: npt.NDArray[np.int64]) -> Judged:
+        """The images at some places."""
+        return Judged(self.white[at], self.labels[at], self.odds[at], self.folds[at])
+
 
 class Trace(msgspec.Struct, frozen=True):
     """What was found for a label (or ANY): ``p_value`` over all sizes, ``at`` the carriers'
