@@ -80,8 +80,9 @@ def fixed(
     alike = (here.unit[seeds] @ here.unit.T > ALIKE).astype(np.float32)
     counts = alike @ np.eye(len(names), dtype=np.float32)[codes]
     own, total = counts[np.arange(len(seeds)), codes[seeds]], counts.sum(1)
-    usual = np.maximum(np.bincount(codes)[codes] / len(codes), shares[names][codes])[seeds]
-    usual = np.minimum(usual, 0.99)
+    mine = np.bincount(codes)[codes[seeds]]
+    usual = (mine / len(codes) + (mine - own + 1) / (len(codes) - total + 2)) / 2
+    usual = np.minimum(0.99, np.maximum(usual, shares[names][codes[seeds]]))
     at = int(np.argmax(_bounds(total, own, usual)))
     if own[at] < FEWEST:
         return None
