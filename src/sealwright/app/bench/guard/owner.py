@@ -51,7 +51,9 @@ class Judged(NamedTuple):
 
     @property
     def second(self) -> float:
-        """log10 p of the second-best test: the one that decides."""
+        """log10 p of the second-best test: the one that decides, where anything was decided."""
+        if self.comparison.verdict == "cannot tell":
+            return 0.0
         found = sorted(one.log10_p for one in self.comparison.tests)
         return found[1] if len(found) > 1 else 0.0
 
