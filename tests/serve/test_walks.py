@@ -91,6 +91,11 @@ def test_words_of_a_table_are_one_ends_or_the_others():
         assert bool(steps[2]) == found
 
 
+def test_rows_of_another_form_are_not_looked_at(walks):
+    rows = np.zeros((2, 5))
+    assert walks.look(rows, np.array([0, 1]), walks.blank())[0] == [(), ()]
+
+
 def test_texts_are_not_looked_at():
     walks = Walks(np.array(["one", "two"], object))
     assert walks.look(np.array(["x", "y"]), np.array([0, 1]), walks.blank())[0] == [(), ()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
@@ -18,13 +19,14 @@ FEWEST = 50
 
 
 class _Caller:
-    """One caller: the cells touched so far, and how many there were after each answer."""
+    """One caller: a bitmap of the cells touched so far, and how many there were after each answer;
+    3 kB at most."""
 
     __slots__ = ("cells", "counts")
 
     def __init__(self) -> None:
-        self.cells = set[int]()
-        self.counts = list[int]()
+        self.cells = 0
+        self.counts = array("H")
 
 
 class Paces:
@@ -40,8 +42,9 @@ class Paces:
         one = self._callers.pop(principal, None) or _Caller()
         self._callers[principal] = one
         for cells in touched[: KNOTS[-1] - len(one.counts)]:
-            one.cells.update(cells)
-            one.counts.append(len(one.cells))
+            for cell in cells:
+                one.cells |= 1 << cell
+            one.counts.append(one.cells.bit_count())
         if len(self._callers) > CALLERS:
             self._callers.popitem(last=False)
 

@@ -62,6 +62,7 @@ class Walks:
     def __init__(self, inputs: npt.NDArray[Any]) -> None:
         """``inputs``: pictures, cells of a table, or texts, in which no walk is looked for."""
         self.blind = inputs.ndim < 2
+        self._form = inputs.shape[1:]
         cells = _flat(inputs) if not self.blind else np.zeros((0, 0))
         sides = [_ruled(_numbers(cells[:, at])) for at in range(cells.shape[1])]
         if inputs.dtype.kind in "fiub":  # a pixel that was always white may change too
@@ -81,8 +82,9 @@ class Walks:
     def look(
         self, inputs: npt.NDArray[Any], labels: npt.NDArray[np.int64], past: Past
     ) -> tuple[list[tuple[int, ...]], Past]:
-        """For each of n rows, in order, the cells that it touches as a step of a walk."""
-        if self.blind:
+        """For each of n rows, in order, the cells that it touches as a step of a walk; none for
+        rows of another form than the reference's."""
+        if self.blind or inputs.shape[1:] != self._form:
             return [()] * len(labels), past
         numbers, words = self._read(inputs)
         whole = Past(
