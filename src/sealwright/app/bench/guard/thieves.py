@@ -62,7 +62,8 @@ QUICK = Size(("digits",), ("in-distribution", "boundary", "random"), 1, 20, 300,
 
 class Town(NamedTuple):
     """Everything measured on one data set. ``stopped``: of ``tried`` test users, by the purse, by
-    cells alone, by the plain cap. ``copies``: agreement of copies of the heaviest test users."""
+    cells alone, by the plain cap; ``steps`` of walks that each asked. ``copies``: agreement of
+    copies of the heaviest test users."""
 
     name: str
     size: Size
@@ -70,6 +71,7 @@ class Town(NamedTuple):
     purse: Purse
     stopped: tuple[int, int, int]
     tried: int
+    steps: list[int]
     nothing: float
     alarms: dict[tuple[str, int], int]
     copies: list[float]
@@ -178,7 +180,8 @@ def _town(name: str, size: Size, note: Callable[[str], None]) -> Town:
         if size.monitors
     }
     nothing = robberies.nothing(name)
-    return Town(name, size, runs, purse, stopped, len(tested), nothing, alarms, copies)
+    steps = [sum(len(cells) > 1 for cells in one) for one in tested]
+    return Town(name, size, runs, purse, stopped, len(tested), steps, nothing, alarms, copies)
 
 
 def _copies(name: str, tested: Sequence[purses.Touched], count: int) -> list[float]:
@@ -209,7 +212,8 @@ def _rows(town: Town, size: Size) -> list[Row]:
                 "cells alone": 100 * (1 - by_cells / town.tried),
             },
             note=f"{stopped} of {town.tried}; pace in cells: {paced}; "
-            f"cells alone {purse.cells:,}, plain cap {purse.plain:,}",
+            f"cells alone {purse.cells:,}, plain cap {purse.plain:,}; steps of walks of one user: "
+            f"{np.mean(town.steps):.2g} in the mean, {max(town.steps)} at most",
         ),
         Row(
             f"{town.name}: best thief's agreement at the budget",

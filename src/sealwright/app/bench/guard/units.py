@@ -234,7 +234,7 @@ def _rows(name: str, points: Sequence[Point]) -> Iterator[Row]:
     honest = _each([one for one in fixed if one.family == "honest"])
     told = {
         family: np.mean([one.agreement for one in fixed if one.family == family])
-        for family in families
+        for family in dict.fromkeys(one.family for one in fixed)
     }
     found = _each(fixed)
     yield measure(
