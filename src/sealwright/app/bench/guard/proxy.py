@@ -1,7 +1,8 @@
 """The guard before another server: CPU it adds to a request, and what it adds to the slowest.
 
-The same questions go to the server directly, through nginx and through the guard, in turn, in one
-run, at a constant rate over kept connections. CPU is the hop's own process's, from the kernel.
+The same questions go to the server directly, through nginx, through a proxy of the guard's own
+runtime that checks nothing, and through the guard, in turn, in one run, at a constant rate over
+kept connections. CPU is the hop's own process's, from the kernel.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from sealwright.core.errors import BadInput, Unavailable
 
 CONNECTIONS = 8
 RATE = 300
+BARE = "a proxy in the same runtime that checks nothing"
 _SETTINGS = """
 [serve]
 rate_per_s = 1000000
@@ -67,9 +69,14 @@ def _measured(ask: Ask, folder: Path, server: str) -> list[Row]:
     rounds, requests = (2, 200) if ask.quick else (6, 1_500)
     cpu: dict[str, list[float]] = {}
     slowest: dict[str, list[float]] = {}
-    with _process(words, folder / "house", env) as guard, _nginx(folder, server) as nginx:
+    bare_words = [sys.executable, "-m", "sealwright.app.bench.guard.bareproxy", server]
+    with (
+        _process(words, folder / "house", env) as guard,
+        _process(bare_words, folder) as bare,
+        _nginx(folder, server) as nginx,
+    ):
         url = json.loads(guard.said)["url"].removeprefix("http://")
-        ways = {"directly": (server, 0), "guard": (url, guard.pid)}
+        ways = {"directly": (server, 0), "guard": (url, guard.pid), BARE: (bare.said, bare.pid)}
         if nginx is not None:
             ways["nginx"] = (nginx.said, nginx.pid)
         for name, (address, _) in ways.items():
