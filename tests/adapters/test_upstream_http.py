@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from sealwright.adapters.upstream_http import Address, HttpUpstream, parse_address
@@ -125,6 +126,17 @@ BAD = {
     "a length that is a lie": b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\ncloses",
     "chunks cut short": CHUNKED + b"6\r\ncloses\r\n",
     "larger than is taken": b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\nab",
+    "larger in chunks than is taken": CHUNKED + (b"1000\r\n" + b"a" * 4096 + b"\r\n") * 80,
+    "a chunk whose size overflows": CHUNKED + b"f" * 17 + b"\r\nab\r\n0\r\n\r\n",
+    "a chunk with a signed size": CHUNKED + b"+2\r\nab\r\n0\r\n\r\n",
+    "two lengths that agree": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2"
+    b"\r\n\r\nab",
+    "lengths in a list": b"HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nab",
+    "chunked twice": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked"
+    b"\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+    "a body where none may be": b"HTTP/1.1 204 No Content\r\n\r\nab",
+    "an interim answer with a body": b"HTTP/1.1 103 Early Hints\r\nContent-Length: 2\r\n\r\nab"
+    + OK,
     "not a word": None,
 }
 
@@ -132,7 +144,8 @@ BAD = {
 @pytest.mark.parametrize("how", BAD)
 def test_an_answer_that_is_framed_wrongly_is_none(how: str) -> None:
     async def main() -> None:
-        async with behind(Server(BAD[how])) as upstream:
+        limits = msgspec.structs.replace(QUICK, body_bytes=300_000)
+        async with behind(Server(BAD[how]), limits) as upstream:
             with pytest.raises(Unavailable):
                 await upstream.ask("POST", "/", b"{}")
 
