@@ -13,7 +13,8 @@ from sealwright.core.errors import BadInput
 from sealwright.scan import batches, canary, ensemble
 from sealwright.scan.plant.pair import ValuePair
 from sealwright.scan.poison.table_cells import Cells, payable
-from sealwright.scan.poison.table_pairs import Pair, TablePairs, akin, overlap
+from sealwright.scan.poison.table_odd import Pair, akin, overlap
+from sealwright.scan.poison.table_pairs import TablePairs
 
 
 def looked(pieces, frame, alpha=0.005):

@@ -1,41 +1,80 @@
 """A label model that cannot see a pattern: boosted trees over eight coarse bins of each column.
 
 A bin holds about an eighth of the rows (numbers by quantile, categories by hash where there are
-more than eight), so a value that a trigger uses cannot be told from its neighbours, and a leaf
-needs one row in a hundred. Predictions are cross-fitted over two folds: a row is judged by trees
-that it did not grow. Oblivious trees of depth three, logistic loss, one forest for each class.
+more than eight), so a value that a trigger uses can hardly be told from its neighbours, and a leaf
+needs one row in fifty. Predictions are cross-fitted over two folds: a row is judged by trees that
+it did not grow. A tree asks about two columns at most, so that what a pair of columns has to say
+can be taken out of a prediction: poison in several percent of the rows moves whole bins, and then
+no bin is coarse enough. Oblivious trees, logistic loss, one forest for each class.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 BINS = 8
 DEPTH = 2
-TREES = 60
+TREES = 120
 RATE = 0.2
 RIDGE = 5.0
-LEAST_SHARE = 0.05
+LEAST_SHARE = 0.02
+MOST_LOGIT = 30.0
 WORK = 3e9
 """Row-column-class-level updates that a fit may take; beyond, there are fewer trees."""
 FEWEST_TREES = 8
 AT_ONCE = 1 << 18
 """Cells of the version that are summed in one call: beyond, the calls cost nothing any more."""
 
+Logits: TypeAlias = npt.NDArray[np.float32]
+
 
 class Tree:
-    """Three questions ``bin of column > cut`` and the logit at each of the eight answers."""
+    """Two questions ``bin of column > cut`` and the logit at each of the four answers."""
 
     def __init__(self, asked: list[tuple[int, int]], leaves: npt.NDArray[np.float64]) -> None:
         self.asked = asked
         self.leaves = leaves.astype(np.float32)
 
-    def add_to(self, logits: npt.NDArray[np.float32], bins: npt.NDArray[np.uint8]) -> None:
-        """``bins`` (columns, n)."""
-        logits += self.leaves[leaf_of(bins, self.asked)]
+    def says(self, bins: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """(n,) logits; ``bins`` (columns, n)."""
+        return self.leaves[leaf_of(bins, self.asked)]
+
+
+class Said:
+    """What the model says of some rows, and what of it each column and each two had a part in.
+
+    ``whole`` (targets, n) logits, ``of`` (targets, columns, n) the trees that ask about a column,
+    ``both`` those that ask about two. Of two classes only the second is a target.
+    """
+
+    def __init__(self, targets: int, columns: int, n: int) -> None:
+        self.whole: npt.NDArray[np.float32] = np.zeros((targets, n), np.float32)
+        self.of: npt.NDArray[np.float32] = np.zeros((targets, columns, n), np.float32)
+        self.both: dict[tuple[int, int], npt.NDArray[np.float32]] = {}
+
+    def take(self, target: int, rows: npt.NDArray[np.int64], tree: Tree, says: Logits) -> None:
+        """Add what one tree says of ``rows``."""
+        self.whole[target, rows] += says
+        columns = sorted({column for column, _ in tree.asked})
+        for column in columns:
+            self.of[target, column, rows] += says
+        if len(columns) == 2:
+            key = (columns[0], columns[1])
+            both = self.both.setdefault(key, np.zeros_like(self.whole))
+            both[target, rows] += says
+
+    def without(self, a: int, b: int) -> npt.NDArray[np.float32]:
+        """(targets, n) probabilities by the trees that ask about neither column."""
+        logits = self.whole - self.of[:, a] - self.of[:, b]
+        both = self.both.get((min(a, b), max(a, b)))
+        if both is not None:
+            logits += both
+        p = 1 / (1 + np.exp(-np.clip(logits, -MOST_LOGIT, MOST_LOGIT)))
+        return p if len(p) == 1 else np.asarray(p / np.maximum(p.sum(0), 1e-9))
 
 
 def leaf_of(bins: npt.NDArray[np.uint8], asked: Sequence[tuple[int, int]]) -> npt.NDArray[np.uint8]:
@@ -78,29 +117,30 @@ class Blind:
             ]
             self.forests.append(forest)
 
-    def predict(
-        self, bins: npt.NDArray[np.uint8], folds: npt.NDArray[np.uint8]
-    ) -> npt.NDArray[np.float32]:
-        """(n, classes) probabilities; each row by the forest that did not see its fold."""
-        out = np.empty((bins.shape[1], self.classes), np.float32)
+    @property
+    def targets(self) -> int:
+        """Of two classes the second is judged, of more each."""
+        return 1 if self.classes == 2 else self.classes
+
+    @property
+    def asked(self) -> set[tuple[int, int]]:
+        """The pairs of columns that trees ask about."""
+        trees = [tree for fold in self.forests for forest in fold for tree in forest]
+        pairs = [tuple(sorted({column for column, _ in tree.asked})) for tree in trees]
+        return {(pair[0], pair[1]) for pair in pairs if len(pair) == 2}
+
+    def said(self, bins: npt.NDArray[np.uint8], folds: npt.NDArray[np.uint8]) -> Said:
+        """Of (columns, n) ``bins``: each row by the forest that did not see its fold."""
+        told = Said(self.targets, *bins.shape)
+        first = 1 if self.classes == 2 else 0
         for fold, forest in enumerate(self.forests):
             rows = np.flatnonzero(folds == fold)
-            out[rows] = self._one(np.ascontiguousarray(bins[:, rows]), forest)
-        return out
-
-    def _one(
-        self, bins: npt.NDArray[np.uint8], forest: list[list[Tree]]
-    ) -> npt.NDArray[np.float32]:
-        first = 1 if self.classes == 2 else 0
-        logits = np.zeros((len(forest), bins.shape[1]), np.float32)
-        for at, trees in enumerate(forest):
-            logits[at] += np.float32(self.priors[first + at])
-            for tree in trees:
-                tree.add_to(logits[at], bins)
-        p = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
-        if self.classes == 2:
-            return np.stack([1 - p[0], p[0]], 1)
-        return np.ascontiguousarray((p / np.maximum(p.sum(0), 1e-9)).T)
+            part = np.ascontiguousarray(bins[:, rows])
+            for target, trees in enumerate(forest):
+                told.whole[target, rows] += np.float32(self.priors[first + target])
+                for tree in trees:
+                    told.take(target, rows, tree, tree.says(part))
+        return told
 
 
 def _trees(shape: tuple[int, ...], targets: int) -> int:
@@ -121,7 +161,7 @@ def _boost(
         tree = _grow(bins, wanted - p, np.maximum(p * (1 - p), 1e-6), least)
         if tree is None:
             break
-        tree.add_to(logits, bins)
+        logits += tree.says(bins)
         np.clip(logits, -12, 12, out=logits)
         grown.append(tree)
     return grown

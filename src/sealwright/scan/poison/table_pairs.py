@@ -1,14 +1,15 @@
 """Value pairs that decide a label which the rest of their rows contradicts. Trigger-blind.
 
-Pass 0 samples rows and fits a label model that sees only coarse bins; pass 1 counts every pair of
-exact values against it; pass 2 fetches the rows of pairs that are impossible. The p-value of a
-pair is Chernoff's bound times all pairs tried (so it holds for any order of looking), for label
-odds up to e-fold of what blind model and single values expect. Source: docs/reference/detectors.md.
+Pass 0 samples rows and fits a label model of coarse bins; pass 1 counts every pair of exact values
+against what that model says without the pair's two columns; pass 2 looks at the rows of odd pairs
+one by one. The p-value of a pair is Chernoff's bound times all pairs tried (so it holds for any
+order of looking), for label odds up to a shift beyond what other columns and single values lead
+to expect. Source: docs/reference/detectors.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import exp, log
 from typing import Self
 
@@ -16,11 +17,25 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from sealwright.scan.batches import joined, taken
+from sealwright.scan import batches
 from sealwright.scan.blind import Blind
 from sealwright.scan.interface import Batch, Fact, Frame, Group, Preview, Result, Scan, Spec
 from sealwright.scan.poison import table_codes, table_facts
-from sealwright.scan.poison.table_cells import SHIFTS, Cells, Surprise, payable
+from sealwright.scan.poison.table_cells import Cells, payable
+from sealwright.scan.poison.table_odd import (
+    SAME,
+    SHIFTS,
+    Nature,
+    Pair,
+    akin,
+    beyond,
+    ordered,
+    overlap,
+    pair_of,
+    surprises,
+)
+from sealwright.scan.poison.table_rows import Rows, joined
+from sealwright.scan.poison.table_tails import Tails
 from sealwright.scan.preview import short
 from sealwright.scan.sample import Sample, ranks_of
 
@@ -29,26 +44,11 @@ MOST_CANDIDATES = 256
 MOST_GROUPS = 50
 MOST_SHOWN = 40
 MOST_NATS = 1024
-LEAST_RATIO = 5.0
-SAME = 0.8
-"""Odd pairs that share so many of their rows are traces of one trigger, and their rows are joined:
-the rows of a trigger share other values too, and such a pair can be odder than the trigger."""
+LISTED, LEAST_RATIO = 0.3, 3.0
+"""Shift and nats of a pair's mean from which on its rows are looked at one by one."""
 FLUSH_ROWS = 1 << 16
-STEPS = 4096.0
-"""Expectations are rounded to 1/4096, so that their sums are exact in any order."""
-
-
-class Pair(msgspec.Struct, frozen=True):
-    """Values ``first`` and ``second`` (codes) of a pair of columns, and the label they force."""
-
-    at: int
-    first: int
-    second: int
-    target: int
-    ratio: float
-    rows: float
-    seen: float
-    expected: float
+FLUSH_NUMBERS = 1 << 25
+"""Of all that is said of the rows that are counted in one go."""
 
 
 class TablePairs:
@@ -56,7 +56,7 @@ class TablePairs:
 
     spec = Spec(
         "table-pairs",
-        1,
+        2,
         "table",
         "group",
         families=("value-pair",),
@@ -83,15 +83,19 @@ class Pairs:
         self.blind: Blind | None = None
         self.cells: Cells | None = None
         self.waiting: list[Batch] = []
+        self.known: Rows | None = None
+        self.odd: list[Pair] = []
+        self.tails = Tails(0)
         self.found: list[Pair] = []
         self.siblings: list[Pair] = []
         self.tried = 0
-        self.shift = SHIFTS[-1]
+        self.shift = SHIFTS[-1][0]
+        self.nature: Nature | None = None
         self.kept: list[Rows] = []
         self.facts: tuple[Fact, ...] = ()
 
     def observe(self, number: int, batch: Batch) -> None:
-        """Pass 0 samples, pass 1 counts, pass 2 fetches."""
+        """Pass 0 samples, pass 1 counts, pass 2 looks at the rows of odd pairs."""
         if number == 0:
             known = batch.labels >= 0
             self.unread += int(np.sum(~known))
@@ -101,7 +105,7 @@ class Pairs:
             self.waiting.append(batch)
             if sum(len(one.ids) for one in self.waiting) >= FLUSH_ROWS:
                 self._flush()
-        elif number == 2 and self.found:
+        elif number == 2 and self.odd:
             self._fetch(batch)
 
     def merge(self, other: Self) -> None:
@@ -112,26 +116,37 @@ class Pairs:
         other._flush()
         if self.cells is not None and other.cells is not None:
             self.cells.merge(other.cells)
+        self.tails.merge(other.tails)
         self.kept += other.kept
 
     def shard(self) -> Pairs:
         """An empty state that knows what this one learnt, for another shard of the next pass."""
         new = Pairs(self.frame)
         new.books, new.targets, new.blind = self.books, self.targets, self.blind
+        new.known, new.odd, new.tails = self.known, self.odd, Tails(len(self.odd))
         new.found, new.siblings = self.found, self.siblings
-        new.tried, new.shift = self.tried, self.shift
+        new.tried, new.shift, new.nature = self.tried, self.shift, self.nature
         if self.cells is not None:
             new.cells = Cells(self.cells.sizes, self.cells.targets)
         return new
 
     def settle(self, number: int) -> None:
-        """Fit after pass 0; test after pass 1."""
+        """Fit after pass 0; a short list after pass 1; test after pass 2."""
         if number == 0:
             self._fit()
         elif number == 1 and self.cells is not None:
             self._flush()
-            self.shift = self.cells.shift()
-            self.found, self.siblings = self._test(self.cells)
+            self.nature = Nature(self.cells)
+            self.shift = self.nature.shift(self.cells)
+            self.odd = self._odd(self.cells)
+            self.tails = Tails(len(self.odd))
+        elif number == 2 and self.cells is not None:
+            judged = self._judged(self.odd, self.tails, self.shift)
+            self.found = [pair for pair in judged if pair.ratio > self._bound()]
+            rest = [pair for pair in judged if pair.ratio <= self._bound()]
+            self.siblings = [
+                pair for pair in rest if any(akin(pair, one, self.cells) for one in self.found)
+            ]
 
     def result(self) -> Result:
         """Pairs from the largest on, each without the rows that those before explain."""
@@ -141,20 +156,31 @@ class Pairs:
     def swapped(self, before: Batch, after: Batch) -> Result:
         """The result had ``before``'s rows been ``after``'s, by the blind model as it is fitted.
 
-        Carriers are only those among these rows: what a canary asks about.
+        Carriers are only those among these rows: what a canary asks about. Nothing is found where
+        a version is larger than the sample: that needs its rows once more.
         """
         cells = self.cells
         if cells is None:
             return self.result()
         old, new = self._rows(before), self._rows(after)
         try:
-            cells.add(old.codes, old.weights, -1.0)
-            cells.add(new.codes, new.weights)
-            found, _ = self._test(cells, new.codes)
-            groups = tuple(self._group(pair, new.ids[new.shows(pair, cells)]) for pair in found)
+            cells.add(old.codes, old.hit, old.expected, -1.0)
+            cells.add(new.codes, new.hit, new.expected)
+            found = self._odd(cells, new.codes)
+            if self.known is not None and self.nature is not None:
+                rest = self.known.part(~np.isin(self.known.ids, new.ids))
+                shift = self.nature.shift(cells, new.codes)
+                found = self._judged(found, self._tails(found, [rest, new]), shift)
+            else:
+                found = []
+            groups = tuple(
+                self._group(pair, new.ids[new.shows(pair, cells)])
+                for pair in found
+                if pair.ratio > self._bound()
+            )
         finally:
-            cells.add(new.codes, new.weights, -1.0)
-            cells.add(old.codes, old.weights)
+            cells.add(new.codes, new.hit, new.expected, -1.0)
+            cells.add(old.codes, old.hit, old.expected)
         return Result(groups, tried=self.tried)
 
     def _fit(self) -> None:
@@ -173,50 +199,76 @@ class Pairs:
         self.blind.fit(np.stack(bins), labels, self._folds(sample["id"]), self.frame.seed)
         self.cells = Cells([book.size for book in self.books], 1 if classes == 2 else classes)
         self.facts += tuple(table_facts.left_out(self.cells.left_out, self.books))
+        if len(sample["id"]) == self.counts.sum():
+            codes = np.stack([book.codes(sample[f"h{at}"]) for at, book in enumerate(self.books)])
+            whole = (sample["id"], labels.astype(np.int64), codes, np.stack(bins))
+            self.known = Rows(self.blind, *whole, self._folds(sample["id"]))
 
     def _folds(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
         return (ranks_of(ids, self.frame.seed + 1) & np.uint64(1)).astype(np.uint8)
 
     def _rows(self, batch: Batch) -> Rows:
-        """The labelled rows of a batch with codes, and weights as ``Cells.add`` takes them."""
-        blind = self.blind
-        if blind is None:
+        """The labelled rows of a batch."""
+        if self.blind is None:
             raise RuntimeError("no pass has settled")
         rows = np.flatnonzero(batch.labels >= 0)
         bins, codes = table_codes.coded(batch, self.books, rows)
-        p = np.round(blind.predict(bins, self._folds(batch.ids[rows])) * STEPS).T / STEPS
-        target = self.targets[batch.labels[rows]]
-        hit = np.arange(blind.classes)[:, None] == target
-        first = 1 if blind.classes == 2 else 0
-        return Rows(batch.ids[rows], target, codes, np.concatenate([hit[first:], p[first:]]) * 1.0)
+        ids, target = batch.ids[rows], self.targets[batch.labels[rows]]
+        return Rows(self.blind, ids, target, codes, bins, self._folds(ids))
 
     def _flush(self) -> None:
-        if self.waiting and self.cells is not None:
-            rows = self._rows(joined(self.waiting))
-            self.cells.add(rows.codes, rows.weights)
+        if self.waiting and self.cells is not None and self.blind is not None:
+            rows = self._rows(batches.joined(self.waiting))
+            wide = self.blind.targets * (len(self.books) + len(self.blind.asked))
+            step = max(256, FLUSH_NUMBERS // wide)
+            for start in range(0, len(rows.ids), step):
+                some = rows.part(np.arange(start, min(start + step, len(rows.ids))))
+                self.cells.add(some.codes, some.hit, some.expected)
         self.waiting = []
 
-    def _test(
-        self, cells: Cells, near: npt.NDArray[np.int64] | None = None
-    ) -> tuple[list[Pair], list[Pair]]:
-        """Pairs beyond the family-wise bound (only of those that rows ``near`` show, if given),
-        and odd ones of about as many rows that share a value with one of them."""
-        found: list[Pair] = []
-        reach: npt.NDArray[np.int64] = np.zeros(MOST_NATS, np.int64)
-        for at, (a, b) in enumerate(cells.pairs):
-            wanted = None if near is None else np.unique(near[a] * cells.sizes[b] + near[b])
-            one = cells.surprise(at, wanted, self.shift)
-            nats = np.minimum(one.most.ravel(), MOST_NATS - 1).astype(np.int64)
-            reach += np.bincount(nats, minlength=MOST_NATS)
-            for target, cell in zip(*np.nonzero(one.ratio > LEAST_RATIO), strict=True):
-                found.append(pair_of(cells, one, int(target), int(cell)))
+    def _odd(self, cells: Cells, near: npt.NDArray[np.int64] | None = None) -> list[Pair]:
+        """Pairs that are odd by their mean, the oddest first (only of those that rows ``near``
+        show, if given); and how many are paid for."""
+        every = list(surprises(cells, LISTED, near))
         if near is None:
+            reach: npt.NDArray[np.int64] = np.zeros(MOST_NATS, np.int64)
+            for one in every:
+                nats = np.minimum(one.most.ravel(), MOST_NATS - 1).astype(np.int64)
+                reach += np.bincount(nats, minlength=MOST_NATS)
             self.tried = payable(reach, self.frame.alpha)
-        found.sort(key=lambda pair: (-pair.ratio, pair.at, pair.first, pair.second))
-        best = [pair for pair in found if pair.ratio > self._bound()][:MOST_CANDIDATES]
-        rest = [pair for pair in found if pair.ratio <= self._bound()]
-        related = [pair for pair in rest if any(akin(pair, one, cells) for one in best)]
-        return best, related[:MOST_CANDIDATES]
+        return beyond(cells, every, LEAST_RATIO)[:MOST_CANDIDATES]
+
+    def _judged(self, pairs: list[Pair], tails: Tails, shift: float) -> list[Pair]:
+        """The same pairs, each with the statistic of its rows one by one; the oddest first."""
+        floors = self.cells.floors() if self.cells is not None else np.zeros(0)
+        ratios = [
+            tails.ratio(at, pair.own + shift, float(floors[pair.target]))
+            for at, pair in enumerate(pairs)
+        ]
+        return ordered(
+            msgspec.structs.replace(pair, ratio=ratio)
+            for pair, ratio in zip(pairs, ratios, strict=True)
+        )
+
+    def _tails(self, pairs: list[Pair], parts: Sequence[Rows]) -> Tails:
+        tails = Tails(len(pairs))
+        for rows in parts:
+            self._count(tails, pairs, rows)
+        return tails
+
+    def _count(self, tails: Tails, pairs: list[Pair], rows: Rows, sign: int = 1) -> None:
+        """Add (or take away) the rows of each pair, by their odds."""
+        cells = self.cells
+        if cells is None:
+            return
+        inside: npt.NDArray[np.bool_] = np.zeros(len(rows.ids), bool)
+        for pair in pairs:
+            inside |= rows.within(pair, cells)
+        some = rows.part(inside)
+        for at, pair in enumerate(pairs):
+            here = some.within(pair, cells)
+            odds = some.odds(*cells.pairs[pair.at], pair.target)
+            tails.add(at, odds[here], (some.target == pair.target)[here], sign)
 
     def _bound(self) -> float:
         """The log-likelihood ratio that holds over everything tried."""
@@ -226,26 +278,24 @@ class Pairs:
         cells = self.cells
         if cells is None:
             return
-        labelled = np.flatnonzero(batch.labels >= 0)
-        _, codes = table_codes.coded(batch, self.books, labelled)
-        target = self.targets[batch.labels[labelled]]
-        shown: npt.NDArray[np.bool_] = np.zeros(len(labelled), bool)
-        for pair in [*self.found, *self.siblings]:
-            a, b = cells.pairs[pair.at]
-            same = (codes[a] == pair.first) & (codes[b] == pair.second)
-            shown |= same & (target == pair.target)
+        rows = self._rows(batch)
+        self._count(self.tails, self.odd, rows)
+        shown: npt.NDArray[np.bool_] = np.zeros(len(rows.ids), bool)
+        for pair in self.odd:
+            shown |= rows.shows(pair, cells)
         if shown.any():
-            some = taken(batch, labelled[shown])
-            rows = self._rows(some)
-            rows.shown = cells_of(some)
-            self.kept.append(rows)
+            kept = rows.part(shown)
+            kept.shown = cells_of(
+                batches.taken(batch, np.flatnonzero(np.isin(batch.ids, kept.ids)))
+            )
+            self.kept.append(kept)
 
     def _groups(self) -> Iterator[Group]:
         """Greedy: the largest pair's carriers are taken out before the others are judged again."""
         cells = self.cells
-        if cells is None or not self.kept:
+        if cells is None or not self.found:
             return
-        rows = rows_of(self.kept)
+        rows = joined(self.kept)
         taken: npt.NDArray[np.bool_] = np.zeros(len(rows.ids), bool)
         for _ in range(MOST_GROUPS):
             best = self._best(cells)
@@ -260,8 +310,14 @@ class Pairs:
                     here = here | there
             yield self._group(best, np.sort(rows.ids[here]))
             taken |= here
-            cells.add(rows.codes[:, here], rows.weights[:, here], -1.0)
-        cells.add(rows.codes[:, taken], rows.weights[:, taken])
+            self._take(rows.part(here), -1)
+        self._take(rows.part(taken), 1)
+
+    def _take(self, rows: Rows, sign: int) -> None:
+        """Out of all counts, or back into them."""
+        if self.cells is not None and len(rows.ids):
+            self.cells.add(rows.codes, rows.hit, rows.expected, float(sign))
+            self._count(self.tails, self.odd, rows, sign)
 
     def _best(self, cells: Cells) -> Pair | None:
         """Of the pairs still impossible, the one that explains most rows.
@@ -270,11 +326,18 @@ class Pairs:
         share can be purer than the trigger itself, and would leave the rest unexplained.
         """
         again: list[Pair] = []
+        places = {(one.at, one.first, one.second, one.target): i for i, one in enumerate(self.odd)}
         for pair in self.found:
             cell = pair.first * cells.sizes[cells.pairs[pair.at][1]] + pair.second
             one = cells.surprise(pair.at, np.array([cell]), self.shift)
-            if one.ratio.size and float(one.ratio[pair.target, 0]) > self._bound():
-                again.append(pair_of(cells, one, pair.target, 0))
+            if not one.ratio.size or one.ratio[pair.target, 0] <= 0:
+                continue  # no excess is left
+            now = pair_of(cells, one, pair.target, 0)
+            place = places[pair.at, pair.first, pair.second, pair.target]
+            floor = float(cells.floors()[pair.target])
+            ratio = self.tails.ratio(place, now.own + self.shift, floor)
+            if ratio > self._bound():
+                again.append(msgspec.structs.replace(now, ratio=ratio))
         return max(again, key=lambda pair: pair.seen - pair.expected, default=None)
 
     def _group(self, pair: Pair, carriers: npt.NDArray[np.int64]) -> Group:
@@ -299,49 +362,6 @@ class Pairs:
         )
 
 
-def akin(pair: Pair, one: Pair, cells: Cells) -> bool:
-    """May both be the traces of one trigger: a shared value, one label, about as many rows?"""
-    mine, theirs = (
-        set(zip(cells.pairs[x.at], (x.first, x.second), strict=True)) for x in (pair, one)
-    )
-    alike = SAME * one.seen <= pair.seen <= one.seen / SAME
-    return alike and pair.target == one.target and bool(mine & theirs)
-
-
-def overlap(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> float:
-    """Shared rows, as a part of the larger."""
-    return float(np.sum(one & other)) / max(1, int(one.sum()), int(other.sum()))
-
-
-def pair_of(cells: Cells, one: Surprise, target: int, cell: int) -> Pair:
-    """One cell of a pair of columns as a record."""
-    first, second = divmod(int(one.cells[cell]), cells.sizes[cells.pairs[one.pair][1]])
-    counts = (one.rows[cell], one.seen[target, cell], one.expected[target, cell])
-    ratio = float(one.ratio[target, cell])
-    return Pair(one.pair, first, second, target, ratio, *map(float, counts))
-
-
-class Rows:
-    """Some rows as the miner sees them; ``shown`` holds one row's cells for people."""
-
-    def __init__(
-        self,
-        ids: npt.NDArray[np.int64],
-        target: npt.NDArray[np.int64],
-        codes: npt.NDArray[np.int64],
-        weights: npt.NDArray[np.float64],
-        shown: dict[int, dict[str, str]] | None = None,
-    ) -> None:
-        self.ids, self.target, self.codes, self.weights = ids, target, codes, weights
-        self.shown = shown or {}
-
-    def shows(self, pair: Pair, cells: Cells) -> npt.NDArray[np.bool_]:
-        """(n,) has both values and the label."""
-        a, b = cells.pairs[pair.at]
-        both = (self.codes[a] == pair.first) & (self.codes[b] == pair.second)
-        return np.asarray(both & (self.target == pair.target))
-
-
 def cells_of(batch: Batch) -> dict[int, dict[str, str]]:
     """Some rows' cells as text, by id."""
     columns = list(batch.values.items())[:MOST_SHOWN]
@@ -349,18 +369,6 @@ def cells_of(batch: Batch) -> dict[int, dict[str, str]]:
         int(record): {name: short(column[at]) for name, column in columns}
         for at, record in enumerate(batch.ids[:MOST_CANDIDATES])
     }
-
-
-def rows_of(parts: list[Rows]) -> Rows:
-    """As one, in the order of ids."""
-    ids = np.concatenate([one.ids for one in parts])
-    order = np.argsort(ids, kind="stable")
-    return Rows(
-        ids[order],
-        np.concatenate([one.target for one in parts])[order],
-        np.concatenate([one.codes for one in parts], 1)[:, order],
-        np.concatenate([one.weights for one in parts], 1)[:, order],
-    )
 
 
 def targets_of(counts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], int]:
