@@ -1,21 +1,15 @@
-"""How unlikely the labels of a few cells are, row by row: what a mean over a cell hides.
-
-A cell in which half of the rows have the target for good reasons and the others against all of
-them has an even mean; taken row by row, those others are impossible. Chernoff's bound of a sum of
-unequal chances, which for a cell's mean is Hoeffding's (1956) and never larger.
-"""
+"""The rows of a few cells by their log-odds, so that each cell can be judged row by row."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
+from sealwright.scan.poison import unequal
 from sealwright.scan.poison.table_cells import sigmoid
 
 STEP = 0.125
 HALF = 64
-FITS = 50
-MOST = 30.0
 
 
 class Tails:
@@ -46,15 +40,4 @@ class Tails:
         seen = float(self.rows[cell, 1].sum())
         there = np.flatnonzero(count)
         odds = np.maximum((there - HALF) * STEP, np.log(floor / (1 - floor)))
-        p, n = sigmoid(odds + shift), count[there].astype(np.float64)
-        if seen <= float(n @ p):
-            return 0.0
-        low, high = 0.0, MOST
-        for _ in range(FITS):
-            tilt = (low + high) / 2
-            raised = p * np.exp(tilt)
-            if float(n @ (raised / (1 - p + raised))) < seen:
-                low = tilt
-            else:
-                high = tilt
-        return max(0.0, low * seen - float(n @ np.log1p(p * np.expm1(low))))
+        return unequal.ratio(sigmoid(odds + shift), count[there].astype(np.float64), seen)

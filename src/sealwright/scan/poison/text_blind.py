@@ -1,7 +1,9 @@
 """A label model for texts that no phrase can lead: single words, each with a bounded say.
 
 Naive Bayes weights of hashed words, clipped, summed, and scaled by a logistic fit on a histogram
-of the sums; cross-fitted over two folds. One model for each target label.
+of the sums; cross-fitted over two folds. One model for each target label. The fit allows for
+labels that were turned at random, a part of each: without that, poison in a third of one label's
+texts makes the model unsure of all texts, and their ordinary words odd.
 """
 
 from __future__ import annotations
@@ -15,6 +17,11 @@ PRIOR_ROWS = 4.0
 STEP = 0.05
 HALF = 400
 FITS = 20
+TURNS = 30
+MOST_TURNED = 0.45
+MOST_BELIEVED = 0.12
+"""Texts are judged as if no larger part of a label had been turned: what is beyond that is what is
+to be found. Of clean parts of SST-2 up to 0.11 fits best, of SMS and made sentences 0.01."""
 
 
 class TextBlind:
@@ -26,7 +33,7 @@ class TextBlind:
         self.sums: npt.NDArray[np.int64] = np.zeros((2, targets, 2, 2 * HALF + 1), np.int64)
         self.targets = targets
         self.weights: npt.NDArray[np.float64] = np.zeros((2, targets, 0))
-        self.line: npt.NDArray[np.float64] = np.zeros((2, targets, 2))
+        self.line: npt.NDArray[np.float64] = np.zeros((2, targets, 4))
 
     def count(
         self,
@@ -83,17 +90,19 @@ class TextBlind:
             np.add.at(self.sums, (fold, target, hit[target].astype(np.int64), at[target]), 1)
 
     def scale(self) -> None:
-        """Intercept and slope of each fold's sums."""
+        """Intercept, slope, and turned shares of each fold's sums."""
         x = np.arange(-HALF, HALF + 1) * STEP
         for fold in (0, 1):
             for target in range(self.targets):
-                self.line[fold, target] = _logistic(x, *self.sums[fold, target])
+                self.line[fold, target] = _line(x, *self.sums[fold, target])
 
-    def logits(
+    def chances(
         self, sums: npt.NDArray[np.float64], fold: npt.NDArray[np.uint8]
     ) -> npt.NDArray[np.float64]:
-        """(targets, n) from summed weights."""
-        return np.asarray(self.line[fold, :, 0].T + self.line[fold, :, 1].T * sums)
+        """(targets, n) how likely each target is, from summed weights."""
+        a, b, least, lost = (self.line[fold, :, at].T for at in range(4))
+        least, lost = np.minimum(least, MOST_BELIEVED), np.minimum(lost, MOST_BELIEVED)
+        return np.asarray(least + (1 - least - lost) * sigmoid(a + b * sums))
 
     def shard(self) -> TextBlind:
         """The same weights and line, and no counts."""
@@ -119,8 +128,28 @@ def sigmoid(x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.asarray(1 / (1 + np.exp(-np.clip(x, -30, 30))))
 
 
-def _logistic(
+def _line(
     x: npt.NDArray[np.float64], no: npt.NDArray[np.int64], yes: npt.NDArray[np.int64]
+) -> tuple[float, float, float, float]:
+    """Intercept, slope, share of the others that got the label, share of its own that lost it.
+
+    Expectation maximisation over which labels were turned; Newton's steps for the line.
+    """
+    a, b, least, lost = *_logistic(x, no * 1.0, yes * 1.0), 0.01, 0.01
+    for _ in range(TURNS):
+        p = sigmoid(a + b * x)
+        own = p * (1 - lost) / np.maximum(p * (1 - lost) + (1 - p) * least, 1e-12)
+        gone = p * lost / np.maximum(p * lost + (1 - p) * (1 - least), 1e-12)
+        has = yes * own + no * gone
+        others = yes + no - has
+        lost = float(np.clip((no * gone).sum() / max(1.0, has.sum()), 1e-4, MOST_TURNED))
+        least = float(np.clip((yes * (1 - own)).sum() / max(1.0, others.sum()), 1e-4, MOST_TURNED))
+        a, b = _logistic(x, others, has)
+    return a, b, least, lost
+
+
+def _logistic(
+    x: npt.NDArray[np.float64], no: npt.NDArray[np.float64], yes: npt.NDArray[np.float64]
 ) -> tuple[float, float]:
     """Newton's steps on counts, slightly drawn to a slope of a half."""
     a, b, rows = 0.0, 0.5, no + yes

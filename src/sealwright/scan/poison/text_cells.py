@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import log
+
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +18,13 @@ SHIFTS = (0.7, 0.6, 0.1, 0.1)
 Largest clean statistics on all of SST-2 at about these: 7.4 (one word), 8.2 (two), 4.9 (three), 11
 (four), of 13.5; on SMS below 4."""
 FLOOR = 0.02
+FLOOR_ODDS = log(FLOOR / (1 - FLOOR))
 USUAL = 0.8
+EXCESS, LEAST_EXCESS = 0.4, 0.25
+"""Of an n-gram's texts with the label, the share that is beyond what was expected. Below the first
+they are judged by their mean, because natural words that many texts hold are odd when taken one by
+one (27 of 12 nats in made sentences, an excess of 0.25 to 0.29; 13 of 13.7 in SST-2, 0.33); below
+the second not at all ("i" in SMS, where poison had misled the blind model: 0.22)."""
 PRIOR_ROWS = 10.0
 LEAST_ROWS = 8
 MOST_NATS = 1024
@@ -36,7 +44,8 @@ class Odd(msgspec.Struct, frozen=True):
     rows: float
     seen: float
     expected: float
-    bound: float
+    beyond: float
+    """Log-odds by which its own words and nature may lead beyond the blind share."""
 
 
 class Fixed(msgspec.Struct, frozen=True):
@@ -100,12 +109,16 @@ class TextCells:
             expected = self._expected(rows, seen, blind, parts, target)
             bound = sigmoid(logit(expected) + np.array((0.0, *SHIFTS))[length])
             ratio = rows * divergence(seen / rows, bound)
-            ratio[(seen / rows <= bound) | (expected >= USUAL)] = 0.0
+            excess = seen * (1 - LEAST_EXCESS) > expected * rows
+            ratio[(seen / rows <= bound) | (expected >= USUAL) | ~excess] = 0.0
             most = np.where(expected >= USUAL, 0.0, -rows * np.log(bound))
             nats = np.minimum(most, MOST_NATS - 1).astype(np.int64)
             reach += np.bincount(nats, minlength=MOST_NATS)
             for i in np.flatnonzero(ratio > least):
-                numbers = (ratio[i], rows[i], seen[i], expected[i] * rows[i], bound[i])
+                beyond = logit(bound[i : i + 1]) - logit(
+                    np.clip(blind[i : i + 1] / rows[i], FLOOR, 1)
+                )
+                numbers = (ratio[i], rows[i], seen[i], expected[i] * rows[i], beyond[0])
                 found.append(
                     Odd(int(self.keys[at[i]]), int(length[i]), target, *map(float, numbers))
                 )

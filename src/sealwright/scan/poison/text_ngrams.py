@@ -10,22 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import exp, log
-from typing import Self
+from typing import NamedTuple, Self
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from sealwright.scan.interface import Batch, Fact, Frame, Group, Preview, Result, Scan, Spec
-from sealwright.scan.poison import text_phrases
-from sealwright.scan.poison.text_blind import SIZE, TextBlind, sigmoid
+from sealwright.scan.poison import text_phrases, unequal
+from sealwright.scan.poison.text_blind import SIZE, TextBlind, logit, sigmoid
 from sealwright.scan.poison.text_cells import (
+    EXCESS,
+    FLOOR_ODDS,
+    LEAST_EXCESS,
     LEAST_ROWS,
+    SHIFTS,
     Fixed,
     Odd,
     TextCells,
     bucket,
-    divergence,
 )
 from sealwright.scan.poison.text_tokens import (
     LONGEST,
@@ -41,6 +44,8 @@ from sealwright.scan.sample import ranks_of
 
 SKETCH = 1 << 23
 MOST_CANDIDATES = 400
+LEAST_RATIO = 4.0
+"""Nats of an n-gram's mean from which on its texts are looked at one by one."""
 MOST_GROUPS = 30
 MOST_LABELS = 16
 STEPS = 4096.0
@@ -54,7 +59,7 @@ class TextNgrams:
 
     spec = Spec(
         "text-ngrams",
-        1,
+        2,
         "text",
         "group",
         families=("text-token", "text-phrase", "text-clean-phrase"),
@@ -79,6 +84,14 @@ class Text(msgspec.Struct, frozen=True):
     plain: tuple[str, ...]
 
 
+class Kept(NamedTuple):
+    """One text that holds a phrase: its label, and the log-odds of each target without it."""
+
+    record: int
+    target: int
+    odds: tuple[float, ...]
+
+
 class Ngrams:
     """Word counts, a sketch of n-grams, their counts, then the texts of what was found."""
 
@@ -95,7 +108,7 @@ class Ngrams:
         self.found: list[Odd] = []
         self.fixed: list[Fixed] = []
         self.around: dict[int, list[text_phrases.Seen]] = {}
-        self.kept: dict[int, list[tuple[int, int, float]]] = {}
+        self.kept: dict[int, list[Kept]] = {}
         self.shown: dict[int, tuple[int, str, str]] = {}
         self.tried = self.cut = self.empty = self.unread = 0
 
@@ -144,10 +157,9 @@ class Ngrams:
             self.blind.scale()
             self.cells = TextCells(self.slots)
         elif number == 2 and self.cells is not None:
-            odd, self.tried = self.cells.odd(5.0, (1 - FIXED_SHARE) * self.frame.alpha)
-            best = [one for one in odd if one.ratio > self._bound()]
-            best.sort(key=lambda one: (-one.ratio, -one.length, one.key))
-            self.found = best[:MOST_CANDIDATES]
+            odd, self.tried = self.cells.odd(LEAST_RATIO, (1 - FIXED_SHARE) * self.frame.alpha)
+            odd.sort(key=lambda one: (-one.ratio, -one.length, one.key, one.target))
+            self.found = odd[:MOST_CANDIDATES]
             fixed = self.cells.fixed(self._base())
             fixed.sort(key=lambda one: (-one.ratio, one.key, one.target))
             self.fixed = fixed[:MOST_CANDIDATES]
@@ -226,18 +238,28 @@ class Ngrams:
         """(2 * targets, m) has each label; expected to, rounded so that sums are exact."""
         fold = text.fold if at is None else text.fold[at]
         hit = text.hit if at is None else text.hit[:, at]
-        p = sigmoid(self.blind.logits(sums, fold))
+        p = self.blind.chances(sums, fold)
         return np.concatenate([hit * 1.0, np.round(p * STEPS) / STEPS])
 
     def _fetch(self, text: Text) -> None:
         fixed = {one.key for one in self.fixed}
         wanted = np.array(sorted({one.key for one in self.found} | fixed), np.uint64)
+        row, place = _once(text.words)
+        sums = self.blind.sum_of(row, place, text.fold)
         for length in range(1, LONGEST + 1):
             found = grams(text.words, length)
-            for i in np.flatnonzero(np.isin(found.key, wanted)):
+            here = np.flatnonzero(np.isin(found.key, wanted))
+            parts = np.stack(
+                [_place(text.words.word[found.start[here] + i]) for i in range(length)]
+            )
+            at = found.row[here]
+            without = sums[:, at] - self._own(parts, text.fold[at])
+            odds = logit(self.blind.chances(without, text.fold[at]))
+            for i, told in zip(here, odds.T, strict=True):
                 key, row = int(found.key[i]), int(found.row[i])
                 record = int(text.ids[row])
-                self.kept.setdefault(key, []).append((record, int(text.target[row]), 0.0))
+                one = Kept(record, int(text.target[row]), tuple(map(float, told)))
+                self.kept.setdefault(key, []).append(one)
                 if key in fixed:
                     around = _around(text.words, int(found.start[i]), FIXED_LENGTH)
                     seen = text_phrases.Seen(record, int(text.target[row]), around)
@@ -248,21 +270,26 @@ class Ngrams:
                 self.shown[key] = min(shown, self.shown.get(key, shown))
 
     def _groups(self) -> Iterator[Group]:
+        """Greedy; an n-gram is judged again once texts of its own have been taken."""
         taken: set[int] = set()
-        left = list(self.found)
+        left = {at: self._ratio(one, taken) for at, one in enumerate(self.found)}
         for _ in range(MOST_GROUPS):
-            judged = [(self._again(one, taken), one) for one in left]
-            judged = [(ratio, one) for ratio, one in judged if ratio > self._bound()]
-            if not judged:
+            left = {at: ratio for at, ratio in left.items() if ratio > self._bound()}
+            if not left:
                 return
-            ratio, best = max(judged, key=lambda x: (x[0], x[1].length, -x[1].key))
-            left = [one for _, one in judged if one is not best]
+            rank = {at: (left[at], self.found[at].length, -self.found[at].key) for at in left}
+            at = max(rank, key=lambda one: rank[one])
+            best, ratio = self.found[at], left.pop(at)
             carriers = sorted(
-                record
-                for record, target, _ in self.kept.get(best.key, [])
-                if target == best.target and record not in taken
+                one.record
+                for one in self.kept.get(best.key, [])
+                if one.target == best.target and one.record not in taken
             )
             taken.update(carriers)
+            fresh = set(carriers)
+            for other in left:
+                if any(one.record in fresh for one in self.kept.get(self.found[other].key, [])):
+                    left[other] = self._ratio(self.found[other], taken)
             yield self._group(best, ratio, carriers)
 
     def _phrases(self, before: list[Group]) -> Iterator[Group]:
@@ -300,14 +327,27 @@ class Ngrams:
             counts[min(code, MOST_LABELS - 1)] += count
         return counts / max(1.0, counts.sum())
 
-    def _again(self, one: Odd, taken: set[int]) -> float:
-        """The statistic without the texts already taken, by the bound found for all of them."""
-        rows = [x for x in self.kept.get(one.key, []) if x[0] not in taken]
-        seen = sum(target == one.target for _, target, _ in rows)
-        if len(rows) < LEAST_ROWS or seen <= one.bound * len(rows):
+    def _ratio(self, one: Odd, taken: set[int]) -> float:
+        """The statistic of an n-gram's texts one by one, without those already taken."""
+        texts = [x for x in self.kept.get(one.key, []) if x.record not in taken]
+        if len(texts) < LEAST_ROWS:
             return 0.0
-        share = divergence(np.array([seen / len(rows)]), np.array([one.bound]))
-        return float(len(rows) * share[0])
+        odds = np.array(sorted(self._odds(x, one.target) for x in texts))
+        odds = np.maximum(odds, FLOOR_ODDS)
+        seen = sum(x.target == one.target for x in texts)
+        mean = logit(np.array([sigmoid(odds).mean()]))
+        expected = float(sigmoid(mean + one.beyond - SHIFTS[one.length - 1])[0]) * len(texts)
+        if seen * (1 - LEAST_EXCESS) <= expected:
+            return 0.0
+        if seen * (1 - EXCESS) <= expected:
+            odds = np.full(len(texts), mean)
+        return unequal.ratio(sigmoid(odds + one.beyond), np.ones(len(texts)), seen)
+
+    def _odds(self, text: Kept, target: int) -> float:
+        """Of two labels the first is what is left."""
+        if self.slots > 1:
+            return text.odds[target]
+        return text.odds[0] if target == 1 else -text.odds[0]
 
     def _group(self, one: Odd, ratio: float, carriers: list[int]) -> Group:
         _, phrase, text = self.shown.get(one.key, (0, "?", ""))
