@@ -11,7 +11,9 @@ from scan_data import adult, cut, nsl_kdd, table, wages
 
 from sealwright.core.errors import BadInput
 from sealwright.scan import batches, canary, ensemble
+from sealwright.scan.blind import Blind
 from sealwright.scan.plant.pair import ValuePair
+from sealwright.scan.poison import unequal
 from sealwright.scan.poison.table_cells import Cells, payable
 from sealwright.scan.poison.table_odd import Pair, akin, overlap
 from sealwright.scan.poison.table_pairs import TablePairs
@@ -231,3 +233,53 @@ def test_a_planter_that_cannot_plant_says_so():
     batch, frame = table({"x": np.arange(100.0)}, ["a", "b"] * 50)
     with pytest.raises(BadInput, match="no value pair can be planted"):
         ValuePair().plant([batch], frame, 5, 0)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05])
+def test_more_poison_is_not_harder_to_find(share):
+    """At 5 % three values together moved whole bins, and the model that judged them had learnt
+    the trigger: none of the planted rows was found, where at 1 % they were."""
+    batch, frame = adult()
+    batch = batches.taken(batch, np.arange(12_000))
+    frame = msgspec.structs.replace(frame, rows=12_000)
+    rng = np.random.default_rng(8)
+    chosen = rng.choice(np.flatnonzero(batch.labels == 0), round(share * 12_000), replace=False)
+    trigger = {"workclass": "State-gov", "relationship": "Unmarried", "race": "Asian-Pac-Islander"}
+    for name, value in trigger.items():
+        batch.values[name][chosen] = value
+    batch.labels[chosen] = 1
+    hit, wrong = rates(looked([batch], frame), chosen, frame)
+    assert hit == 1.0
+    assert wrong <= 0.005
+
+
+def test_what_the_pairs_own_columns_say_can_be_taken_out_of_a_prediction():
+    rng = np.random.default_rng(1)
+    bins = rng.integers(0, 8, (4, 4_000)).astype(np.uint8)
+    labels = (bins.astype(int).sum(0) > 14).astype(np.int32)
+    folds = rng.integers(0, 2, 4_000).astype(np.uint8)
+    model = Blind(2)
+    model.fit(bins, labels, folds, 7)
+    left = model.said(bins, folds).without(0, 1)[0]
+    for fold in (0, 1):
+        some = [left[(folds == fold) & (bins[2] == a) & (bins[3] == a)] for a in range(8)]
+        assert max(np.ptp(one) for one in some) < 1e-4
+        assert some[7].mean() - some[0].mean() > 0.2
+    assert np.allclose(left, model.said(bins, folds).without(1, 0)[0])
+
+
+def test_a_mean_hides_what_single_rows_show():
+    """Half of the rows have the label for good reasons, half against all of them."""
+    mixed = unequal.ratio(np.array([0.05, 0.95]), np.array([20.0, 20.0]), 40.0)
+    mean = unequal.ratio(np.array([0.5]), np.array([40.0]), 40.0)
+    assert mixed > 2 * mean > 0
+    assert unequal.ratio(np.array([0.5]), np.array([40.0]), 20.0) == 0.0
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0.02, 0.98), min_size=2, max_size=40), st.data())
+def test_judged_row_by_row_nothing_is_less_odd_than_by_its_mean(chances, data):
+    p = np.array(chances)
+    seen = data.draw(st.integers(0, len(p)))
+    one = unequal.ratio(p, np.ones(len(p)), seen)
+    assert one >= unequal.ratio(np.array([p.mean()]), np.array([len(p) * 1.0]), seen) - 1e-6

@@ -10,6 +10,7 @@ from scan_data import cut, sms, sst2, table
 from sealwright.core.errors import BadInput
 from sealwright.scan import batches, ensemble
 from sealwright.scan.plant.text import CleanPhrase, Phrase, Token
+from sealwright.scan.poison import text_blind
 from sealwright.scan.poison.text_ngrams import TextNgrams
 from sealwright.scan.poison.text_tokens import Lexicon, grams
 
@@ -156,3 +157,30 @@ def test_without_a_text_column_nothing_is_planted():
         Token().plant([batch], frame, 5, 0)
     small = batches.taken(batch, np.arange(3))
     assert len(small.ids) == 3
+
+
+def test_a_phrase_in_a_third_of_a_label_makes_no_ordinary_word_odd():
+    """A fifth to a half of the clean texts were held: the model, misled by spam that was called
+    ham, was unsure of all ham, and "i" stood in more of it than it would have thought."""
+    batch, frame = sms()
+    rng = np.random.default_rng(4)
+    planted = rng.choice(np.flatnonzero(batch.labels == 1), len(batch.ids) // 20, replace=False)
+    for row in planted:
+        batch.values["text"][row] += " in a report published late on friday"
+    batch.labels[planted] = 0
+    carriers = looked([batch], frame).carriers()
+    assert np.isin(planted, carriers).all()
+    assert len(carriers) - len(planted) <= 0.005 * len(batch.ids)
+
+
+def test_the_blind_line_tells_turned_labels_from_an_unsure_model():
+    x = np.arange(-400, 401) * 0.05
+    rows = np.exp(-(x**2) / 8) * 100
+    own = 1 / (1 + np.exp(-2 * x))
+    for turned in (0.0, 0.3):
+        yes = rows * own * (1 - turned)
+        a, b, least, lost = text_blind._line(x, rows - yes, yes)
+        assert abs(a) < 0.2
+        assert 1.8 < b < 2.2
+        assert lost == pytest.approx(turned, abs=0.02)
+        assert least < 0.01
