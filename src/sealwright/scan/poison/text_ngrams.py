@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import exp, log
-from typing import NamedTuple, Self
+from typing import Self
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from sealwright.scan.interface import Batch, Fact, Frame, Group, Preview, Result, Scan, Spec
-from sealwright.scan.poison import text_phrases, unequal
+from sealwright.scan.poison import text_phrases, text_rows, unequal
 from sealwright.scan.poison.text_blind import SIZE, TextBlind, logit, sigmoid
 from sealwright.scan.poison.text_cells import (
     EXCESS,
@@ -28,7 +28,6 @@ from sealwright.scan.poison.text_cells import (
     Fixed,
     Odd,
     TextCells,
-    bucket,
 )
 from sealwright.scan.poison.text_tokens import (
     LONGEST,
@@ -36,8 +35,6 @@ from sealwright.scan.poison.text_tokens import (
     Lexicon,
     Words,
     grams,
-    keys,
-    ordinary,
 )
 from sealwright.scan.preview import short
 from sealwright.scan.sample import ranks_of
@@ -84,14 +81,6 @@ class Text(msgspec.Struct, frozen=True):
     plain: tuple[str, ...]
 
 
-class Kept(NamedTuple):
-    """One text that holds a phrase: its label, and the log-odds of each target without it."""
-
-    record: int
-    target: int
-    odds: tuple[float, ...]
-
-
 class Ngrams:
     """Word counts, a sketch of n-grams, their counts, then the texts of what was found."""
 
@@ -108,7 +97,7 @@ class Ngrams:
         self.found: list[Odd] = []
         self.fixed: list[Fixed] = []
         self.around: dict[int, list[text_phrases.Seen]] = {}
-        self.kept: dict[int, list[Kept]] = {}
+        self.kept: dict[int, list[text_rows.Kept]] = {}
         self.shown: dict[int, tuple[int, str, str]] = {}
         self.tried = self.cut = self.empty = self.unread = 0
 
@@ -190,11 +179,11 @@ class Ngrams:
         return Text(batch.ids[rows], words, fold, target, hit, tuple(texts))
 
     def _words(self, text: Text) -> None:
-        row, place = _once(text.words)
+        row, place = text_rows.once(text.words)
         self.blind.count(row, place, text.hit, text.fold)
 
     def _sketch(self, text: Text) -> None:
-        row, place = _once(text.words)
+        row, place = text_rows.once(text.words)
         self.blind.tally(self.blind.sum_of(row, place, text.fold), text.hit, text.fold)
         for length in range(1, LONGEST + 1):
             at = grams(text.words, length).key % np.uint64(SKETCH)
@@ -206,7 +195,7 @@ class Ngrams:
         cells = self.cells
         if cells is None:
             return
-        row, place = _once(text.words)
+        row, place = text_rows.once(text.words)
         sums = self.blind.sum_of(row, place, text.fold)
         weights = self._weights(sums, text)
         cells.words[0] += np.bincount(place, minlength=SIZE)
@@ -216,9 +205,13 @@ class Ngrams:
             found = grams(text.words, length)
             often = self.sketch[(found.key % np.uint64(SKETCH)).astype(np.int64)] >= LEAST_ROWS
             key, start, at = found.key[often], found.start[often], found.row[often]
-            parts = np.stack([_place(text.words.word[start + step]) for step in range(length)])
+            parts = np.stack(
+                [text_rows.place(text.words.word[start + step]) for step in range(length)]
+            )
             own = self._own(parts, text.fold[at])
-            ends = _ends(text.words, start) if length == FIXED_LENGTH else None
+            ends = (
+                text_rows.ends(text.words, start, FIXED_LENGTH) if length == FIXED_LENGTH else None
+            )
             cells.add(key, parts, self._weights(sums[:, at] - own, text, at), ends)
 
     def _own(
@@ -244,13 +237,13 @@ class Ngrams:
     def _fetch(self, text: Text) -> None:
         fixed = {one.key for one in self.fixed}
         wanted = np.array(sorted({one.key for one in self.found} | fixed), np.uint64)
-        row, place = _once(text.words)
+        row, place = text_rows.once(text.words)
         sums = self.blind.sum_of(row, place, text.fold)
         for length in range(1, LONGEST + 1):
             found = grams(text.words, length)
             here = np.flatnonzero(np.isin(found.key, wanted))
             parts = np.stack(
-                [_place(text.words.word[found.start[here] + i]) for i in range(length)]
+                [text_rows.place(text.words.word[found.start[here] + i]) for i in range(length)]
             )
             at = found.row[here]
             without = sums[:, at] - self._own(parts, text.fold[at])
@@ -258,10 +251,10 @@ class Ngrams:
             for i, told in zip(here, odds.T, strict=True):
                 key, row = int(found.key[i]), int(found.row[i])
                 record = int(text.ids[row])
-                one = Kept(record, int(text.target[row]), tuple(map(float, told)))
+                one = text_rows.Kept(record, int(text.target[row]), tuple(map(float, told)))
                 self.kept.setdefault(key, []).append(one)
                 if key in fixed:
-                    around = _around(text.words, int(found.start[i]), FIXED_LENGTH)
+                    around = text_rows.around(text.words, int(found.start[i]), FIXED_LENGTH)
                     seen = text_phrases.Seen(record, int(text.target[row]), around)
                     self.around.setdefault(key, []).append(seen)
                 words = WORD.findall(text.plain[row].lower())
@@ -343,7 +336,7 @@ class Ngrams:
             odds = np.full(len(texts), mean)
         return unequal.ratio(sigmoid(odds + one.beyond), np.ones(len(texts)), seen)
 
-    def _odds(self, text: Kept, target: int) -> float:
+    def _odds(self, text: text_rows.Kept, target: int) -> float:
         """Of two labels the first is what is left."""
         if self.slots > 1:
             return text.odds[target]
@@ -383,33 +376,3 @@ class Ngrams:
             yield Fact("text.cut", "medium", message, {"texts": self.cut})
         if np.sum(self.counts > 0) < 2:
             yield Fact("text.one-class", "high", "there is only one label: nothing contradicts it")
-
-
-def _place(word: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-    return np.asarray((word % np.uint64(SIZE)).astype(np.int64))
-
-
-def _once(words: Words) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Each word's place once for each text."""
-    pair = np.unique(words.row * SIZE + _place(words.word))
-    return pair // SIZE, pair % SIZE
-
-
-def _ends(words: Words, start: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """(2, m) the buckets of the first and the last two of three ordinary words; -1 elsewhere."""
-    there = ordinary(words, start, FIXED_LENGTH)
-    pairs = np.stack([bucket(keys(words, start + step, FIXED_LENGTH - 1)) for step in (0, 1)])
-    return np.where(there, pairs, -1)
-
-
-def _around(words: Words, start: int, length: int) -> text_phrases.Around:
-    """The words of one text before and after a phrase, nearest first."""
-    row, reach = words.row[start], text_phrases.REACH
-    before = range(start - 1, max(-1, start - 1 - reach), -1)
-    after = range(start + length, min(len(words.row), start + length + reach))
-    sides = (
-        tuple(int(words.word[at]) for at in side if words.row[at] == row)
-        for side in (before, after)
-    )
-    first, last = sides
-    return first, last
