@@ -121,3 +121,10 @@ def test_a_packed_file_is_not_taken_for_one_without_decoys(decoys):
     assert code == 2
     assert "not looked into" in body["error"]["what"]
     assert decoys.seal("data", "canary", "look", "gone.txt")[0] == 2
+
+
+def test_decoys_without_a_mark_are_not_looked_for_as_if_none_were_there(project):
+    project.ok("data", "canary", "make", "train", "--name", "old", "--reason", "last year")
+    project.ok("data", "canary", "arm", "old", "--reason", "a wire")
+    code, body, _ = project.seal("data", "canary", "look", "data/train.csv")
+    assert (code, body["error"]["what"]) == (2, "no value of what is armed can be recognised")

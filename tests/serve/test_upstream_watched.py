@@ -52,20 +52,27 @@ def waited(what, most_s=30.0):
     return found
 
 
-def test_callers_of_another_server_are_watched_and_a_thief_is_degraded(house, behind, capsys):
+def keys_of(house):
+    """Of a thief and 52 others."""
     workspace = wiring.open_workspace(house)
     plain = servingkeys.Wish("", False, "top1", 0, "", False)
-    keys = {
+    return {
         name: servingkeys.create(workspace, name, plain, "pilot").key
         for name in ["thief", *(f"p{at}" for at in range(52))]
     }
 
-    def told():
-        return seal(capsys, "serve", "status")
 
-    def stands():
-        return {one["group"]: one for one in seal(capsys, "serve", "budget")["groups"]}
+def told_by(capsys):
+    """What a server says of itself, and how each group stands."""
+    return (
+        lambda: seal(capsys, "serve", "status"),
+        lambda: {one["group"]: one for one in seal(capsys, "serve", "budget")["groups"]},
+    )
 
+
+def test_callers_of_another_server_are_watched_and_a_thief_is_degraded(house, behind, capsys):
+    keys = keys_of(house)
+    told, stands = told_by(capsys)
     server = Server(house, "--upstream", behind, *NAMED)
     try:
         assert told()["coverage"].startswith("not counted yet")
@@ -172,19 +179,8 @@ def embedded(server, key, words, seed, count):
 
 
 def test_texts_are_watched_too_and_another_kind_of_text_climbs(house, behind, capsys):
-    workspace = wiring.open_workspace(house)
-    plain = servingkeys.Wish("", False, "top1", 0, "", False)
-    keys = {
-        name: servingkeys.create(workspace, name, plain, "pilot").key
-        for name in ["thief", *(f"p{at}" for at in range(52))]
-    }
-
-    def told():
-        return seal(capsys, "serve", "status")
-
-    def stands():
-        return {one["group"]: one for one in seal(capsys, "serve", "budget")["groups"]}
-
+    keys = keys_of(house)
+    told, stands = told_by(capsys)
     server = Server(house, "--upstream", behind, "--model", "toy", "--protocol", "openai")
     try:
         assert told()["monitors"].startswith("not yet: 0 of 500")

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealwright.adapters.budget_memory import MemoryLedger
+from sealwright.app.bench.guard.purse import seen_by
 from sealwright.app.servingwalks import Walking
 from sealwright.core.errors import BadInput, Refused
 from sealwright.serve import pace
@@ -177,7 +178,7 @@ def test_a_pace_is_told_from_enough_callers_and_leaves_new_ones_alone():
         if at < pace.CALLERS:
             paces.add(f"caller-{at}", touched)
         else:
-            fresh.append(pace.seen_by(touched))
+            fresh.append(seen_by(touched))
     told = paces.told()
     assert [bits for bits, _ in told][:2] == [250, 499]
     assert [cells for _, cells in told] == sorted(cells for _, cells in told)

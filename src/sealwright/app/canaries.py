@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -143,9 +143,16 @@ def look(workspace: Workspace, paths: Sequence[str], progress: Progress) -> list
         known.append((dataset, sorted(each.encode() for each in decoys.marks(batches, key))))
     if not known:
         raise BadInput("nothing is armed to look for", hint="seal data canary arm NAME --reason …")
+    every = [mark for _, marks in known for mark in marks]
+    if not every:
+        raise BadInput(
+            "no value of what is armed can be recognised",
+            why="decoys are marked in values of ten letters and digits and more",
+            hint="seal data canary make of a dataset that has such a column",
+        )
     found = []
     for done, path in enumerate(paths):
-        sha256, seen = _search(Path(path), [mark for _, marks in known for mark in marks])
+        sha256, seen = _search(Path(path), every)
         for dataset, marks in known:
             if held := len(seen.intersection(marks)):
                 said: dict[str, Json] = {
@@ -163,23 +170,18 @@ def _search(path: Path, marks: Sequence[bytes]) -> tuple[str, set[bytes]]:
     overlap = max(map(len, marks), default=1) - 1
     digest, seen, tail = hashlib.sha256(), set[bytes](), b""
     with open_plain(path) as stream:
-        for block in _blocks(stream):
-            if not tail and block.startswith(_PACKED):
-                raise BadInput(
-                    f"{path} is packed and was not looked into",
-                    hint="unpack it, or make it CSV, and look again",
-                )
+        if stream.read(len(max(_PACKED, key=len))).startswith(_PACKED):
+            raise BadInput(
+                f"{path} is packed and was not looked into",
+                hint="unpack it, or make it CSV, and look again",
+            )
+        stream.seek(0)
+        while block := stream.read(_BLOCK):
             digest.update(block)
             window = tail + block
             seen.update(mark for mark in marks if mark not in seen and mark in window)
             tail = window[-overlap:] if overlap else b""
     return digest.hexdigest(), seen
-
-
-def _blocks(stream: object) -> Iterator[bytes]:
-    read = stream.read  # type: ignore[attr-defined]
-    while block := read(_BLOCK):
-        yield block
 
 
 def _openers(history: History, name: str) -> tuple[str, ...]:

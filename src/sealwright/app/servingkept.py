@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy.typing as npt
 
+from sealwright.app.servinghealth import Health
 from sealwright.core.amounts import span_s
 from sealwright.core.digest import Digest
-from sealwright.core.errors import SealError, VerifyError
+from sealwright.core.errors import VerifyError
 from sealwright.serve.interface import Answer, Caller, Fidelity
 from sealwright.serve.kept import Keeper, Kept
 from sealwright.serve.oip_mount import Observer
@@ -86,9 +87,9 @@ class Keeping:
         self._inner, self._keeper, self._drawer = inner, keeper, drawer
         self._keep, self._keep_ms = keep, 1000 * span_s(keep)
         self._now_ms, self._say = now_ms, say
+        self._health = Health(say, "questions are not kept", "questions are kept again")
         self._written = self._changed = False
         self._rounds = 0
-        self._broken = ""
         if (kept := drawer.read()) is not None:
             keeper.take(kept)
             self._written = True
@@ -99,7 +100,8 @@ class Keeping:
         rows, callers = self._keeper.count
         told = f"{rows:,} rows of {callers} callers, for {self._keep}, encrypted"
         missed = f"; {self._keeper.missed:,} rows came too fast" if self._keeper.missed else ""
-        return f"not kept: {self._broken}" if self._broken else told + missed
+        broken = self._health.broken
+        return f"not kept: {broken}" if broken else told + missed
 
     def cells(self, features: npt.NDArray[Any]) -> Sequence[int]:
         """See ``serve.oip_mount.Observer``."""
@@ -121,14 +123,8 @@ class Keeping:
 
     async def work(self, *, write: bool) -> None:
         """Take in what waits; ``write``: and put it on disk."""
-        broken = ""
-        try:
+        with self._health.round():
             await asyncio.to_thread(self._work, write)
-        except (SealError, OSError, ValueError) as error:
-            broken = str(error)
-        if broken != self._broken:
-            self._broken = broken
-            self._say(f"questions are {f'not kept: {broken}' if broken else 'kept again'}")
 
     async def close(self) -> None:
         """Take in and write the last."""

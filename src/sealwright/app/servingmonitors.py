@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sealwright.app.servingcover import Cover
+from sealwright.app.servinghealth import Health
 from sealwright.app.servingladder import Climber
 from sealwright.app.servingsample import ROWS, Learnt, Sample, Shelf, packed, unpacked
-from sealwright.core.errors import SealError
 from sealwright.serve.calibrate import PRINCIPALS
 from sealwright.serve.coverage import Frame
 from sealwright.serve.interface import Answer, Caller, Fidelity
@@ -63,7 +63,7 @@ class Monitors:
         self._watcher: Watcher | None = None
         self._joined = list[tuple[str, str]]()
         self._tried = self._heard = 0
-        self._broken = ""
+        self._health = Health(say, "monitors", "monitors: they watch again")
         climber.cleared = self._clear
         self._learnt = shelf.read()
         kept = self._learnt.calibration if self._learnt else None
@@ -72,8 +72,8 @@ class Monitors:
     @property
     def state(self) -> str:
         """In words."""
-        if self._broken:
-            return f"not watching: {self._broken}"
+        if self._health.broken:
+            return f"not watching: {self._health.broken}"
         if self._watcher is None:
             seen = f"{len(self._sample)} of {ROWS} rows of {self._sample.principals} callers"
             return f"not yet: {seen} were seen to make them of"
@@ -112,8 +112,7 @@ class Monitors:
 
     async def work(self) -> None:
         """Look through what was answered since; move whom it moves, each by a statement."""
-        broken = ""
-        try:
+        with self._health.round():
             async with self._climber.moving:
                 heard = await asyncio.to_thread(self._look)
                 enforced = self._watcher is not None and _enforced(self._watcher)
@@ -121,11 +120,6 @@ class Monitors:
             for shifts in self._watcher.shifts() if self._watcher else ():
                 await self._drifted(shifts)
             await self._linked()
-        except (SealError, OSError, ValueError, ArithmeticError) as error:
-            broken = str(error)
-        if broken != self._broken:
-            self._broken = broken
-            self._say(f"monitors: {broken or 'they watch again'}")
 
     async def _linked(self) -> None:
         """Once in a while: who shares with whom."""

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sealwright.app.servingcover import Cover
-from sealwright.core.errors import Refused, SealError
+from sealwright.app.servinghealth import Health
+from sealwright.core.errors import Refused
 from sealwright.serve.interface import Allowance, Answer, Ask, Balance, Caller, Fidelity, Ledger
 from sealwright.serve.oip_mount import Observer
 from sealwright.serve.paces import Paces
@@ -58,7 +59,7 @@ class Walking:
     ) -> None:
         self._charging = charging
         self._inner, self._cover, self._ledger, self._ref = inner, cover, ledger, ref
-        self._group, self._now_ms, self._say = group, now_ms, say
+        self._group, self._now_ms = group, now_ms
         self._lock = threading.Lock()
         self._waiting = deque[_Row]()
         self._held = self.missed = self.steps = 0
@@ -66,14 +67,14 @@ class Walking:
         self._first = list[npt.NDArray[Any]]()
         self._pasts: OrderedDict[str, Past] = OrderedDict()
         self._due = dict[str, set[int]]()
-        self._broken = ""
+        self._health = Health(say, "walks are not charged", "walks are charged again")
         self.paces = Paces(row_mbits)
 
     @property
     def state(self) -> str:
         """In words."""
-        if self._broken:
-            return f"walks are not charged: {self._broken}"
+        if self._health.broken:
+            return f"walks are not charged: {self._health.broken}"
         if not self._charging:
             return ""
         missed = f"; {self.missed:,} rows were not looked at" if self.missed else ""
@@ -109,15 +110,9 @@ class Walking:
 
     async def work(self) -> None:
         """Look through what was answered since, and charge what it owes."""
-        broken = ""
-        try:
+        with self._health.round():
             await asyncio.to_thread(self._look)
             await self._charge()
-        except (SealError, OSError, ValueError, ArithmeticError) as error:
-            broken = str(error)
-        if broken != self._broken:
-            self._broken = broken
-            self._say(f"walks: {broken or 'they are charged again'}")
 
     def _look(self) -> None:
         with self._lock:

@@ -24,8 +24,3 @@ def head_of(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
     if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1:
         raise ValueError("a header holds a line break")
     return head
-
-
-def chunk_of(piece: bytes) -> bytes:
-    """A piece of a body in chunked coding; an empty one would end it, so it is none."""
-    return b"%x\r\n%s\r\n" % (len(piece), piece) if piece else b""

@@ -7,7 +7,7 @@ Meeker 1991). It holds for callers who come as those did, and says nothing about
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -33,16 +33,6 @@ _FEW = 8
 """Callers who asked so much, below whom a knot is left out."""
 
 Counts: TypeAlias = npt.NDArray[np.int64]
-
-
-def seen_by(touched: Iterable[Iterable[int]]) -> Counts:
-    """(n,) distinct cells after each answer, of the cells that each touched."""
-    known = set[int]()
-    counts = []
-    for cells in touched:
-        known.update(cells)
-        counts.append(len(known))
-    return np.array(counts, np.int64)
 
 
 def fitted(curves: Sequence[Counts]) -> Counts:

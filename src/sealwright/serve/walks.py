@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from sealwright.serve.columns import as_numbers, flat
 from sealwright.serve.coverage import CELLS
 from sealwright.serve.monitors.interface import Floats
 
@@ -63,8 +64,8 @@ class Walks:
         """``inputs``: pictures, cells of a table, or texts, in which no walk is looked for."""
         self.blind = inputs.ndim < 2
         self._form = inputs.shape[1:]
-        cells = _flat(inputs) if not self.blind else np.zeros((0, 0))
-        sides = [_ruled(_numbers(cells[:, at])) for at in range(cells.shape[1])]
+        cells = flat(inputs, _MOST_COLUMNS) if not self.blind else np.zeros((0, 0))
+        sides = [_ruled(as_numbers(cells[:, at])) for at in range(cells.shape[1])]
         if inputs.dtype.kind in "fiub":  # a pixel that was always white may change too
             widest = max((one for one in sides if one), default=(1.0, 0.005))
             sides = [one or widest for one in sides]
@@ -99,8 +100,8 @@ class Walks:
         return found, Past(whole.numbers[kept], whole.words[kept], whole.labels[kept])
 
     def _read(self, inputs: npt.NDArray[Any]) -> tuple[Floats, Words]:
-        cells = _flat(inputs)
-        numbers = [_numbers(cells[:, at]) / span for at, span in enumerate(self._spans) if span]
+        cells = flat(inputs, _MOST_COLUMNS)
+        numbers = [as_numbers(cells[:, at]) / span for at, span in enumerate(self._spans) if span]
         words = [_words(cells[:, at]) for at, span in enumerate(self._spans) if not span]
         side = np.stack(numbers, 1) if numbers else np.zeros((len(cells), 0))
         lacking = (~np.isfinite(side)) @ (np.int64(1) << (np.arange(side.shape[1]) % 62))
@@ -168,23 +169,6 @@ def _ruled(numbers: Floats) -> tuple[float, float] | None:
     span = max(float(found.max() - found.min()), 1e-12)
     whole = span >= 1 and bool((found == np.round(found)).all())
     return span, 0.75 / span if whole else _EXACT
-
-
-def _flat(inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return inputs.reshape(len(inputs), -1)[:, :_MOST_COLUMNS]
-
-
-def _numbers(cells: npt.NDArray[Any]) -> Floats:
-    if cells.dtype.kind in "fiub":
-        return np.asarray(cells, np.float64)
-    return np.array([_number(cell) for cell in cells], np.float64)
-
-
-def _number(cell: Any) -> float:
-    try:
-        return float(cell)
-    except (TypeError, ValueError):
-        return float("nan")
 
 
 def _words(cells: npt.NDArray[Any]) -> Words:

@@ -42,15 +42,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         help="some, with commas; NAME*N for N accounts. All of them once if left",
     )
+    arguments_common(parser)
+    parser.add_argument("--html", metavar="FILE", help="write the curves as a page too")
+
+
+def arguments_common(parser: argparse.ArgumentParser) -> None:
+    """Describe what every test by copies has."""
     parser.add_argument(
-        "--target", metavar="SHARE", default="0.9", help="agreement a copy may reach; 0.9"
+        "--target", metavar="SHARE", default="0.9", help="agreement a copy may have; 0.9"
     )
     parser.add_argument(
         "--shape", metavar="HxW", default="", help="the columns are pixels of such a picture"
     )
     parser.add_argument("--seed", type=int, default=0, help="of every choice; one of ours if left")
     parser.add_argument("--reason", default="", help="why, for the log")
-    parser.add_argument("--html", metavar="FILE", help="write the curves as a page too")
 
 
 def run(args: argparse.Namespace, out: Out) -> int:

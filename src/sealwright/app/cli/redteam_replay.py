@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments."""
+    from sealwright.app.cli.redteam_extraction import arguments_common
+
     parser.add_argument("model", metavar="MODEL", help="model:NAME@N, as it is served")
     parser.add_argument(
         "--data",
@@ -23,14 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--heaviest", type=int, default=0, metavar="N", help="link groups, with the most rows; 5"
     )
-    parser.add_argument(
-        "--target", metavar="SHARE", default="0.9", help="agreement a copy may have; 0.9"
-    )
-    parser.add_argument(
-        "--shape", metavar="HxW", default="", help="the columns are pixels of such a picture"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of every choice; one of ours if left")
-    parser.add_argument("--reason", default="", help="why, for the log")
+    arguments_common(parser)
 
 
 def run(args: argparse.Namespace, out: Out) -> int:

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from sealwright.serve.columns import as_numbers, flat
 from sealwright.serve.monitors.interface import Floats, Sight
 
 BINS = 8
@@ -29,7 +30,7 @@ class Column:
     def __init__(self, cells: npt.NDArray[Any]) -> None:
         self.cuts: Floats | None = None
         self.codes: dict[str, int] = {}
-        numbers = _numbers(cells)
+        numbers = as_numbers(cells)
         found = numbers[np.isfinite(numbers)]
         if len(found) > 0.5 * len(cells) and len(np.unique(found)) > BINS:
             self.cuts = np.unique(np.quantile(found, np.linspace(0, 1, BINS + 1)[1:-1]))
@@ -45,7 +46,7 @@ class Column:
         """(n,) codes."""
         if self.cuts is None:
             return np.array([self.codes.get(str(cell), 1) for cell in cells], np.int64)
-        numbers = _numbers(cells)
+        numbers = as_numbers(cells)
         out: Codes = np.asarray(np.searchsorted(self.cuts, numbers) + 2, np.int64)
         out[(numbers < self.low) | (numbers > self.high)] = 1
         out[~np.isfinite(numbers)] = 0
@@ -56,7 +57,7 @@ class Combination:
     """Fitted from reference rows (m, c)."""
 
     def __init__(self, inputs: npt.NDArray[Any]) -> None:
-        cells = _flat(inputs)
+        cells = flat(inputs, _MOST_COLUMNS)
         self._columns = [Column(cells[:, at]) for at in range(cells.shape[1])]
         codes = self._codes(cells)
         self._pairs = [
@@ -67,7 +68,7 @@ class Combination:
 
     def look(self, sight: Sight) -> Floats:
         """(n,) bits by which pairs of a row's cells are rarer than chance, summed."""
-        codes = self._codes(_flat(sight.inputs))
+        codes = self._codes(flat(sight.inputs, _MOST_COLUMNS))
         out: Floats = np.zeros(len(codes))
         for one, other, table in self._pairs:
             out += table[codes[:, one], codes[:, other]]
@@ -84,20 +85,3 @@ class Combination:
         right = (seen.sum(axis=0) + 0.5) / (len(codes) + 0.5 * columns)
         chance: Floats = len(codes) * np.outer(left, right)
         return np.maximum(0.0, np.log2((chance + 1) / (seen + 1)) - RARER)
-
-
-def _flat(inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return inputs.reshape(len(inputs), -1)[:, :_MOST_COLUMNS]
-
-
-def _numbers(cells: npt.NDArray[Any]) -> Floats:
-    if cells.dtype.kind in "fiub":
-        return np.asarray(cells, np.float64)
-    return np.array([_number(cell) for cell in cells], np.float64)
-
-
-def _number(cell: Any) -> float:
-    try:
-        return float(cell)
-    except (TypeError, ValueError):
-        return float("nan")

@@ -6,17 +6,27 @@ what came of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from sealwright.redteam.extraction.interface import Array
 from sealwright.serve import pace
-from sealwright.serve.pace import seen_by
+from sealwright.serve.pace import Counts
 
 Touched = Sequence[tuple[int, ...]]
 """For each question in order, the cells that it touches."""
+
+
+def seen_by(touched: Iterable[Iterable[int]]) -> Counts:
+    """(n,) distinct cells after each answer, of the cells that each touched."""
+    known = set[int]()
+    counts = []
+    for cells in touched:
+        known.update(cells)
+        counts.append(len(known))
+    return np.array(counts, np.int64)
 
 
 class Purse(NamedTuple):

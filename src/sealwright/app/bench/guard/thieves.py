@@ -19,7 +19,7 @@ from sealwright.app.bench import Answer, Ask, Plate, Row, measure
 from sealwright.app.bench.guard import purse as purses
 from sealwright.app.bench.guard import robberies
 from sealwright.app.bench.guard.fresh import FRESH
-from sealwright.app.bench.guard.purse import Purse
+from sealwright.app.bench.guard.purse import Purse, seen_by
 from sealwright.app.bench.guard.robberies import Robbery
 from sealwright.app.bench.guard.users import HORIZON, SETS, USERS
 from sealwright.app.bench.poison.data import Absent
@@ -27,7 +27,7 @@ from sealwright.app.bench.poison.trial import spread
 from sealwright.app.curves import Line, chart
 from sealwright.core.errors import MissingExtra
 from sealwright.redteam.extraction.thieves import THIEVES
-from sealwright.serve.pace import HONEST, KNOTS, seen_by
+from sealwright.serve.pace import HONEST, KNOTS
 
 FAR = ("jacobian", "out-of-distribution", "random", "boundary", "data-free", *FRESH)
 """Synthetic and out-of-distribution thieves: each new account buys them little."""

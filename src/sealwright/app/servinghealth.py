@@ -1,0 +1,29 @@
+"""What goes on beside the answering may fail in a round, says so once, and goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sealwright.core.errors import SealError
+
+
+class Health:
+    """``broken`` is why the last round failed, nothing where it did not; changes are said."""
+
+    def __init__(self, say: Callable[[str], None], what: str, again: str) -> None:
+        """``what`` fails, in words that its reason follows; ``again`` is said once it is over."""
+        self._say, self._what, self._again = say, what, again
+        self.broken = ""
+
+    @contextmanager
+    def round(self) -> Iterator[None]:
+        """One round: its faults end here."""
+        broken = ""
+        try:
+            yield
+        except (SealError, OSError, ValueError, ArithmeticError) as error:
+            broken = str(error)
+        if broken != self.broken:
+            self.broken = broken
+            self._say(f"{self._what}: {broken}" if broken else self._again)
