@@ -160,8 +160,8 @@ class _Walk:
 
     def _places(self, layout: str, wanted: Literals) -> None:
         find = layout.find
-        for part, behind in wanted.guarded:
-            if part not in layout:
+        for seldom, part, behind in wanted.guarded:
+            if seldom not in layout or part not in layout:
                 continue
             for said, those in behind:
                 at = find(said)
@@ -286,6 +286,11 @@ class _Walk:
 
     def _try(self, pattern: Pattern, at: int) -> None:
         match_at = _compiled(pattern).match
+        if not pattern.reach:
+            match = match_at(self.text, at)
+            if match:
+                self._judge(pattern, match)
+            return
         if pattern.reach > _FAR:
             nearest = at
             while nearest > max(0, at - pattern.reach) and self.text[nearest - 1] not in _ENDING:
@@ -294,7 +299,7 @@ class _Walk:
             if match:
                 self._judge(pattern, match)
                 return
-        for start in range(max(0, at - pattern.reach), at + 1 + (pattern.reach > 0)):
+        for start in range(max(0, at - pattern.reach), at + 2):
             match = match_at(self.text, start)
             if match:
                 self._judge(pattern, match)

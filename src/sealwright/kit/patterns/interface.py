@@ -15,7 +15,7 @@ LOW, MEDIUM, HIGH, SURE = 40, 60, 80, 99
 """Confidences in percent. ``LOW``: a weak checksum holds and nothing near says what it is."""
 
 
-class Pattern(msgspec.Struct, frozen=True):
+class Pattern(msgspec.Struct, frozen=True, eq=False):
     """One way in which one kind of data is written.
 
     ``shapes`` are exact spellings with every digit as ``9`` and every letter as ``A``
@@ -32,6 +32,8 @@ class Pattern(msgspec.Struct, frozen=True):
 
     ``validator`` gets what matched and returns whether its checksum or structure holds; None
     means that there is nothing to hold. ``strict`` drops what does not.
+
+    Each is itself and equal to no other, so that it is found in a table at once.
     """
 
     name: str

@@ -21,6 +21,7 @@ from sealwright.kit.patterns.interface import Category, Pattern
 _FIRST = re.compile(r"\(?[9A]+")
 _SAID = re.compile(r"[^\W_]+")
 _SHAPES = frozenset("9A")
+_COMMON = frozenset("abcdefghijklmnopqrstuvwxyz 0123456789.,-")
 
 
 @cache
@@ -36,7 +37,7 @@ class Literals:
 
     def __init__(self) -> None:
         self.those: dict[str, list[Pattern]] = {}
-        self.guarded: list[tuple[str, list[tuple[str, list[Pattern]]]]] = []
+        self.guarded: list[tuple[str, str, list[tuple[str, list[Pattern]]]]] = []
 
     def add(self, said: str, pattern: Pattern) -> None:
         """One more pattern that is tried where ``said`` stands."""
@@ -50,7 +51,7 @@ class Literals:
                 sorted(_parts(left)), key=lambda p: (sum(p in each for each in left), len(p))
             )
             behind = [(said, those) for said, those in left.items() if part in said]
-            self.guarded.append((part, behind))
+            self.guarded.append((_seldom(part), part, behind))
             left = {said: those for said, those in left.items() if part not in said}
 
 
@@ -65,6 +66,11 @@ def _parts(literals: Iterable[str]) -> set[str]:
     }
     told = {each for each in found if not each.isalnum() or (len(each) > 2 and set(each) - _SHAPES)}
     return told | set(literals)
+
+
+def _seldom(part: str) -> str:
+    """A character of ``part`` that plain sentences seldom hold: one is looked for in no time."""
+    return next((each for each in part if each not in _COMMON), "")
 
 
 class Spelling:
@@ -102,7 +108,7 @@ class Plan:
                 lettered.those[said] = []
         for literals in (self.anchors, self.folded, self.gates, self.inner, lettered):
             literals.settle()
-        self.lettered = [(part, [said for said, _ in those]) for part, those in lettered.guarded]
+        self.lettered = [(part, [said for said, _ in those]) for _, part, those in lettered.guarded]
 
     def _spell(self, each: Pattern) -> None:
         for said in each.shapes:
