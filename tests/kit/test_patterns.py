@@ -199,6 +199,22 @@ def test_a_weak_checksum_counts_only_where_a_word_or_a_column_says_what_it_is():
     assert "nl-bsn" in {m.pattern for m in patterns.find(number, minimum=patterns.LOW)}
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["tax file number", "tax_file_number", "tax-file-number", "taxFileNumber", "AUTaxFileNumber",
+     "customer_tfn", "customerTFN"],
+)  # fmt: skip
+def test_a_column_or_a_key_is_read_however_its_words_are_joined(name):
+    number = "299235719"
+    assert "au-tfn" in {m.pattern for m in patterns.find(number, context=name)}
+    assert "au-tfn" in {m.pattern for m in patterns.find(f"{name}: {number}")}
+    assert "au-tfn" in {m.pattern for m in patterns.find(f'{{"id": 7, "{name}": "{number}"}}')}
+
+
+def test_capitals_in_a_random_string_are_no_words():
+    assert list(patterns.find("q7TfnXsinbSNdNI9zTINwBSNq 299235719")) == []
+
+
 def test_digits_and_blanks_of_other_scripts_are_read_as_digits_and_blanks():
     arabic = {ord("0") + n: chr(0x660 + n) for n in range(10)}
 

@@ -15,6 +15,7 @@ from sealwright.kit.patterns.interface import LOW, MEDIUM, Category, Match, Patt
 from sealwright.kit.patterns.overlap import settled
 from sealwright.kit.patterns.plan import Literals, Plan, Spelling, patterns, plan_of, words_of
 from sealwright.kit.patterns.shape import fold, lower, shape
+from sealwright.kit.patterns.wording import apart, run_together, telling
 
 _BEFORE, _AFTER = 100, 50
 _FAR = 8
@@ -22,11 +23,9 @@ _FIGURES = re.compile("9[9A]*+")  # no lookbehind: the search then looks for a 9
 _MOST_FIGURES = 21
 _LETTERS_BEFORE = 6
 _INNER = frozenset("9A")
-_SPACED = bytes(code if chr(code).isalnum() else 32 for code in range(128)) + bytes(128)
 _JOINING = frozenset("A.,:+-/_$")
 _ENDING = frozenset(' \t\r\n<>()[],;:"=|')
 _HEAD = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{2}")
-_SAID = re.compile(r"[^\W_]+")
 _EXTENSION = re.compile(r"[xX][0-9]{1,6}(?![A-Za-z0-9_])")
 _ACCOUNT = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?: [A-Za-z0-9]{4}){0,7} $")
 _WITHIN = frozenset(("phone", "card", "national-id", "health-id"))
@@ -104,18 +103,6 @@ def _hint(pattern: Pattern) -> re.Pattern[str] | None:
     return re.compile(pattern.hint) if pattern.hint else None
 
 
-@cache
-def _first_words() -> frozenset[str]:
-    return frozenset().union(*(words_of(each)[0] for each in patterns() if each.context))
-
-
-def _telling(text: str) -> frozenset[str]:
-    """The words of ``text`` with which what some pattern waits for begins: mostly none."""
-    if text.isascii():
-        return _first_words().intersection(text.encode().translate(_SPACED).decode().split())
-    return _first_words().intersection(_SAID.findall(text))
-
-
 class _Walk:
     """One text, laid out, and what was found in it so far."""
 
@@ -123,10 +110,11 @@ class _Walk:
         self.text = fold(text)
         self.low = lower(self.text)
         self.shape = shape(self.text)
-        self.context = context.lower()
+        self.context = apart(context)
         self.minimum = minimum
         self.place, self.near, self.said = (-1, -1), "", frozenset[str]()
         self.every: frozenset[str] | None = None
+        self.humps = False
         self.found: dict[tuple[int, int, str], Match] = {}
 
     def run(self, plan: Plan) -> Iterable[Match]:
@@ -344,15 +332,19 @@ class _Walk:
     def _far(self, words: frozenset[str], start: int, end: int) -> bool:
         """Whether none of ``words`` is near; most are nowhere in the text."""
         if self.every is None:
-            self.every = _telling(self.low) | _telling(self.context)
+            plain = telling(self.low) | telling(self.context)
+            self.every = plain.union(*run_together(self.text))
+            self.humps = self.every != plain
         return words.isdisjoint(self.every) or words.isdisjoint(self._around(start, end))
 
     def _around(self, start: int, end: int) -> frozenset[str]:
         """The words near a place, and those of the caller's context."""
         if self.place != (start, end):
-            around = self.low[max(0, start - _BEFORE) : end + _AFTER]
-            self.place, self.near = (start, end), f"{self.context}\n{around}"
-            self.said = _telling(self.near)
+            near = slice(max(0, start - _BEFORE), end + _AFTER)
+            names = apart(self.text[near]) if self.humps else ""
+            self.place = (start, end)
+            self.near = f"{self.context}\n{self.low[near]}\n{names}"
+            self.said = telling(self.near)
         return self.said
 
     def _near(self, pattern: Pattern, start: int, end: int) -> bool:

@@ -26,7 +26,7 @@ _STRUCTURES = dict(
     ).split()
 )
 _STRUCTURES |= dict.fromkeys("BL GF GP MF MQ NC PF PM RE TF WF YT".split(), _STRUCTURES["FR"])
-_STRUCTURES |= dict.fromkeys("GG IM JE".split(), _STRUCTURES["GB"])
+_STRUCTURES |= dict.fromkeys("GG IM JE".split(), _STRUCTURES["GB"]) | {"AX": _STRUCTURES["FI"]}
 _PART = re.compile(r"([0-9]+)([nac])")
 _CLASSES = {"n": "[0-9]", "a": "[A-Z]", "c": "[A-Z0-9]"}
 _SIZES = {

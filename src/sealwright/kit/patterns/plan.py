@@ -21,6 +21,7 @@ from sealwright.kit.patterns.interface import Category, Pattern
 _FIRST = re.compile(r"\(?[9A]+")
 _SAID = re.compile(r"[^\W_]+")
 _SHAPES = frozenset("9A")
+_APART = re.compile(r"\\[ -]")
 _COMMON = frozenset("abcdefghijklmnopqrstuvwxyz 0123456789.,-")
 
 
@@ -139,6 +140,6 @@ def plan_of(categories: tuple[Category, ...]) -> Plan:
 @cache
 def words_of(pattern: Pattern) -> tuple[frozenset[str], re.Pattern[str]]:
     """The first word of every phrase, and all of them as they stand in a text."""
-    said = "|".join(re.escape(each) for each in pattern.context)
+    said = "|".join(_APART.sub(r"[ _.-]", re.escape(each)) for each in pattern.context)
     firsts = frozenset(_SAID.search(each)[0] for each in pattern.context)  # type: ignore[index]
     return firsts, re.compile(rf"(?<![^\W_])(?:{said})(?![^\W_])")
