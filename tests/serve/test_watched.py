@@ -10,8 +10,9 @@ import pytest
 from sealwright.app.servingladder import Climber, by_hand, drifted
 from sealwright.app.servinglinks import Linker, links_of
 from sealwright.app.servingmonitors import Monitors
-from sealwright.app.servingsample import Array, Sample, Shelf, packed, unpacked
+from sealwright.app.servingsample import Sample, Shelf
 from sealwright.core.errors import VerifyError
+from sealwright.serve.arrays import Array, packed, unpacked
 from sealwright.serve.callers import Known
 from sealwright.serve.coverage import Frame
 from sealwright.serve.interface import RUNGS, Allowance, Answer, Ask, Balance, Caller
@@ -19,6 +20,7 @@ from sealwright.serve.journal import About, Covered, Journal
 from sealwright.serve.ladder import Signal
 from sealwright.serve.monitors.drift import Shift
 from sealwright.serve.monitors.interface import Sight
+from sealwright.serve.pasts import NOWHERE
 from sealwright.serve.watcher import Heard
 
 MODEL, DIGEST = "model:pets@1", "ab" * 32
@@ -83,7 +85,7 @@ class Events:
 class Town:
     """A served model's monitors, and people who ask it."""
 
-    def __init__(self, shelf, ledger=None, journal=None, links="off"):
+    def __init__(self, shelf, ledger=None, journal=None, links="off", pasts=NOWHERE):
         self.ledger, self.journal = ledger or Ledger(), journal or Events()
         self.now, self.shifts, self.said = NOW_MS, [], []
         self.linker = Linker(MODEL, DIGEST, self.ledger, self.journal)
@@ -99,6 +101,7 @@ class Town:
             self.said.append,
             None if links == "off" else self.linker.acquainted,
             bytes(range(32)),
+            pasts,
         )
         self.linker.enforced = links == "enforce"
         self.linker.joined = self.monitors.joined

@@ -86,9 +86,9 @@ class Serving:
             held.callback(standing.stop)
             if opened.said:
                 await base.journal.event(_said(workspace, subject, opened.said), again=True)
-            watch = await observed(workspace, subject, opened.asked, base, say)
-            if watch.close is not None:
-                held.push_async_callback(watch.close)
+            watch = await observed(workspace, subject, opened.asked, base, held, say)
+            for close in reversed(watch.closes):
+                held.push_async_callback(close)
             offer = offer_of(subject, policy, opened.profile, self._settings)
             mount = _mount(opened.asked, watch.observer)
             guard = Guard(

@@ -6,6 +6,7 @@ is secret: who knows its sites can ask without touching new cells.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,9 +16,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from sealwright.app.servinghealth import PAST_KEPT, PAST_LOST, Health
 from sealwright.core.errors import SealError, VerifyError
+from sealwright.serve.arrays import Array, packed, unpacked
 from sealwright.serve.coverage import Frame
 from sealwright.serve.interface import Answer, Caller, Fidelity
+from sealwright.serve.pasts import NOWHERE, SELDOM, Pasts, Piece
 from sealwright.vault import private
 
 FITTED_FROM = 500
@@ -27,12 +31,19 @@ FITTED_FROM = 500
 class Cover:
     """The cells' half of an observer (``serve.oip_mount.Observer``); alone it watches nobody."""
 
-    def __init__(self, path: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, say: Callable[[str], None], pasts: Pasts = NOWHERE) -> None:
         self._path = path
         self._say = say
+        self._pasts = pasts
+        self._written = 0
+        self._remembering = Health(say, PAST_LOST, PAST_KEPT)
         self._frame = _kept(path)
         self._first: list[npt.NDArray[Any]] = []
         self._rows = 0
+        for piece in pasts.read("cover") if self._frame is None else ():
+            parts = msgspec.msgpack.decode(piece.body, type=list[Array])
+            self._first = [unpacked(one) for one in parts]
+            self._rows = self._written = sum(map(len, self._first))
 
     @property
     def state(self) -> str:
@@ -57,6 +68,26 @@ class Cover:
         self, caller: Caller, inputs: npt.NDArray[Any], answer: Answer, fidelity: Fidelity
     ) -> None:
         """Nothing."""
+
+    async def run(self) -> None:
+        """Write the first rows, and drop what is too old of them, until cancelled."""
+        while True:
+            await asyncio.sleep(SELDOM)
+            await self.close()
+
+    async def close(self) -> None:
+        """Write the first rows, until there is a frame."""
+        with self._remembering.round():
+            await asyncio.to_thread(self._remember)
+
+    def _remember(self) -> None:
+        first = list(self._first)
+        rows = sum(map(len, first))
+        if rows == self._written:
+            return
+        body = msgspec.msgpack.encode([packed(one) for one in first]) if first else b""
+        self._pasts.write([Piece("cover", "", "", body)])
+        self._written = rows
 
     def _gather(self, features: npt.NDArray[Any]) -> None:
         self._first.append(np.array(features))

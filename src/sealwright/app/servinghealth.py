@@ -7,6 +7,9 @@ from contextlib import contextmanager
 
 from sealwright.core.errors import SealError
 
+PAST_LOST = "what callers asked is not kept over a restart"
+PAST_KEPT = "what callers asked is kept over a restart again"
+
 
 class Health:
     """``broken`` is why the last round failed, nothing where it did not; changes are said."""

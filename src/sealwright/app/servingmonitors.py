@@ -7,6 +7,7 @@ move nobody before that. What they learnt is kept: a restart goes on with it.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -15,16 +16,18 @@ import numpy as np
 import numpy.typing as npt
 
 from sealwright.app.servingcover import Cover
-from sealwright.app.servinghealth import Health
+from sealwright.app.servinghealth import PAST_KEPT, PAST_LOST, Health
 from sealwright.app.servingladder import Climber
 from sealwright.app.servingsample import ROWS, Learnt, Sample, Shelf, packed, unpacked
-from sealwright.serve.calibrate import PRINCIPALS
+from sealwright.core.digest import Digest, of_bytes
+from sealwright.serve.calibrate import METHOD, PRINCIPALS
 from sealwright.serve.coverage import Frame
 from sealwright.serve.interface import Answer, Caller, Fidelity
 from sealwright.serve.linking import Link
 from sealwright.serve.monitors.drift import Shift
 from sealwright.serve.monitors.interface import Sight
 from sealwright.serve.monitors.panel import Panel
+from sealwright.serve.pasts import NOWHERE, Changed, Kind, Measure, Pasts, Piece
 from sealwright.serve.sketches import Sketches
 from sealwright.serve.watcher import TAUGHT, Heard, Watcher
 
@@ -52,13 +55,23 @@ class Monitors:
         say: Say,
         acquaint: Acquaint | None = None,
         secret: bytes = b"",
+        pasts: Pasts = NOWHERE,
     ) -> None:
-        """``acquaint`` is told who shares rare queries; ``secret`` (32 bytes) draws the frames."""
+        """``acquaint`` is told who shares rare queries; ``secret`` (32 bytes) draws the frames.
+
+        ``pasts`` is where what is heard of callers outlives this process.
+        """
         self._cover, self._shelf, self._climber = cover, shelf, climber
         self._acquaint, self._secret = acquaint, secret
         self._sketches: Sketches | None = None
         self._rounds = 0
         self._group, self._drifted, self._say = group, drifted, say
+        self._looking, self._pasts = threading.Lock(), pasts
+        self._changed = Changed("sample")
+        self._sampled = 0
+        self._made_by: Digest = ""
+        self._levelled, self._sketched = Measure(), Measure()
+        self._remembering = Health(say, PAST_LOST, PAST_KEPT)
         self._sample = Sample()
         self._watcher: Watcher | None = None
         self._joined = list[tuple[str, str]]()
@@ -68,6 +81,8 @@ class Monitors:
         self._learnt = shelf.read()
         kept = self._learnt.calibration if self._learnt else None
         self._odd = set(kept.left_out if kept else ())
+        for piece in pasts.read("sample") if self._learnt is None else ():
+            self._sample.recall(piece.body)
 
     @property
     def state(self) -> str:
@@ -110,6 +125,11 @@ class Monitors:
             await asyncio.sleep(EVERY_S)
             await self.work()
 
+    async def close(self) -> None:
+        """Look through the last, and write what changed."""
+        await self.work()
+        await asyncio.to_thread(self._last)
+
     async def work(self) -> None:
         """Look through what was answered since; move whom it moves, each by a statement."""
         with self._health.round():
@@ -129,6 +149,55 @@ class Monitors:
         await self._acquaint(await asyncio.to_thread(self._sketches.links))
 
     def _look(self) -> tuple[Heard, ...]:
+        with self._looking:  # a round that was cancelled may still be at it
+            heard = self._heard_since()
+            self._remember()
+            return heard
+
+    def _last(self) -> None:
+        with self._looking:
+            self._remember(all_of=True)
+
+    def _remember(self, *, all_of: bool = False) -> None:
+        """Before anybody is moved by it. Where it cannot be written that is said, and goes on."""
+        with self._remembering.round():
+            if len(self._sample) != self._sampled:
+                self._sampled = len(self._sample)
+                self._changed.mark("sample")
+            self._changed.write(
+                self._pasts,
+                lambda kind, name: Piece(kind, name, "", self._sample.piece()),
+                all_of=all_of,
+            )
+            watcher = self._watcher
+            if watcher is None:
+                return
+            made = {kind: self._measured(kind) for kind in watcher.changed.kinds}
+            gone = watcher.changed.write(
+                self._pasts,
+                lambda kind, name: Piece(kind, name, made[kind], watcher.piece(kind, name)),
+                all_of=all_of,
+            )
+            for kind, name in gone:
+                watcher.forget(kind, name)
+
+    def _measured(self, kind: Kind) -> Digest:
+        """What a kind of piece is measured by: of anything else it means nothing."""
+        if kind == "level":
+            known = self._watcher.calibration if self._watcher else None
+            return self._levelled(self._made_by, known)
+        if kind == "sketch":
+            return self._sketched(self._made_by, self._cover.frame, self._secret)
+        return self._made_by
+
+    def _recall(self, watcher: Watcher) -> None:
+        """What an earlier server heard of callers."""
+        for kind in watcher.changed.kinds:
+            for piece in self._pasts.read(kind, self._measured(kind)):
+                watcher.recall(kind, piece.name, piece.body)
+        watcher.regroup()
+
+    def _heard_since(self) -> tuple[Heard, ...]:
         if self._watcher is None:
             self._made()
         watcher = self._watcher
@@ -150,6 +219,7 @@ class Monitors:
         learnt = self._learnt or self._sample.learnt()
         if fresh:
             self._sample = Sample()
+            self._changed.mark("sample")
         reference = learnt.sight()
         panel = Panel(reference, reference.take(np.array(learnt.near)))
         if learnt.calibration and not learnt.calibration.fits(panel.channels):
@@ -162,8 +232,10 @@ class Monitors:
             frame, panel, learnt.calibration, self._group, usual, self._sketches
         )
         self._learnt = learnt
+        self._made_by = of_bytes(f"{learnt.digest} {METHOD} {' '.join(panel.channels)}".encode())
         if fresh:
             self._keep(learnt)
+        self._recall(self._watcher)
 
     def _calibrate(self, watcher: Watcher) -> None:
         now = watcher.calibration.principals if watcher.calibration else 0

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from sealwright.app import servingpasts
 from sealwright.app.servingbase import Base
 from sealwright.app.servingcover import Cover
 from sealwright.app.servinghttp import Runs
 from sealwright.app.servingkept import Drawer, Keeping
 from sealwright.app.servingladder import Climber, by_hand, drifted
 from sealwright.app.servingmonitors import Monitors
+from sealwright.app.servingpasts import SealedPasts
 from sealwright.app.servingsample import Shelf
 from sealwright.app.servingsource import Subject, Tensors, Texts
 from sealwright.app.servingwalks import Walking
@@ -34,12 +37,15 @@ _CLASSIFIERS = frozenset({"multiclass", "binary"})
 
 
 class Observed(msgspec.Struct, frozen=True):
-    """Who observes answers, what of it goes on beside them, and how it stands, in words."""
+    """Who observes answers, what of it goes on beside them, and how it stands, in words.
+
+    ``closes`` are called in order once nothing is answered any more.
+    """
 
     observer: Observer
     beside: Sequence[Runs]
     told: Callable[[], dict[str, str]]
-    close: Callable[[], Awaitable[None]] | None = None
+    closes: Sequence[Callable[[], Awaitable[None]]] = ()
 
 
 async def observed(
@@ -47,10 +53,21 @@ async def observed(
     subject: Subject,
     asked: Tensors | Texts,
     base: Base,
+    held: AsyncExitStack,
     say: Say,
 ) -> Observed:
-    """What watches, and beside it what keeps, where that is wanted. Raises: SealError."""
-    watched = await _watched(workspace, subject, asked, base, say)
+    """What watches, and beside it what keeps, where that is wanted. Raises: SealError.
+
+    ``held`` lets go of what callers' pasts lie in, after all that writes there.
+    """
+    pasts = servingpasts.opened(workspace, asked.space, base.now_ms)
+    held.callback(pasts.close)
+    if pasts.fresh:
+        balances = await base.ledger.balances(subject.ref)
+        said = servingpasts.missing(subject, workspace.principal.name, balances)
+        if said is not None:
+            await base.journal.event(said, again=True)
+    watched = await _watched(workspace, subject, asked, base, pasts, say)
     rows, keep = workspace.settings.serve.kept_rows, workspace.settings.serve.kept_time
     drawer = Drawer(workspace, subject.digest)
     if not rows and drawer.remove():
@@ -69,7 +86,7 @@ async def observed(
         keeping,
         (*watched.beside, keeping),
         lambda: {**watched.told(), "kept": keeping.state},
-        keeping.close,
+        (*watched.closes, keeping.close),
     )
 
 
@@ -92,16 +109,30 @@ async def _watched(
     subject: Subject,
     asked: Tensors | Texts,
     base: Base,
+    pasts: SealedPasts,
     say: Say,
 ) -> Observed:
     """Coverage of any features; monitors where they fit and are wanted."""
-    cover = Cover(workspace.state_dir / f"serve-{asked.space[:16]}.frame", say)
+    cover = Cover(workspace.state_dir / f"serve-{asked.space[:16]}.frame", say, pasts)
     why = asked.unwatched if workspace.settings.serve.monitors else OFF
-    found = Observed(cover, (), lambda: {"coverage": cover.state, "monitors": why})
+    found = Observed(
+        cover, (cover,), lambda: {"coverage": cover.state, "monitors": why}, (cover.close,)
+    )
+    joined = list[Callable[[str, str], None]]()
+
+    def tell(principal: str, group: str) -> None:
+        for one in joined:
+            one(principal, group)
+
+    base.linker.joined = tell
     if not why:
-        monitors = await _monitors(workspace, subject, asked.space, base, cover, say)
+        monitors = await _monitors(workspace, subject, asked.space, base, cover, pasts, say)
+        joined.append(monitors.joined)
         found = Observed(
-            monitors, (monitors,), lambda: {"coverage": cover.state, "monitors": monitors.state}
+            monitors,
+            (cover, monitors),
+            lambda: {"coverage": cover.state, "monitors": monitors.state},
+            (cover.close, monitors.close),
         )
     if isinstance(asked, Texts) or asked.served.shape.profile not in _CLASSIFIERS:
         return found
@@ -109,10 +140,15 @@ async def _watched(
         *(found.observer, cover, base.ledger, subject.ref, base.linker.group, base.now_ms, say),
         ceiling_mbits(asked.served.shape, "top1", 1),
         charging=bool(workspace.settings.serve.cells or workspace.settings.serve.pace),
+        pasts=pasts,
     )
+    joined.append(walking.joined)
     base.desk.paces = walking.paces
     return Observed(
-        walking, (*found.beside, walking), lambda: _with(found.told(), walking), found.close
+        walking,
+        (*found.beside, walking),
+        lambda: _with(found.told(), walking),
+        (*found.closes, walking.close),
     )
 
 
@@ -128,6 +164,7 @@ async def _monitors(
     space: Digest,
     base: Base,
     cover: Cover,
+    pasts: SealedPasts,
     say: Say,
 ) -> Monitors:
     """What watches, and moves groups by what it hears."""
@@ -148,7 +185,8 @@ async def _monitors(
     base.linker.enforced = linked == "enforce"
     acquaint = None if linked == "off" else base.linker.acquainted
     secret = workspace.kms.derive(_INPUT_KEY, _LINKS_LABEL)
-    monitors = Monitors(cover, shelf, climber, base.linker.group, told, say, acquaint, secret)
-    base.linker.joined = monitors.joined
+    monitors = Monitors(
+        cover, shelf, climber, base.linker.group, told, say, acquaint, secret, pasts
+    )
     await monitors.work()
     return monitors

@@ -7,7 +7,6 @@ callers' inputs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,11 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from sealwright.core.digest import Digest
+from sealwright.core.digest import Digest, of_bytes
 from sealwright.core.errors import VerifyError
+from sealwright.serve.arrays import Array, packed, unpacked
 from sealwright.serve.calibrate import Calibration
-from sealwright.serve.monitors.interface import Floats, Sight
+from sealwright.serve.monitors.interface import Sight
 from sealwright.vault import private, wrapping
 
 ROWS = 500
@@ -30,15 +30,6 @@ NEAR = 9
 MOST_BYTES = 64 << 20
 
 _CONTEXT = b"sealwright guard monitors v1\0"
-
-
-class Array(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``data``: little-endian numbers of ``shape``; or ``words``, where ``dtype`` is empty."""
-
-    shape: tuple[int, ...]
-    dtype: str = ""
-    data: bytes = b""
-    words: tuple[str, ...] = ()
 
 
 class Learnt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,6 +45,19 @@ class Learnt(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def sight(self) -> Sight:
         """The reference rows."""
         return Sight(unpacked(self.inputs), unpacked(self.features), unpacked(self.scores))
+
+    @property
+    def digest(self) -> Digest:
+        """Of the reference alone: what monitors are made of, and their numbers mean."""
+        parts = (self.inputs, self.features, self.scores, self.near)
+        return of_bytes(msgspec.msgpack.encode(parts))
+
+
+class Sampled(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Reference rows so far: inputs, features and scores of each part, and whose each row is."""
+
+    parts: tuple[tuple[Array, Array, Array], ...]
+    who: tuple[str, ...]
 
 
 class Sample:
@@ -77,8 +81,21 @@ class Sample:
         room = min(FROM_EACH - self._who.count(principal), ROWS - len(self._who))
         if room > 0:
             part = seen.take(slice(0, room))
+            self._who += [principal] * len(part)  # first: piece() may be read in between
             self._parts.append(Sight(_own(part.inputs), _own(part.features), _own(part.scores)))
-            self._who += [principal] * len(part)
+
+    def piece(self) -> bytes:
+        """All of it so far, as :meth:`recall` takes it; also while rows are added."""
+        parts = list(self._parts)
+        who = self._who[: sum(map(len, parts))]
+        sides = [(packed(one.inputs), packed(one.features), packed(one.scores)) for one in parts]
+        return msgspec.msgpack.encode(Sampled(tuple(sides), tuple(who))) if parts else b""
+
+    def recall(self, body: bytes) -> None:
+        """What an earlier server gathered."""
+        kept = msgspec.msgpack.decode(body, type=Sampled)
+        self._parts = [Sight(*map(unpacked, sides)) for sides in kept.parts]
+        self._who = list(kept.who)
 
     def learnt(self) -> Learnt:
         """All of it."""
@@ -131,27 +148,6 @@ class Shelf:
             return False
         private.replace(self._path, sealed)
         return True
-
-
-def packed(rows: npt.NDArray[Any] | Floats) -> Array:
-    """An array as it is kept."""
-    if rows.dtype.kind in "OUS":
-        return Array(rows.shape, words=tuple(str(one) for one in rows.ravel()))
-    plain = np.ascontiguousarray(rows, rows.dtype.newbyteorder("<"))
-    return Array(plain.shape, plain.dtype.str, plain.tobytes())
-
-
-def unpacked(kept: Array) -> npt.NDArray[Any]:
-    """The inverse."""
-    if not kept.dtype:
-        return _words(kept.words).reshape(kept.shape)
-    return np.frombuffer(kept.data, kept.dtype).reshape(kept.shape)
-
-
-def _words(words: Sequence[str]) -> npt.NDArray[Any]:
-    out: npt.NDArray[Any] = np.empty(len(words), object)
-    out[:] = words
-    return out
 
 
 def _own(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:

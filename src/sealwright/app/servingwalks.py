@@ -12,16 +12,20 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from sealwright.app.servingcover import Cover
-from sealwright.app.servinghealth import Health
+from sealwright.app.servinghealth import PAST_KEPT, PAST_LOST, Health
+from sealwright.core.digest import Digest
 from sealwright.core.errors import Refused
+from sealwright.serve.arrays import Array, packed, unpacked
 from sealwright.serve.interface import Allowance, Answer, Ask, Balance, Caller, Fidelity, Ledger
 from sealwright.serve.oip_mount import Observer
 from sealwright.serve.paces import Paces
-from sealwright.serve.walks import Past, Walks
+from sealwright.serve.pasts import NOWHERE, Changed, Kind, Measure, Pasts, Piece
+from sealwright.serve.walks import Past, Ruler, Walks
 
 EVERY_S = 1.0
 REFERENCE = 500
@@ -56,8 +60,10 @@ class Walking:
         row_mbits: int,
         *,
         charging: bool,
+        pasts: Pasts = NOWHERE,
     ) -> None:
-        self._charging = charging
+        """``pasts`` is where what is remembered of callers outlives this process."""
+        self._charging, self._pasts_kept = charging, pasts
         self._inner, self._cover, self._ledger, self._ref = inner, cover, ledger, ref
         self._group, self._now_ms = group, now_ms
         self._lock = threading.Lock()
@@ -68,7 +74,13 @@ class Walking:
         self._pasts: OrderedDict[str, Past] = OrderedDict()
         self._due = dict[str, set[int]]()
         self._health = Health(say, "walks are not charged", "walks are charged again")
+        self._remembering = Health(say, PAST_LOST, PAST_KEPT)
+        self._looking = threading.Lock()
+        self._joined = list[tuple[str, str]]()
+        self._changed = Changed("due", "walk", "pace", "unruled", "ruler")
+        self._framed, self._ruled = Measure(), Measure()
         self.paces = Paces(row_mbits)
+        self._recall()
 
     @property
     def state(self) -> str:
@@ -108,13 +120,34 @@ class Walking:
             await asyncio.sleep(EVERY_S)
             await self.work()
 
+    async def close(self) -> None:
+        """Look through the last, charge it, and write what changed."""
+        await self.work()
+        await asyncio.to_thread(self._last)
+
     async def work(self) -> None:
         """Look through what was answered since, and charge what it owes."""
         with self._health.round():
             await asyncio.to_thread(self._look)
             await self._charge()
 
+    def joined(self, principal: str, group: str) -> None:
+        """Who was alone is counted in ``group`` from now on."""
+        self._joined.append((principal, group))
+
     def _look(self) -> None:
+        with self._looking:  # a round that was cancelled may still be at it
+            self._look_since()
+            self._remember()
+
+    def _last(self) -> None:
+        with self._looking:
+            self._remember(all_of=True)
+
+    def _look_since(self) -> None:
+        joined, self._joined = self._joined, []
+        for principal, joins in joined:
+            self._join(principal, joins)
         with self._lock:
             waiting, self._waiting, self._held = self._waiting, deque(), 0
         frame = self._cover.frame
@@ -124,6 +157,7 @@ class Walking:
                 cells = frame.cells(features)
                 touched = [(cell, *more) for cell, more in zip(cells, steps, strict=True)]
                 self.paces.add(principal, touched)
+                self._changed.mark("pace", principal)
 
     def _steps(
         self, principal: str, inputs: npt.NDArray[Any], labels: npt.NDArray[np.int64]
@@ -135,21 +169,85 @@ class Walking:
         group = self._group(principal)
         past = self._pasts.pop(group, None) or walks.blank()
         steps, self._pasts[group] = walks.look(inputs, labels, past)
+        self._changed.mark("walk", group)
         if len(self._pasts) > GROUPS:
-            self._pasts.popitem(last=False)
+            self._changed.mark("walk", self._pasts.popitem(last=False)[0])
         due = [cell for step in steps for cell in step]
         if due:
             self._due.setdefault(principal, set()).update(due)
+            self._changed.mark("due", principal)
             self.steps += sum(bool(step) for step in steps)
         return steps
 
     def _made(self, inputs: npt.NDArray[Any]) -> Walks | None:
         self._first.append(inputs)
+        self._changed.mark("unruled")
         if sum(len(one) for one in self._first) < REFERENCE:
             return None
         same = [one for one in self._first if one.shape[1:] == self._first[-1].shape[1:]]
         self._walks, self._first = Walks(np.concatenate(same)), []
+        self._changed.mark("ruler")
         return self._walks
+
+    def _join(self, principal: str, group: str) -> None:
+        """The last half of each past."""
+        past = self._pasts.pop(principal, None)
+        if past is None:
+            return
+        held = self._pasts.get(group)
+        self._pasts[group] = held.joined(past) if held else past
+        self._changed.mark("walk", principal)
+        self._changed.mark("walk", group)
+
+    def _remember(self, *, all_of: bool = False) -> None:
+        """Before anybody is charged. Where it cannot be written that is said, and goes on."""
+        with self._remembering.round():
+            for kind, name in self._changed.write(self._pasts_kept, self._piece, all_of=all_of):
+                if kind == "pace":
+                    self.paces.forget(name)
+                elif kind == "walk":
+                    self._pasts.pop(name, None)
+
+    def _piece(self, kind: Kind, name: str) -> Piece:
+        body = b""
+        if kind == "pace":
+            body = self.paces.piece(name)
+        elif kind == "walk" and (past := self._pasts.get(name)) is not None:
+            body = msgspec.msgpack.encode([packed(one) for one in past])
+        elif kind == "due" and (due := self._due.get(name)):
+            body = msgspec.msgpack.encode(sorted(due))
+        elif kind == "unruled" and self._first:
+            body = msgspec.msgpack.encode([packed(one) for one in self._first])
+        elif kind == "ruler" and self._walks is not None:
+            body = msgspec.msgpack.encode(self._walks.ruler)
+        return Piece(kind, name, self._measured(kind), body)
+
+    def _measured(self, kind: Kind) -> Digest:
+        """What a kind of piece is measured by: of anything else it means nothing."""
+        if kind == "pace":
+            return self._framed(self._cover.frame)
+        if kind == "walk" and self._walks is not None:
+            return self._ruled(self._walks.ruler)
+        return ""
+
+    def _recall(self) -> None:
+        """What an earlier server remembered of callers."""
+        kept = self._pasts_kept
+        for piece in kept.read("ruler"):
+            self._walks = Walks(msgspec.msgpack.decode(piece.body, type=Ruler))
+        for piece in kept.read("unruled") if self._walks is None else ():
+            parts = msgspec.msgpack.decode(piece.body, type=list[Array])
+            self._first = [unpacked(one) for one in parts]
+        for piece in kept.read("walk", self._measured("walk")):
+            parts = msgspec.msgpack.decode(piece.body, type=list[Array])
+            self._pasts[piece.name] = Past(*map(unpacked, parts))
+        for piece in kept.read("due"):
+            self._due[piece.name] = set(msgspec.msgpack.decode(piece.body, type=list[int]))
+        for piece in kept.read("pace", self._measured("pace")):
+            self.paces.recall(piece.name, piece.body)
+        for name in list(self._pasts):
+            if (group := self._group(name)) != name:
+                self._join(name, group)
 
     async def _charge(self) -> None:
         """Raises: Unavailable (it stays due)."""
@@ -164,6 +262,7 @@ class Walking:
             except Refused:
                 pass  # blocked: there is nothing to take from them
             del self._due[principal]
+            self._changed.mark("due", principal)
 
 
 def _uncapped(principal: str, balances: Sequence[Balance]) -> Allowance:

@@ -80,6 +80,7 @@ class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``ledger`` is ``file`` (this machine), or ``redis://… + postgresql://…`` for replicas.
     ``links``: what becomes of callers whose questions link them. ``kept_rows``: of what each of the
     heaviest callers asks, so many answered rows are kept for ``kept_time``; 0 is none.
+    ``past_time``: for so long the guard remembers a caller who does not come.
     """
 
     budget_bits: int = 20_000
@@ -107,6 +108,7 @@ class ServeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     links: Links = "suggest"
     kept_rows: int = 0
     kept_time: str = "7d"
+    past_time: str = "30d"
     text: TextServeSettings = TextServeSettings()
     egress: EgressServeSettings = EgressServeSettings()
     models: dict[str, ModelServeSettings] = msgspec.field(default_factory=dict)
@@ -147,7 +149,7 @@ _COUNTS = (
 _AMOUNTS: Mapping[str, Callable[[str], int]] = {
     **dict.fromkeys(("body", "head", "memory"), size_bytes),
     **dict.fromkeys(("head_time", "body_time", "answer_time", "idle_time"), span_s),
-    **dict.fromkeys(("batch", "lease", "kept_time"), span_s),
+    **dict.fromkeys(("batch", "lease", "kept_time", "past_time"), span_s),
 }
 
 

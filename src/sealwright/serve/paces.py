@@ -6,9 +6,11 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
+import msgspec
 import numpy as np
 
 from sealwright.serve import pace
+from sealwright.serve.coverage import CELLS
 from sealwright.serve.pace import KNOTS, Counts
 
 CALLERS = 4_096
@@ -30,8 +32,7 @@ class _Caller:
 
 
 class Paces:
-    """Of one model's callers outside, in memory: a restart begins anew. An answer of one row
-    releases ``row_mbits`` at most."""
+    """Of one model's callers outside. An answer of one row releases ``row_mbits`` at most."""
 
     def __init__(self, row_mbits: int) -> None:
         self._row_mbits = row_mbits
@@ -47,6 +48,23 @@ class Paces:
             one.counts.append(one.cells.bit_count())
         if len(self._callers) > CALLERS:
             self._callers.popitem(last=False)
+
+    def piece(self, principal: str) -> bytes:
+        """One caller's, as :meth:`recall` takes it; empty where there is nothing."""
+        one = self._callers.get(principal)
+        if one is None:
+            return b""
+        return msgspec.msgpack.encode((one.cells.to_bytes(CELLS // 8, "little"), list(one.counts)))
+
+    def recall(self, principal: str, body: bytes) -> None:
+        """What an earlier server remembered of a caller."""
+        cells, counts = msgspec.msgpack.decode(body, type=tuple[bytes, list[int]])
+        one = self._callers[principal] = _Caller()
+        one.cells, one.counts = int.from_bytes(cells, "little"), array("H", counts)
+
+    def forget(self, principal: str) -> None:
+        """A caller who has not come for long."""
+        self._callers.pop(principal, None)
 
     def heard(self, honest: Callable[[str], bool] = lambda principal: True) -> list[Counts]:
         """Counts of whom ``honest`` lets in and who asked enough."""

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations, pairwise
 from typing import TypeAlias
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -72,6 +73,20 @@ class Sketches:
         self._kept[principal] = kept, coverage.marked(bitmap, self._frame.cells(features))
         if len(self._kept) > PRINCIPALS:
             self._kept.popitem(last=False)
+
+    def piece(self, principal: str) -> bytes:
+        """One principal's, as :meth:`recall` takes it; empty where there is none."""
+        kept = self._kept.get(principal)
+        return msgspec.msgpack.encode((kept[0].astype("<u8").tobytes(), kept[1])) if kept else b""
+
+    def recall(self, principal: str, body: bytes) -> None:
+        """What an earlier server kept of one, by the same planes and cells."""
+        keys, bitmap = msgspec.msgpack.decode(body, type=tuple[bytes, bytes])
+        self._kept[principal] = np.frombuffer(keys, "<u8").astype(np.uint64), bitmap
+
+    def forget(self, principal: str) -> None:
+        """Who has not come for long."""
+        self._kept.pop(principal, None)
 
     def links(self) -> tuple[Link, ...]:
         """Whom shared rare queries, and coverage that fits together, link; strongest first."""

@@ -13,6 +13,7 @@ import hashlib
 import zlib
 from typing import Any, NamedTuple, TypeAlias
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -57,22 +58,39 @@ class Past(NamedTuple):
         )
 
 
+class Ruler(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What rows are measured by: their ``form``, each column's range (0: it holds words), and how
+    exactly each of the others is asked. ``blind``: texts."""
+
+    form: tuple[int, ...]
+    spans: tuple[float, ...]
+    exact: tuple[float, ...]
+    blind: bool
+
+
+def ruler(inputs: npt.NDArray[Any]) -> Ruler:
+    """Of reference rows: pictures, cells of a table, or texts, in which no walk is looked for."""
+    blind = inputs.ndim < 2
+    cells = flat(inputs, _MOST_COLUMNS) if not blind else np.zeros((0, 0))
+    sides = [_ruled(as_numbers(cells[:, at])) for at in range(cells.shape[1])]
+    if inputs.dtype.kind in "fiub":  # a pixel that was always white may change too
+        widest = max((one for one in sides if one), default=(1.0, 0.005))
+        sides = [one or widest for one in sides]
+    spans = tuple(one[0] if one else 0.0 for one in sides)
+    return Ruler(inputs.shape[1:], spans, tuple(one[1] for one in sides if one), blind)
+
+
 class Walks:
     """Made of reference rows: which columns are numbers, and how exactly they are asked."""
 
-    def __init__(self, inputs: npt.NDArray[Any]) -> None:
-        """``inputs``: pictures, cells of a table, or texts, in which no walk is looked for."""
-        self.blind = inputs.ndim < 2
-        self._form = inputs.shape[1:]
-        cells = flat(inputs, _MOST_COLUMNS) if not self.blind else np.zeros((0, 0))
-        sides = [_ruled(as_numbers(cells[:, at])) for at in range(cells.shape[1])]
-        if inputs.dtype.kind in "fiub":  # a pixel that was always white may change too
-            widest = max((one for one in sides if one), default=(1.0, 0.005))
-            sides = [one or widest for one in sides]
-        self._spans = [one[0] if one else 0.0 for one in sides]
-        self._exact = np.array([one[1] for one in sides if one])
+    def __init__(self, inputs: npt.NDArray[Any] | Ruler) -> None:
+        """``inputs``: reference rows, or what was learnt of them."""
+        self.ruler = inputs if isinstance(inputs, Ruler) else ruler(inputs)
+        self.blind, self._form = self.ruler.blind, self.ruler.form
+        self._spans = self.ruler.spans
+        self._exact = np.array(self.ruler.exact)
         self._slack = 2 * float(np.sqrt((self._exact**2).sum()))
-        self._same = 1e-6 * max(1, len(sides))
+        self._same = 1e-6 * max(1, len(self._spans))
 
     def blank(self) -> Past:
         """Of an account that never asked."""

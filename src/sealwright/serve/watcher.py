@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from sealwright.serve.arrays import Array, packed, unpacked
 from sealwright.serve.calibrate import Calibration, calibrated
 from sealwright.serve.coverage import Frame
 from sealwright.serve.interface import Answer, Caller
@@ -22,6 +23,7 @@ from sealwright.serve.ladder import Signal
 from sealwright.serve.monitors import drift
 from sealwright.serve.monitors.interface import Floats, Sight
 from sealwright.serve.monitors.panel import Look, Memory, Panel
+from sealwright.serve.pasts import Changed, Kind
 from sealwright.serve.sketches import Sketches
 
 WAITING = 10_000
@@ -80,6 +82,7 @@ class Watcher:
         self._memories = dict[str, Memory]()
         self._levels = dict[str, Floats]()
         self._traces = dict[str, list[Look]]()
+        self.changed = Changed("level", "memory", "trace", "sketch")
 
     def cells(self, features: npt.NDArray[Any]) -> Sequence[int]:
         """The cells that rows of features (n, d) touch."""
@@ -115,9 +118,11 @@ class Watcher:
         group = self._group(principal)
         memory = self._memories.get(group) or self._panel.blank()
         look, self._memories[group] = self._panel.look(sight, memory)
+        self.changed.mark("memory", group)
         self._trace(principal, look)
         if self._sketches is not None:
             self._sketches.add(principal, sight.features)
+            self.changed.mark("sketch", principal)
         if self._traffic is not None:
             moved = self._traffic.add(principal, look.numbers[:, self._plain])
             if moved:
@@ -128,6 +133,7 @@ class Watcher:
         start = self._levels.get(group, np.zeros(len(known)))
         after = self.calibration.levels(start, look)[-1]
         self._levels[group] = after
+        self.changed.mark("level", group)
         signals = tuple(
             Signal(one.name, round(1000 * level))
             for one, level in zip(known, after.tolist(), strict=True)
@@ -156,6 +162,7 @@ class Watcher:
         kept = self._traces.setdefault(principal, [])
         if sum(len(one.fresh) for one in kept) < TRACED:
             kept.append(look)
+            self.changed.mark("trace", principal)
 
     def heard_enough(self, honest: Callable[[str], bool] = lambda principal: True) -> int:
         """How many whom ``honest`` lets in asked 50 rows or more."""
@@ -184,6 +191,8 @@ class Watcher:
         self.usual = np.concatenate([look.numbers[: drift.FROM_EACH] for look in kept])
         self._traffic = self._fresh_traffic()
         if self.calibration.principals >= TAUGHT:
+            for who in self._traces:
+                self.changed.mark("trace", who)
             self._traces.clear()
         return self.calibration
 
@@ -192,9 +201,58 @@ class Watcher:
         if (memory := self._memories.pop(other, None)) is not None:
             held = self._memories.get(one)
             self._memories[one] = held.joined(memory) if held else memory
+            self.changed.mark("memory", one)
+            self.changed.mark("memory", other)
         if (level := self._levels.pop(other, None)) is not None:
             self._levels[one] = np.maximum(level, self._levels.get(one, level))
+            self.changed.mark("level", one)
+            self.changed.mark("level", other)
 
     def clear(self, group: str) -> None:
         """After an appeal: the levels begin at nothing."""
-        self._levels.pop(group, None)
+        if self._levels.pop(group, None) is not None:
+            self.changed.mark("level", group)
+
+    def piece(self, kind: Kind, name: str) -> bytes:
+        """What is remembered of one, as :meth:`recall` takes it; empty where there is nothing."""
+        if kind == "sketch" and self._sketches is not None:
+            return self._sketches.piece(name)
+        parts: tuple[Floats, ...] = ()
+        if kind == "level" and (level := self._levels.get(name)) is not None:
+            parts = (level,)
+        elif kind == "memory" and (memory := self._memories.get(name)) is not None:
+            parts = (memory.points, memory.pixels, memory.numbers)
+        elif kind == "trace" and (looks := self._traces.get(name)):
+            parts = tuple(np.concatenate(side) for side in zip(*looks, strict=True))
+        return msgspec.msgpack.encode([packed(one) for one in parts]) if parts else b""
+
+    def recall(self, kind: Kind, name: str, body: bytes) -> None:
+        """What an earlier watcher, made of the same, remembered of one."""
+        if kind == "sketch":
+            if self._sketches is not None:
+                self._sketches.recall(name, body)
+            return
+        parts = [unpacked(one) for one in msgspec.msgpack.decode(body, type=list[Array])]
+        if kind == "level":
+            (self._levels[name],) = parts
+        elif kind == "memory":
+            self._memories[name] = Memory(*parts)
+        elif self.calibration is None or self.calibration.principals < TAUGHT:
+            self._traces[name] = [Look(*parts)]
+
+    def regroup(self) -> None:
+        """Who was counted in another group while nobody looked."""
+        for name in [*self._memories, *(self._levels.keys() - self._memories.keys())]:
+            if (group := self._group(name)) != name:
+                self.join(group, name)
+
+    def forget(self, kind: Kind, name: str) -> None:
+        """Who has not come for long."""
+        if kind == "sketch" and self._sketches is not None:
+            self._sketches.forget(name)
+        held: dict[Kind, dict[str, Any]] = {
+            "level": self._levels,
+            "memory": self._memories,
+            "trace": self._traces,
+        }
+        held.get(kind, {}).pop(name, None)
