@@ -42,6 +42,7 @@ def test_a_model_is_robbed_and_the_log_says_how_well(sealed, tmp_path):
     said = sealed.statements()[-1]
     assert said["type"] == "extraction-test"
     assert said["subjects"][0]["name"] == "model:fraud@1"
+    assert (told["budget"]["pace"], told["budget"]["walks"]) == ([], False)
     # above the target: recorded too, and the exit code says so
     code, body, _ = sealed.seal("redteam", "extraction", "fraud@1", *FEW, "--target", "0.3")
     assert (code, body["over"]) == (1, True)
@@ -67,3 +68,20 @@ def test_a_model_is_robbed_and_the_log_says_how_well(sealed, tmp_path):
     code, body, _ = sealed.seal("redteam", "extraction", "fraud@1", *FEW, "--data", "few@1")
     assert (code, "has 2 records" in body["error"]["what"]) == (2, True)
     assert "extraction-test" not in [one["type"] for one in sealed.statements()[before:]]
+
+
+def test_thieves_meet_the_guard_as_it_is_configured_and_the_evidence_says_so(sealed):
+    toml = sealed.root / "seal.toml"
+    toml.write_text(
+        toml.read_text("utf-8") + "\n[serve]\ncells = 12\npace = [[100, 4], [900, 12]]\n"
+    )
+    told = sealed.ok("redteam", "extraction", "fraud@1", *FEW, "--target", "1")
+    budget = told["budget"]
+    assert (budget["cells"], budget["walks"]) == (12, True)
+    assert budget["pace"] == [[100_000, 4], [900_000, 12]]
+    assert all(one["cells"] <= 12 for one in told["thieves"])
+    plain = sealed.ok("redteam", "extraction", "fraud@1", *FEW, "--target", "1", "--plain")
+    assert (plain["budget"]["cells"], plain["budget"]["pace"]) == (0, [])
+    assert plain["budget"]["walks"] is False
+    most = {one["thief"]: one["cells"] for one in plain["thieves"]}
+    assert most["random"] > 12

@@ -95,3 +95,14 @@ def test_a_dataset_may_name_its_sensitivity_and_no_other_word_does():
     assert settings.parse(b'[data.train]\npath="a.csv"').data["train"].sensitivity == ""
     (problem,) = problems(text.format("secret"))
     assert problem.startswith("$.data.train.sensitivity: ")
+
+
+def test_a_pace_is_pairs_of_whole_numbers_and_what_is_none_is_named():
+    pace = "[serve]\ncells = 230\npace = [[250, 25], [499, 45], [997, 71]]"
+    assert settings.parse(pace.encode()).serve.pace == [(250, 25), (499, 45), (997, 71)]
+    assert problems("[serve]\npace = [[250, 25, 1], [499, 4.5], 7]") == (
+        "$.serve.pace[0]: a list of 2 is wanted",
+        "$.serve.pace[1][1]: int is wanted, not a float",
+        "$.serve.pace[2]: a list of 2 is wanted",
+    )
+    assert problems("[serve]\npace = [[250, 25], [200, 45]]")[0].startswith("$.serve.pace[1]: bits")

@@ -97,6 +97,37 @@ def test_a_test_at_a_smaller_budget_or_fidelity_than_is_offered_is_none(offered,
     assert house.decide("serve", [model], params=offered).decision.allowed is open_
 
 
+PACE = ((250_000, 25), (500_000, 45))
+
+
+@pytest.mark.parametrize(
+    ("offered", "open_"),
+    [
+        ({"cells": 60, "pace": [[250_000, 25], [500_000, 45]], "walks": True}, True),
+        ({"cells": 40, "pace": [[250_000, 25], [500_000, 45]], "walks": True}, True),
+        ({"cells": 61, "pace": [[250_000, 25], [500_000, 45]], "walks": True}, False),
+        ({"cells": 0, "pace": [[250_000, 25], [500_000, 45]], "walks": True}, False),
+        ({"cells": 60, "pace": [[250_000, 26], [500_000, 45]], "walks": True}, False),
+        ({"cells": 60, "pace": [], "walks": True}, False),
+        ({"cells": 60, "pace": "narrow", "walks": True}, False),
+        ({"cells": 60, "pace": [[250_000, 25], [500_000, 45]], "walks": False}, False),
+        ({"cells": "few"}, False),
+        ({"mbits": 1}, True),
+    ],
+)
+def test_a_test_behind_a_narrower_guard_than_is_offered_is_none(offered, open_):
+    house, model = ready()
+    house.rob(model, budget=Budget(100, 996_600, 60, 1, "top1", PACE, True))
+    assert house.decide("serve", [model], params=offered).decision.allowed is open_
+
+
+def test_a_test_of_the_budget_alone_holds_behind_any_guard():
+    house, model = ready()
+    house.rob(model)
+    for offered in ({"cells": 9, "pace": [[1, 1]], "walks": True}, {"cells": 0, "pace": []}):
+        assert house.decide("serve", [model], params=offered).decision.allowed
+
+
 def test_training_and_registering_ask_for_no_test():
     house = House("team")
     data = house.data()

@@ -50,3 +50,26 @@ def test_a_stop_and_a_kill_keep_what_was_seen_and_a_damaged_past_stops_the_start
     (told,) = past_events(house)
     assert (told["rule"], told["group"]) == ("guard.past", "")
     assert "1 groups have asked before" in told["why"]
+
+
+def test_a_pace_of_the_settings_ends_who_asks_something_new_every_time(house, capsys):
+    toml = house / "seal.toml"
+    toml.write_text(toml.read_text() + "\n[serve]\ncells = 300\npace = [[100, 2], [10000, 300]]\n")
+    workspace = wiring.open_workspace(house)
+    keys = {
+        name: servingkeys.create(workspace, name, PLAIN, "pilot").key for name in ("ann", "eve")
+    }
+    server = Server(house, "model:pets@1")
+    try:
+        for seed in range(5):
+            found = np.random.default_rng(seed).normal(size=(100, 4))
+            assert asked(server, keys["ann"], found)[0] == 200
+        assert seal(capsys, "serve", "status")["coverage"].startswith("fitted from 500 rows")
+        rows = np.random.default_rng(9).normal(size=(40, 4))
+        told = [asked(server, keys["eve"], row[None]) for row in rows]
+        assert {told[0][0], told[-1][0]} == {200, 403}
+        assert b"guard.coverage" in told[-1][2]
+        again = [asked(server, keys["eve"], rows[:1])[0] for _ in range(3)]
+        assert again == [200] * 3, "what was asked before may still be asked"
+    finally:
+        server.stop()

@@ -1,8 +1,9 @@
 """``seal redteam extraction``: thieves set on a registered model in its worker, and the statement.
 
 The model is asked through the output policy that it is served with, and every answer is charged
-as the leakage ledger would charge it. Rows of a dataset stand for what the model is asked: a few
-are what thieves hold, others judge the copies.
+as the leakage ledger would charge it: cells, pace and steps of walks as ``[serve]`` has them. Rows
+of a dataset stand for what the model is asked: a few are what thieves hold, others judge the
+copies.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 
 from sealwright.app import accessing, servingmodel, stealing
 from sealwright.app.exampleinputs import Examples, examples_of
+from sealwright.app.servingwalks import REFERENCE
 from sealwright.app.stealing import Victim
 from sealwright.core import clock, refs
 from sealwright.core.errors import BadInput
@@ -31,7 +33,9 @@ from sealwright.redteam.extraction.oracle import NO_CAP, Limits, MeteredOracle, 
 from sealwright.redteam.extraction.sizing import UNITS, Reached
 from sealwright.redteam.extraction.thieves import THIEVES, accounts_of
 from sealwright.registry.versions import Model, Models
-from sealwright.serve.interface import Fidelity
+from sealwright.serve import bounds
+from sealwright.serve.interface import Allowance, Fidelity
+from sealwright.serve.walks import Past, Walks
 
 if TYPE_CHECKING:
     from sealwright.app.wiring import Workspace
@@ -42,8 +46,9 @@ SEED = 20_260_101
 
 
 class Wish(msgspec.Struct, frozen=True):
-    """What is to be tried. ``queries`` and ``mbits`` 0: as it would be served; ``cells`` 0 is no
-    cap; ``thieves`` empty is all."""
+    """What is to be tried. ``queries`` and ``mbits`` 0: as it would be served; ``cells`` 0 as well,
+    or no cap; ``thieves`` empty is all. ``plain``: the budget alone. ``pace`` is as it is served.
+    """
 
     queries: int = 0
     mbits: int = 0
@@ -54,6 +59,13 @@ class Wish(msgspec.Struct, frozen=True):
     seed: int = SEED
     public: int = PUBLIC
     shape: tuple[int, ...] = ()
+    plain: bool = False
+    pace: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def walks(self) -> bool:
+        """Whether steps of walks are charged: where anything caps cells, as in ``seal serve``."""
+        return bool(self.cells or self.pace)
 
 
 class Tested(msgspec.Struct, frozen=True):
@@ -148,7 +160,7 @@ def rob(opened: OpenModel, rows: Examples, wish: Wish, progress: Progress) -> Lo
     curves = []
     for number, name in enumerate(names):
         told = _telling(served, progress, number * wish.queries, len(names) * wish.queries, name)
-        oracle = MeteredOracle(told, limits_of(wish))
+        oracle = guarded(told, wish, rows)
         most = min(MOST_QUERIES, wish.queries * accounts_of(name))
         curves.append(heist.rob(name, known, oracle, most, exam))
     nothing = heist.without_questions(known, exam)
@@ -175,9 +187,23 @@ def _telling(served: Served, progress: Progress, done: int, total: int, name: st
     return msgspec.structs.replace(served, answer=answer)
 
 
-def limits_of(wish: Wish) -> Limits:
-    """Where an account is stopped."""
-    return Limits(wish.queries, wish.mbits, wish.cells or NO_CAP)
+def guarded(served: Served, wish: Wish, rows: Examples) -> MeteredOracle:
+    """The model behind a ledger of its own, which decides as the served one."""
+    limits = Limits(wish.queries, wish.mbits, wish.cells or NO_CAP)
+    if not wish.walks:
+        return MeteredOracle(served, limits)
+    allowance = Allowance(wish.mbits, wish.mbits, wish.cells, pace=wish.pace)
+    walks = Walks(rows.space.render(rows.inputs[:REFERENCE]))
+    pasts = dict[int, Past]()
+
+    def steps(account: int, inputs: Array, scores: Array) -> Sequence[Sequence[int]]:
+        past = pasts.get(account) or walks.blank()
+        asked = rows.space.render(inputs)
+        found, pasts[account] = walks.look(asked, scores.argmax(axis=1), past)
+        return found
+
+    paced = (lambda spent: bounds.room(allowance, spent)) if wish.pace else None
+    return MeteredOracle(served, limits, room=paced, steps=steps)
 
 
 def statement(loss: Loss, data: Dataset, workspace: Workspace) -> Test:
@@ -210,6 +236,8 @@ def statement(loss: Loss, data: Dataset, workspace: Workspace) -> Test:
             wish.cells,
             max((curve.accounts for curve in loss.curves), default=1),
             wish.fidelity,
+            wish.pace,
+            wish.walks,
         ),
         thieves=told,
         no_questions=_share(loss.nothing, loss.held_out),
@@ -254,12 +282,16 @@ def _checked(wish: Wish) -> None:
 
 
 def _as_served(wish: Wish, workspace: Workspace, model: Model) -> Wish:
-    """Where nothing was said: the budget of ``[serve]``."""
-    serve = workspace.settings.serve
+    """Where nothing was said: the budget of ``[serve]``; its cells and pace, but for ``plain``."""
+    serve, cells, pace = workspace.settings.serve, wish.cells, wish.pace
+    if not wish.plain:
+        cells = cells or serve.cells
+        pace = tuple((bits * 1000, most) for bits, most in serve.pace)
+    wish = msgspec.structs.replace(wish, cells=cells, pace=pace)
     if wish.queries or wish.mbits:
         return wish
     bits = servingmodel.of_model(serve, model.name).budget_bits or serve.budget_bits
-    return msgspec.structs.replace(wish, mbits=bits * 1000, cells=wish.cells or serve.cells)
+    return msgspec.structs.replace(wish, mbits=bits * 1000)
 
 
 def dataset_of(workspace: Workspace, model: Model, data: str) -> Dataset:

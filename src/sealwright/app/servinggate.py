@@ -34,11 +34,15 @@ def allowed(
     size = model.size_bytes if model is not None and subject.leased else 0
     accessing.require(workspace, "deploy", [asked], reason=reason, size_bytes=size)
     gate = WorkspaceGate(workspace, reason)
-    budget, _ = _bits(workspace.settings.serve, subject.name, text)
+    settings = workspace.settings.serve
+    budget, _ = _bits(settings, subject.name, text)
     offered: dict[str, Json] = {
         "external": external,
         "mbits": budget * 1000,
         "fidelity": "top1",
+        "cells": 0 if text else settings.cells,
+        "pace": [] if text else [[bits * 1000, most] for bits, most in settings.pace],
+        "walks": not text and bool(settings.cells or settings.pace),
     }
     if not subject.leased:
         offered["upstream"] = True

@@ -18,6 +18,8 @@ def faults(value: Any, hint: Any, path: str) -> Iterator[str]:
         yield from _walk_struct(value, hint, path)
     elif get_origin(hint) in (dict, list):
         yield from _walk_container(value, hint, path)
+    elif get_origin(hint) is tuple:
+        yield from _walk_tuple(value, get_args(hint), path)
     elif get_origin(hint) is Literal:
         allowed = get_args(hint)
         if value not in allowed:
@@ -36,6 +38,14 @@ def _walk_container(value: Any, hint: Any, path: str) -> Iterator[str]:
     else:
         for number, item in enumerate(value):
             yield from faults(item, get_args(hint)[0], f"{path}[{number}]")
+
+
+def _walk_tuple(value: Any, hints: tuple[Any, ...], path: str) -> Iterator[str]:
+    if type(value) is not list or len(value) != len(hints):
+        yield f"{path}: a list of {len(hints)} is wanted"
+        return
+    for number, (item, hint) in enumerate(zip(value, hints, strict=True)):
+        yield from faults(item, hint, f"{path}[{number}]")
 
 
 def _walk_struct(value: Any, hint: Any, path: str) -> Iterator[str]:

@@ -28,13 +28,29 @@ SUITE = 1
 
 
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one account may have, and the output policy; 0 ``cells`` is no cap."""
+    """What one account may have, and the output policy; 0 ``cells`` is no cap.
+
+    ``pace``: (millibits, cells), rising; none is no pace. ``walks``: whether steps of walks were
+    charged, as cells.
+    """
 
     queries: int
     mbits: int
     cells: int
     accounts: int
     fidelity: str
+    pace: tuple[tuple[int, int], ...] = ()
+    walks: bool = False
+
+    def covers(self, offered: Mapping[str, Json]) -> bool:
+        """Whether nothing that slowed the thieves is lacking, or wider, in what is ``offered``."""
+        cells = offered.get("cells", self.cells)
+        pace = offered.get("pace", [list(knot) for knot in self.pace])
+        return (
+            (not self.cells or (isinstance(cells, int) and 0 < cells <= self.cells))
+            and (not self.pace or pace == [list(knot) for knot in self.pace])
+            and (not self.walks or offered.get("walks", True) is True)
+        )
 
 
 class Robbed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,11 +93,13 @@ class Test(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return True
 
     def covers(self, offered: Mapping[str, Json]) -> bool:
-        """Whether it was about no smaller budget, and no lower fidelity, than is ``offered``."""
+        """Whether it was about no smaller budget, no narrower guard and no lower fidelity, than is
+        ``offered``."""
         mbits, fidelity = offered.get("mbits", 0), offered.get("fidelity", FIDELITIES[0])
         return (
             isinstance(mbits, int)
             and self.budget.mbits >= mbits
+            and self.budget.covers(offered)
             and {fidelity, self.budget.fidelity} <= set(FIDELITIES)
             and FIDELITIES.index(self.budget.fidelity) >= FIDELITIES.index(str(fidelity))
         )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from sealwright.app.extracting import Tested, Wish
+    from sealwright.policy.extracted import Budget
 
 FIDELITIES = ("full", "top1", "label")
 
@@ -32,7 +33,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="queries of one thief; if left, what [serve] in seal.toml lets a caller have",
     )
     parser.add_argument("--bits", type=int, default=0, help="the same in ceiling bits")
-    parser.add_argument("--cells", type=int, default=0, help="stop at so many cells; 0 never")
+    parser.add_argument(
+        "--cells", type=int, default=0, help="stop at so many cells; if left, as [serve] does"
+    )
+    parser.add_argument(
+        "--plain", action="store_true", help="the budget alone: no cells, pace or walks of [serve]"
+    )
     parser.add_argument(
         "--fidelity", choices=FIDELITIES, default="top1", help="what of an answer is released"
     )
@@ -88,6 +94,7 @@ def _wish(args: argparse.Namespace) -> Wish:
         target=share_of(args.target),
         seed=args.seed or SEED,
         shape=shape_of(args.shape),
+        plain=args.plain,
     )
 
 
@@ -144,6 +151,19 @@ def _shape(tested: Tested) -> dict[str, Any]:
     }
 
 
+def _guard(budget: Budget) -> str:
+    """What of it was on."""
+    paced = ", ".join(f"{cells:,} cells by {mbits // 1000:,} bits" for mbits, cells in budget.pace)
+    said = [
+        f"{budget.mbits // 1000:,} bits",
+        f"{budget.cells:,} cells" if budget.cells else "any cells",
+        f"a pace of {paced}" if paced else "no pace",
+        "walks charged" if budget.walks else "walks not charged",
+        "no monitors",
+    ]
+    return "; ".join(said)
+
+
 def _text(tested: Tested, out: Out) -> str:
     test = tested.test
     rows = [
@@ -171,6 +191,7 @@ def _text(tested: Tested, out: Out) -> str:
             "",
             out.table(rows, head),
             "",
+            f"guard               {_guard(test.budget)}",
             f"without a question  {test.no_questions}   from {test.public} public records alone",
             f"best copy           {test.agreement}   {test.best}; at most {test.bound} (95 %)",
             f"target              {test.target}   {word} it",

@@ -35,6 +35,14 @@ class Watch(Protocol):
         ...
 
 
+class Steps(Protocol):
+    """Steps of walks, as a guard finds them behind its answers."""
+
+    def __call__(self, account: int, inputs: Array, scores: Array) -> Sequence[Sequence[int]]:
+        """For each of n answered rows the cells that it touches beyond its own."""
+        ...
+
+
 class Served(msgspec.Struct, frozen=True):
     """``answer``: inputs (n, d) to scores (n, K) and features (n, f). ``release``: scores to what
     leaves, of ``mbits`` a row at most. ``cells``: features to the cell of each row."""
@@ -55,7 +63,12 @@ class Account:
 
 
 class MeteredOracle:
-    """An oracle that charges before it answers. ``group`` names whom an account shares with."""
+    """An oracle that charges before it answers. ``group`` names whom an account shares with.
+
+    ``room``: how many cells may be touched once so many millibits were spent. Thieves know it and
+    wait: where a row would go beyond, one that was answered before is asked again until it does
+    not, which touches nothing and is charged. ``steps`` are charged after each batch.
+    """
 
     def __init__(
         self,
@@ -64,9 +77,13 @@ class MeteredOracle:
         *,
         group: Callable[[int], int] = lambda account: account,
         watch: Watch | None = None,
+        room: Callable[[int], int] | None = None,
+        steps: Steps | None = None,
     ) -> None:
         self._served, self._limits = served, limits or Limits()
         self._group, self._watch = group, watch
+        self._paced, self._steps = room, steps
+        self._queries = self._mbits = 0
         self.accounts: dict[int, Account] = {}
         self._seen: set[int] = set()
         self._readings: list[Reading] = []
@@ -82,7 +99,8 @@ class MeteredOracle:
 
     def ask(self, inputs: Array, account: int = 0) -> Released:
         """Answer until the account, or the model, is stopped. Raises: BadInput (nonsense)."""
-        held = self.accounts.setdefault(self._group(account), Account())
+        account = self._group(account)
+        held = self.accounts.setdefault(account, Account())
         room = self._room(held)
         if held.stopped or room <= 0:
             return self._released(np.zeros((0, self.classes)))
@@ -94,6 +112,8 @@ class MeteredOracle:
             count = self._watch(account, asked, features, scores)
             held.stopped = count < len(asked)
         count = self._charge(held, list(self._served.cells(features))[:count])
+        if self._steps is not None and count:
+            self._walked(held, self._steps(account, asked[:count], scores[:count]))
         return self._released(scores[:count])
 
     def _released(self, scores: Array) -> Released:
@@ -103,23 +123,51 @@ class MeteredOracle:
         return min(
             self._limits.queries - held.queries,
             (self._limits.mbits - held.mbits) // max(1, self._served.mbits),
-            self._limits.model_queries - len(self._readings),
+            self._limits.model_queries - self._queries,
         )
 
     def _charge(self, held: Account, cells: Sequence[int]) -> int:
         """Rows answered: the one that fills the cells is the last."""
         for count, cell in enumerate(cells, 1):
-            held.queries += 1
-            held.mbits += self._served.mbits
+            if not self._waited(held, cell):
+                held.stopped = True
+                return count - 1
+            self._count(held)
             held.cells.add(cell)
             self._seen.add(cell)
-            spent = (len(self._readings) + 1) * self._served.mbits
-            self._readings.append(Reading(len(self._readings) + 1, spent, len(self._seen)))
+            self._readings.append(Reading(self._queries, self._mbits, len(self._seen)))
             if len(held.cells) >= self._limits.cells:
                 held.stopped = True
                 return count
         held.stopped = held.stopped or self._room(held) <= 0
         return len(cells)
+
+    def _count(self, held: Account) -> None:
+        """One more answer."""
+        held.queries += 1
+        held.mbits += self._served.mbits
+        self._queries += 1
+        self._mbits += self._served.mbits
+
+    def _waited(self, held: Account, cell: int) -> bool:
+        """Whether a row of this cell can be had now, after waiting for it."""
+        left = self._room(held)
+        if self._paced is None or cell in held.cells:
+            return left > 0
+        wanted, row = len(held.cells) + 1, self._served.mbits
+        if self._paced(held.mbits + left * row) < wanted:
+            return False  # nor ever: there is no use in waiting
+        while left > 0 and self._paced(held.mbits + row) < wanted:
+            self._count(held)
+            left = self._room(held)
+        return left > 0
+
+    def _walked(self, held: Account, steps: Sequence[Sequence[int]]) -> None:
+        """Whatever the cap: from there on there is less room, or none."""
+        for cells in steps:
+            held.cells.update(cells)
+            self._seen.update(cells)
+        held.stopped = held.stopped or len(held.cells) >= self._limits.cells
 
 
 def checked(scores: Array, rows: int, classes: int) -> Array:
