@@ -442,6 +442,32 @@ def test_steps_that_were_found_and_not_charged_when_it_was_killed_are_charged_af
     assert cells > 8
 
 
+def test_two_halves_of_a_walk_are_one_walk_once_their_callers_are_linked(opened, tmp_path):
+    found, labels = halvings(3, 8)
+
+    async def story(linked):
+        ledger = MemoryLedger.open(tmp_path / f"budget{linked}.db")
+        together, cover = {}, Cover()
+        walking = Walking(
+            *(cover, cover, ledger, "m", lambda who: together.get(who, who), lambda: 0, print),
+            1_000,
+            charging=True,
+        )
+        ask_rows(walking, "ann", numbers(600, 9), np.zeros(600, int))
+        ask_rows(walking, "bob", found[:2], labels[:2])
+        await walking.work()
+        if linked:
+            together["bob"] = "gang"
+            walking.joined("bob", "gang")
+            together["eve"] = "gang"
+        ask_rows(walking, "eve", found[2:], labels[2:])
+        walking._look()
+        await ledger.close()
+        return walking.steps
+
+    assert asyncio.run(story(True)) > asyncio.run(story(False))
+
+
 def test_a_callers_pace_outlives_a_kill_up_to_ten_rounds(opened, tmp_path):
     async def story():
         ledger = MemoryLedger.open(tmp_path / "budget.db")
