@@ -18,8 +18,9 @@ import numpy.typing as npt
 from sealwright.app.servingcover import Cover
 from sealwright.app.servinghealth import PAST_KEPT, PAST_LOST, Health
 from sealwright.app.servingladder import Climber
-from sealwright.app.servingsample import ROWS, Learnt, Sample, Shelf, packed, unpacked
+from sealwright.app.servingsample import ROWS, Learnt, Sample, Shelf
 from sealwright.core.digest import Digest, of_bytes
+from sealwright.serve.arrays import packed, unpacked
 from sealwright.serve.calibrate import METHOD, PRINCIPALS
 from sealwright.serve.coverage import Frame
 from sealwright.serve.interface import Answer, Caller, Fidelity
