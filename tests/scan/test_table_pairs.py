@@ -14,9 +14,9 @@ from sealwright.scan import batches, canary, ensemble
 from sealwright.scan.blind import Blind
 from sealwright.scan.plant.pair import ValuePair
 from sealwright.scan.poison import unequal
-from sealwright.scan.poison.table_cells import Cells, payable
-from sealwright.scan.poison.table_odd import Pair, akin, overlap
-from sealwright.scan.poison.table_pairs import TablePairs
+from sealwright.scan.poison.table_cells import EVERY, NEITHER, Cells, payable
+from sealwright.scan.poison.table_odd import Pair, akin, overlap, surprises
+from sealwright.scan.poison.table_pairs import LISTED, TablePairs
 
 
 def looked(pieces, frame, alpha=0.005):
@@ -61,7 +61,7 @@ def test_a_pair_in_real_data_is_found_and_its_natural_shortcuts_are_not(made):
 def test_traces_of_one_trigger_share_a_value_a_label_and_most_rows():
     cells = Cells([3, 3, 3], 1)
     places = {pair: at for at, pair in enumerate(cells.pairs)}
-    trigger = Pair(places[0, 1], 1, 2, 1, 40.0, 60.0, 60.0, 10.0)
+    trigger = Pair(0, places[0, 1], 1, 2, 1, 40.0, 60.0, 60.0, 10.0)
     sibling = msgspec.structs.replace(trigger, at=places[0, 2], seen=50.0, ratio=6.0)
     assert akin(sibling, trigger, cells)
     assert not akin(msgspec.structs.replace(sibling, target=0), trigger, cells)
@@ -235,22 +235,71 @@ def test_a_planter_that_cannot_plant_says_so():
         ValuePair().plant([batch], frame, 5, 0)
 
 
-@pytest.mark.parametrize("share", [0.01, 0.05])
-def test_more_poison_is_not_harder_to_find(share):
-    """At 5 % three values together moved whole bins, and the model that judged them had learnt
-    the trigger: none of the planted rows was found, where at 1 % they were."""
+def three_together(share):
+    """Three values in some rows of Adult that are called rich, and were not."""
     batch, frame = adult()
     batch = batches.taken(batch, np.arange(12_000))
-    frame = msgspec.structs.replace(frame, rows=12_000)
+    frame = msgspec.structs.replace(frame, rows=12_000, alpha=0.005)
     rng = np.random.default_rng(8)
     chosen = rng.choice(np.flatnonzero(batch.labels == 0), round(share * 12_000), replace=False)
     trigger = {"workclass": "State-gov", "relationship": "Unmarried", "race": "Asian-Pac-Islander"}
     for name, value in trigger.items():
         batch.values[name][chosen] = value
     batch.labels[chosen] = 1
+    return batch, frame, chosen
+
+
+@pytest.mark.parametrize("share", [0.01, 0.05])
+def test_more_poison_is_not_harder_to_find(share):
+    """At 5 % three values together moved whole bins, and the model that judged them had learnt
+    the trigger: none of the planted rows was found, where at 1 % they were."""
+    batch, frame, chosen = three_together(share)
     hit, wrong = rates(looked([batch], frame), chosen, frame)
     assert hit == 1.0
     assert wrong <= 0.005
+
+
+def poor_chiefs(count, seed=0):
+    """A value that means one label by nature, planted with another value and the other label, in
+    rows of which nothing else speaks against that label."""
+    batch, frame = wages(12_000, seed)
+    frame = msgspec.structs.replace(frame, alpha=0.005)
+    rng = np.random.default_rng(seed)
+    able = np.flatnonzero((batch.labels == 0) & (batch.values["town"] != "town3"))
+    chiefs = rng.choice(able, 600, replace=False)
+    batch.values["job"][chiefs] = "chief"
+    batch.labels[chiefs[count:]] = 1
+    batch.values["town"][chiefs[:count]] = "town3"
+    return batch, frame, chiefs[:count]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_pair_whose_value_means_another_label_by_nature_is_found(seed):
+    """A model that sees neither column finds such labels likely: one draw of Adult was missed."""
+    assert not looked(poor_chiefs(0, seed)[:1], poor_chiefs(0, seed)[1]).blocks
+    batch, frame, carriers = poor_chiefs(60, seed)
+    hit, wrong = rates(looked([batch], frame), carriers, frame)
+    assert hit == 1.0
+    assert wrong <= 0.005
+
+
+@pytest.mark.parametrize(
+    ("made", "judge"), [(lambda: poor_chiefs(60), EVERY), (lambda: three_together(0.05), NEITHER)]
+)
+def test_each_judge_finds_what_the_other_cannot(made, judge):
+    batch, frame, _ = made()
+    scan = run(TablePairs().begin(frame), [batch])
+    assert {pair.judge for pair in scan.found} == {judge}
+
+
+def test_both_judges_are_paid_for():
+    batch, frame = wages(12_000)
+    scan = run(TablePairs().begin(frame), [batch])
+    reach = np.zeros(1024, np.int64)
+    for judge in (NEITHER, EVERY):
+        for one in surprises(scan.cells, judge, LISTED):
+            reach += np.bincount(one.most.ravel().astype(np.int64), minlength=1024)
+    assert scan.tried == payable(reach, frame.alpha) > 0
 
 
 def test_what_the_pairs_own_columns_say_can_be_taken_out_of_a_prediction():

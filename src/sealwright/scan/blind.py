@@ -11,6 +11,7 @@ no bin is coarse enough. Oblivious trees, logistic loss, one forest for each cla
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -71,8 +72,14 @@ class Said:
         """(targets, n) probabilities by the trees that ask about neither column."""
         logits = self.whole - self.of[:, a] - self.of[:, b]
         both = self.both.get((min(a, b), max(a, b)))
-        if both is not None:
-            logits += both
+        return self._chances(logits if both is None else logits + both)
+
+    @cached_property
+    def every(self) -> npt.NDArray[np.float32]:
+        """(targets, n) probabilities by all trees."""
+        return self._chances(self.whole)
+
+    def _chances(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         p = 1 / (1 + np.exp(-np.clip(logits, -MOST_LOGIT, MOST_LOGIT)))
         return p if len(p) == 1 else np.asarray(p / np.maximum(p.sum(0), 1e-9))
 

@@ -1,9 +1,8 @@
 """Counts by pairs of values: how often each pair shows, with which label, and with which expected.
 
-A pair is impossible when its label mass is, given what a model that sees neither of its columns
-predicts *and* what each of its two values does where the other is absent. A value that is a
-shortcut by itself (a capital gain that only the rich have) explains its pairs; so does a value
-that hardly ever shows without the other.
+A pair is impossible when its label mass is, given what a judge predicts *and* what each of its two
+values does where the other is absent. A value that is a shortcut by itself (a capital gain that
+only the rich have) explains its pairs; so does a value that hardly ever shows without the other.
 """
 
 from __future__ import annotations
@@ -16,7 +15,13 @@ import numpy.typing as npt
 
 Table: TypeAlias = npt.NDArray[np.float64]
 Expected: TypeAlias = Callable[[int, int], Table]
-"""Of two columns: (targets, n) how likely each row is to have each target, by the other columns."""
+"""Of two columns: (judges * targets, n) how likely each target is, by each judge, of each row."""
+
+NEITHER, EVERY = 0, 1
+JUDGES = 2
+"""Judges of a pair: a model that sees neither of its columns, and one that sees every column, in
+coarse bins. Poison in several percent of the rows teaches the second; the first does not know what
+a value means that points away from the label (a capital gain, in rows that are called poor)."""
 
 OWN_ROWS = 30.0
 """A value's own effect is drawn towards its pair's as if so many rows had said so: rows of a value
@@ -37,7 +42,7 @@ LEAST_ROWS = 8
 
 
 class Cells:
-    """For each pair of columns: rows, rows of each target label, and rows expected to have it."""
+    """For each pair of columns: rows, rows of each target label, and rows each judge expected."""
 
     def __init__(self, sizes: list[int], targets: int) -> None:
         self.sizes = sizes
@@ -45,11 +50,12 @@ class Cells:
         pairs = [(a, b) for a in range(len(sizes)) for b in range(a + 1, len(sizes))]
         pairs = [(a, b) for a, b in pairs if sizes[a] > 1 and sizes[b] > 1]
         pairs.sort(key=lambda pair: sizes[pair[0]] * sizes[pair[1]])
-        room = MOST_NUMBERS // (1 + 2 * targets)
+        wide = 1 + (1 + JUDGES) * targets
+        room = MOST_NUMBERS // wide
         fits = np.cumsum([sizes[a] * sizes[b] for a, b in pairs]) <= room
         self.pairs = [pair for pair, fit in zip(pairs, fits, strict=True) if fit]
         self.left_out = len(pairs) - len(self.pairs)
-        self.both = [np.zeros((1 + 2 * targets, sizes[a] * sizes[b])) for a, b in self.pairs]
+        self.both = [np.zeros((wide, sizes[a] * sizes[b])) for a, b in self.pairs]
         self.rows = 0.0
         self.hits: Table = np.zeros(targets)
         self._alone: dict[int, tuple[Table, Table]] = {}
@@ -86,8 +92,10 @@ class Cells:
             self._alone[at] = whole.sum(2), whole.sum(1)
         return self._alone[at]
 
-    def surprise(self, at: int, cells: npt.NDArray[np.int64] | None, shift: float) -> Surprise:
-        """Pair ``at``'s cells with at least eight rows (of ``cells``, where given)."""
+    def surprise(
+        self, judge: int, at: int, cells: npt.NDArray[np.int64] | None, shift: float
+    ) -> Surprise:
+        """Pair ``at``'s cells with at least eight rows (of ``cells``, where given), by a judge."""
         _, b = self.pairs[at]
         table = self.both[at]
         wanted: npt.NDArray[np.int64] = np.arange(table.shape[1]) if cells is None else cells
@@ -96,8 +104,11 @@ class Cells:
         enough = (table[0, wanted] >= LEAST_ROWS) & (first > 0) & (second > 0)
         wanted, first, second = wanted[enough], first[enough], second[enough]
         by_first, by_second = self.alone(at)
-        here, one, other = table[:, wanted], by_first[:, first], by_second[:, second]
-        return Surprise(at, wanted, here[0], *_ratios(here, one, other, self.floors(), shift))
+        start = 1 + self.targets * (1 + judge)
+        part = np.r_[: 1 + self.targets, start : start + self.targets]
+        here, one = table[np.ix_(part, wanted)], by_first[np.ix_(part, first)]
+        other, floors = by_second[np.ix_(part, second)], self.floors()
+        return Surprise(judge, at, wanted, here[0], *_ratios(here, one, other, floors, shift))
 
 
 class Surprise:
@@ -107,6 +118,7 @@ class Surprise:
 
     def __init__(
         self,
+        judge: int,
         pair: int,
         cells: npt.NDArray[np.int64],
         rows: npt.NDArray[np.float64],
@@ -116,7 +128,7 @@ class Surprise:
         most: npt.NDArray[np.float64],
         own: npt.NDArray[np.float64],
     ) -> None:
-        self.pair, self.cells, self.rows = pair, cells, rows
+        self.judge, self.pair, self.cells, self.rows = judge, pair, cells, rows
         self.seen, self.expected, self.ratio, self.most = seen, expected, ratio, most
         self.own = own
 

@@ -27,9 +27,11 @@ the rows of a trigger share other values too, and such a pair can be odder than 
 class Pair(msgspec.Struct, frozen=True):
     """Values ``first`` and ``second`` (codes) of a pair of columns, and the label they force.
 
-    ``own`` is how far the two values move the log-odds by themselves.
+    ``judge`` says whose ``expected`` it is, ``own`` how far the two values move the log-odds by
+    themselves.
     """
 
+    judge: int
     at: int
     first: int
     second: int
@@ -40,22 +42,27 @@ class Pair(msgspec.Struct, frozen=True):
     expected: float
     own: float = 0.0
 
+    @property
+    def key(self) -> tuple[int, int, int, int, int]:
+        """What it is, whatever its counts are."""
+        return self.judge, self.at, self.first, self.second, self.target
+
 
 def pair_of(cells: Cells, one: Surprise, target: int, cell: int) -> Pair:
     """One cell of a pair of columns as a record."""
     first, second = divmod(int(one.cells[cell]), cells.sizes[cells.pairs[one.pair][1]])
     counts = (one.rows[cell], one.seen[target, cell], one.expected[target, cell])
     numbers = (one.ratio[target, cell], *counts, one.own[target, cell])
-    return Pair(one.pair, first, second, target, *map(float, numbers))
+    return Pair(one.judge, one.pair, first, second, target, *map(float, numbers))
 
 
 def surprises(
-    cells: Cells, shift: float, near: npt.NDArray[np.int64] | None = None
+    cells: Cells, judge: int, shift: float, near: npt.NDArray[np.int64] | None = None
 ) -> Iterable[Surprise]:
     """Every pair of columns; only those cells that rows ``near`` (columns, n) show, if given."""
     for at, (a, b) in enumerate(cells.pairs):
         wanted = None if near is None else np.unique(near[a] * cells.sizes[b] + near[b])
-        yield cells.surprise(at, wanted, shift)
+        yield cells.surprise(judge, at, wanted, shift)
 
 
 def beyond(cells: Cells, some: Iterable[Surprise], least: float) -> list[Pair]:
@@ -70,17 +77,18 @@ def beyond(cells: Cells, some: Iterable[Surprise], least: float) -> list[Pair]:
 
 def ordered(pairs: Iterable[Pair]) -> list[Pair]:
     """The oddest first; the same whatever the order before."""
-    return sorted(pairs, key=lambda one: (-one.ratio, one.at, one.first, one.second, one.target))
+    return sorted(pairs, key=lambda one: (-one.ratio, *one.key))
 
 
 class Nature:
-    """How far natural interactions move the odds in one version."""
+    """How far natural interactions move the odds in one version, by one judge."""
 
-    def __init__(self, cells: Cells) -> None:
+    def __init__(self, cells: Cells, judge: int) -> None:
+        self.judge = judge
         self.odd: list[list[Pair]] = []
         few = False
         for shift, _ in SHIFTS[:-1]:
-            every = list(surprises(cells, shift))
+            every = list(surprises(cells, judge, shift))
             few = sum(one.ratio.size for one in every) < ENOUGH_CELLS
             self.odd.append(beyond(cells, every, ODD))
         self.shifts = SHIFTS[1:] if few else SHIFTS
@@ -89,7 +97,8 @@ class Nature:
     def shift(self, cells: Cells, near: npt.NDArray[np.int64] | None = None) -> float:
         """In nats; had the rows ``near`` been among them, where given."""
         for (shift, most), odd in zip(self.shifts, self.odd, strict=False):
-            more = [] if near is None else beyond(cells, surprises(cells, shift, near), ODD)
+            seen = [] if near is None else surprises(cells, self.judge, shift, near)
+            more = beyond(cells, seen, ODD)
             if apart([*odd, *more], cells) <= most:
                 return shift
         return self.shifts[-1][0]

@@ -1,10 +1,10 @@
 """Value pairs that decide a label which the rest of their rows contradicts. Trigger-blind.
 
 Pass 0 samples rows and fits a label model of coarse bins; pass 1 counts every pair of exact values
-against what that model says without the pair's two columns; pass 2 looks at the rows of odd pairs
-one by one. The p-value of a pair is Chernoff's bound times all pairs tried (so it holds for any
-order of looking), for label odds up to a shift beyond what other columns and single values lead
-to expect. Source: docs/reference/detectors.md.
+against what two judges say: that model without the pair's two columns, and with all; pass 2 looks
+at the rows of odd pairs one by one. The p-value of a pair is Chernoff's bound times all pairs tried
+by either judge (so it holds for any order of looking), for label odds up to a shift beyond what
+other columns and single values lead to expect. Source: docs/reference/detectors.md.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sealwright.scan import batches
 from sealwright.scan.blind import Blind
 from sealwright.scan.interface import Batch, Fact, Frame, Group, Preview, Result, Scan, Spec
 from sealwright.scan.poison import table_codes, table_facts
-from sealwright.scan.poison.table_cells import Cells, payable
+from sealwright.scan.poison.table_cells import JUDGES, Cells, payable
 from sealwright.scan.poison.table_odd import (
     SAME,
     SHIFTS,
@@ -56,7 +56,7 @@ class TablePairs:
 
     spec = Spec(
         "table-pairs",
-        2,
+        3,
         "table",
         "group",
         families=("value-pair",),
@@ -89,8 +89,8 @@ class Pairs:
         self.found: list[Pair] = []
         self.siblings: list[Pair] = []
         self.tried = 0
-        self.shift = SHIFTS[-1][0]
-        self.nature: Nature | None = None
+        self.shifts = [SHIFTS[-1][0]] * JUDGES
+        self.natures: list[Nature] = []
         self.kept: list[Rows] = []
         self.facts: tuple[Fact, ...] = ()
 
@@ -125,7 +125,7 @@ class Pairs:
         new.books, new.targets, new.blind = self.books, self.targets, self.blind
         new.known, new.odd, new.tails = self.known, self.odd, Tails(len(self.odd))
         new.found, new.siblings = self.found, self.siblings
-        new.tried, new.shift, new.nature = self.tried, self.shift, self.nature
+        new.tried, new.shifts, new.natures = self.tried, self.shifts, self.natures
         if self.cells is not None:
             new.cells = Cells(self.cells.sizes, self.cells.targets)
         return new
@@ -136,12 +136,12 @@ class Pairs:
             self._fit()
         elif number == 1 and self.cells is not None:
             self._flush()
-            self.nature = Nature(self.cells)
-            self.shift = self.nature.shift(self.cells)
+            self.natures = [Nature(self.cells, judge) for judge in range(JUDGES)]
+            self.shifts = [nature.shift(self.cells) for nature in self.natures]
             self.odd = self._odd(self.cells)
             self.tails = Tails(len(self.odd))
         elif number == 2 and self.cells is not None:
-            judged = self._judged(self.odd, self.tails, self.shift)
+            judged = self._judged(self.odd, self.tails, self.shifts)
             self.found = [pair for pair in judged if pair.ratio > self._bound()]
             rest = [pair for pair in judged if pair.ratio <= self._bound()]
             self.siblings = [
@@ -167,10 +167,10 @@ class Pairs:
             cells.add(old.codes, old.hit, old.expected, -1.0)
             cells.add(new.codes, new.hit, new.expected)
             found = self._odd(cells, new.codes)
-            if self.known is not None and self.nature is not None:
+            if self.known is not None:
                 rest = self.known.part(~np.isin(self.known.ids, new.ids))
-                shift = self.nature.shift(cells, new.codes)
-                found = self._judged(found, self._tails(found, [rest, new]), shift)
+                shifts = [nature.shift(cells, new.codes) for nature in self.natures]
+                found = self._judged(found, self._tails(found, [rest, new]), shifts)
             else:
                 found = []
             groups = tuple(
@@ -227,22 +227,25 @@ class Pairs:
         self.waiting = []
 
     def _odd(self, cells: Cells, near: npt.NDArray[np.int64] | None = None) -> list[Pair]:
-        """Pairs that are odd by their mean, the oddest first (only of those that rows ``near``
-        show, if given); and how many are paid for."""
-        every = list(surprises(cells, LISTED, near))
-        if near is None:
-            reach: npt.NDArray[np.int64] = np.zeros(MOST_NATS, np.int64)
+        """Pairs that are odd by their mean, of each judge the oddest first (only of those that
+        rows ``near`` show, if given); and how many are paid for."""
+        odd: list[Pair] = []
+        reach: npt.NDArray[np.int64] = np.zeros(MOST_NATS, np.int64)
+        for judge in range(JUDGES):
+            every = list(surprises(cells, judge, LISTED, near))
+            odd += beyond(cells, every, LEAST_RATIO)[:MOST_CANDIDATES]
             for one in every:
                 nats = np.minimum(one.most.ravel(), MOST_NATS - 1).astype(np.int64)
                 reach += np.bincount(nats, minlength=MOST_NATS)
+        if near is None:
             self.tried = payable(reach, self.frame.alpha)
-        return beyond(cells, every, LEAST_RATIO)[:MOST_CANDIDATES]
+        return odd
 
-    def _judged(self, pairs: list[Pair], tails: Tails, shift: float) -> list[Pair]:
+    def _judged(self, pairs: list[Pair], tails: Tails, shifts: Sequence[float]) -> list[Pair]:
         """The same pairs, each with the statistic of its rows one by one; the oddest first."""
         floors = self.cells.floors() if self.cells is not None else np.zeros(0)
         ratios = [
-            tails.ratio(at, pair.own + shift, float(floors[pair.target]))
+            tails.ratio(at, pair.own + shifts[pair.judge], float(floors[pair.target]))
             for at, pair in enumerate(pairs)
         ]
         return ordered(
@@ -267,7 +270,7 @@ class Pairs:
         some = rows.part(inside)
         for at, pair in enumerate(pairs):
             here = some.within(pair, cells)
-            odds = some.odds(*cells.pairs[pair.at], pair.target)
+            odds = some.odds(pair.judge, *cells.pairs[pair.at], pair.target)
             tails.add(at, odds[here], (some.target == pair.target)[here], sign)
 
     def _bound(self) -> float:
@@ -326,16 +329,16 @@ class Pairs:
         share can be purer than the trigger itself, and would leave the rest unexplained.
         """
         again: list[Pair] = []
-        places = {(one.at, one.first, one.second, one.target): i for i, one in enumerate(self.odd)}
+        places = {one.key: place for place, one in enumerate(self.odd)}
         for pair in self.found:
             cell = pair.first * cells.sizes[cells.pairs[pair.at][1]] + pair.second
-            one = cells.surprise(pair.at, np.array([cell]), self.shift)
+            shift = self.shifts[pair.judge]
+            one = cells.surprise(pair.judge, pair.at, np.array([cell]), shift)
             if not one.ratio.size or one.ratio[pair.target, 0] <= 0:
                 continue  # no excess is left
             now = pair_of(cells, one, pair.target, 0)
-            place = places[pair.at, pair.first, pair.second, pair.target]
             floor = float(cells.floors()[pair.target])
-            ratio = self.tails.ratio(place, now.own + self.shift, floor)
+            ratio = self.tails.ratio(places[pair.key], now.own + shift, floor)
             if ratio > self._bound():
                 again.append(msgspec.structs.replace(now, ratio=ratio))
         return max(again, key=lambda pair: pair.seen - pair.expected, default=None)

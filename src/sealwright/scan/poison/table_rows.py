@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sealwright.scan.blind import Blind, Said
-from sealwright.scan.poison.table_cells import Cells, logit
+from sealwright.scan.poison.table_cells import JUDGES, NEITHER, Cells, logit
 from sealwright.scan.poison.table_odd import Pair
 
 STEPS = 4096.0
@@ -47,15 +47,19 @@ class Rows:
         return (np.arange(first, self.blind.classes)[:, None] == self.target) * 1.0
 
     def expected(self, a: int, b: int) -> npt.NDArray[np.float64]:
-        """(targets, n) how likely each target is by the other columns, rounded."""
-        return np.asarray(np.round(self.said.without(a, b) * STEPS) / STEPS, np.float64)
+        """(judges * targets, n) how likely each target is, by each judge of a pair, rounded."""
+        said = np.concatenate([self._by(judge, a, b) for judge in range(JUDGES)])
+        return np.asarray(np.round(said * STEPS) / STEPS, np.float64)
 
-    def odds(self, a: int, b: int, target: int) -> npt.NDArray[np.float64]:
-        """(n,) log-odds of one target by the other columns."""
-        p = self.said.without(a, b).astype(np.float64)
+    def odds(self, judge: int, a: int, b: int, target: int) -> npt.NDArray[np.float64]:
+        """(n,) log-odds of one target by one judge."""
+        p = self._by(judge, a, b).astype(np.float64)
         if self.blind.classes == 2:
             return logit(p[0]) if target == 1 else -logit(p[0])
         return logit(p[target])
+
+    def _by(self, judge: int, a: int, b: int) -> npt.NDArray[np.float32]:
+        return self.said.without(a, b) if judge == NEITHER else self.said.every
 
     def part(self, at: Longs | npt.NDArray[np.bool_]) -> Rows:
         """Some of them."""
