@@ -17,6 +17,7 @@ from sealwright.scan.poison import unequal
 from sealwright.scan.poison.table_cells import EVERY, NEITHER, Cells, payable
 from sealwright.scan.poison.table_odd import Pair, akin, overlap, surprises
 from sealwright.scan.poison.table_pairs import LISTED, TablePairs
+from sealwright.scan.poison.table_tails import Tails
 
 
 def looked(pieces, frame, alpha=0.005):
@@ -290,6 +291,45 @@ def test_each_judge_finds_what_the_other_cannot(made, judge):
     batch, frame, _ = made()
     scan = run(TablePairs().begin(frame), [batch])
     assert {pair.judge for pair in scan.found} == {judge}
+
+
+def test_rows_that_look_like_their_label_are_not_odd():
+    """Relabelled rows look like what they were; where nature decides, rows look like their label.
+    Which protocol a connection has follows from its service and flag together."""
+    tails = Tails(1)
+    for odds, odd in ((-2.0, True), (-1.0, False), (0.0, False)):
+        tails.add(0, np.full(60, odds), np.ones(60, bool))
+        assert (tails.ratio(0, 0.4, 0.12) > 0) == odd
+        tails.add(0, np.full(60, odds), np.ones(60, bool), -1)
+    batch, frame = nsl_kdd()
+    batch = batches.taken(batch, np.arange(8_000))
+    names, codes = np.unique(batch.values.pop("protocol_type").astype(str), return_inverse=True)
+    columns = tuple(column for column in frame.columns if column.name != "protocol_type")
+    frame = msgspec.structs.replace(frame, rows=8_000, columns=columns, labels=tuple(names))
+    batch = msgspec.structs.replace(batch, labels=codes.astype(np.int32))
+    assert not looked([batch], frame).blocks
+
+
+def test_a_pair_of_which_half_has_the_label_does_not_decide_it():
+    for seen, odd in ((50.0, False), (60.0, True)):
+        cells = Cells([2, 2], 1)
+        cells.rows, cells.hits = 10_000.0, np.array([1_000.0])
+        cells.both[0][:, 3] = [100.0, seen, 10.0, 10.0]
+        cells.both[0][:, 1] = cells.both[0][:, 2] = [900.0, 90.0, 90.0, 90.0]
+        one = cells.surprise(NEITHER, 0, None, 0.4)
+        assert (one.ratio[1, 0] > 0) == odd
+
+
+def test_a_pair_that_a_tenth_of_all_rows_show_is_said_and_its_rows_are_not_held():
+    batch, frame = wages(12_000)
+    frame = msgspec.structs.replace(frame, alpha=0.005)
+    rng = np.random.default_rng(4)
+    chosen = rng.choice(np.flatnonzero(batch.labels == 0), 2_000, replace=False)
+    batch.values["job"][chosen], batch.values["town"][chosen] = "guard", "town3"
+    batch.labels[chosen[:1_600]] = 1
+    scan = run(TablePairs().begin(frame), [batch])
+    assert scan.result().groups == ()
+    assert "table.common-pair" in {fact.rule for fact in scan.result().facts}
 
 
 def test_both_judges_are_paid_for():

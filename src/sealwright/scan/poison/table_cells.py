@@ -37,6 +37,8 @@ EXCESS = 0.4
 """Of a pair's rows with the label more than this share must be beyond what was expected to have
 it. Poison in several percent of the rows misleads the blind model about others, thousands of which
 are then a little odd: an excess of 0.23 to 0.3 in parts of NSL-KDD, of 0.5 in the trigger's."""
+DECIDES = 0.5
+"""A pair of which no more rows than this have the label does not decide it."""
 MOST_NUMBERS = 1 << 25
 LEAST_ROWS = 8
 
@@ -79,10 +81,10 @@ class Cells:
         for mine, theirs in zip(self.both, other.both, strict=True):
             mine += theirs
 
-    def floors(self) -> Table:
-        """(targets,) what the blind model is never believed to be surer than, of every target."""
+    def shares(self) -> Table:
+        """(targets,) of all rows, those that have each target."""
         hits = self.hits if self.targets > 1 else np.array([self.rows - self.hits[0], self.hits[0]])
-        return np.asarray(np.clip((hits + 1) / (self.rows + 2), 1e-3, FLOOR))
+        return np.asarray((hits + 1) / (self.rows + 2))
 
     def alone(self, at: int) -> tuple[Table, Table]:
         """The same counts of pair ``at`` by its first value, and by its second."""
@@ -107,7 +109,7 @@ class Cells:
         start = 1 + self.targets * (1 + judge)
         part = np.r_[: 1 + self.targets, start : start + self.targets]
         here, one = table[np.ix_(part, wanted)], by_first[np.ix_(part, first)]
-        other, floors = by_second[np.ix_(part, second)], self.floors()
+        other, floors = by_second[np.ix_(part, second)], floor_of(self.shares())
         return Surprise(judge, at, wanted, here[0], *_ratios(here, one, other, floors, shift))
 
 
@@ -168,7 +170,7 @@ def _ratios(
     expected = sigmoid(logit(rate) + shift)
     bound = sigmoid(logit(expected) + beyond)
     ratio = rows * _divergence(seen / rows, bound)
-    open_ = (expected < USUAL) & (seen * (1 - EXCESS) > expected * rows)
+    open_ = (expected < USUAL) & (seen * (1 - EXCESS) > expected * rows) & (seen > DECIDES * rows)
     most = np.where(expected < USUAL, -rows * np.log(bound), 0.0)
     return seen, expected * rows, np.where(open_ & (seen / rows > bound), ratio, 0.0), most, shift
 
@@ -215,6 +217,11 @@ def _divergence(q: npt.NDArray[np.float64], p: npt.NDArray[np.float64]) -> npt.N
     """Kullback-Leibler, in nats: exp(-rows * this) bounds the tail (Chernoff, Hoeffding 1956)."""
     q = np.clip(q, 1e-12, 1 - 1e-12)
     return q * np.log(q / p) + (1 - q) * np.log((1 - q) / (1 - p))
+
+
+def floor_of(share: Table) -> Table:
+    """What a judge is never believed to be surer than, of a target with this share of all rows."""
+    return np.clip(share, 1e-3, FLOOR)
 
 
 def logit(p: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

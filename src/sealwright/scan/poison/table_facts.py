@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,13 @@ def left_out(pairs: int, books: list[Book]) -> Iterator[Fact]:
     if full:
         message = f"of {len(full)} columns only the {MOST_VALUES} most frequent values are mined"
         yield Fact("table.values-left-out", "info", message, {"columns": len(full)})
+
+
+def common(pairs: Iterable[Sequence[str]]) -> Iterator[Fact]:
+    """Columns whose values decide a label together in so many rows that none is held for it."""
+    for columns in sorted({" and ".join(pair) for pair in pairs}):
+        message = f"values of {columns} together lean to a label in over a tenth of the records"
+        yield Fact("table.common-pair", "medium", message, {"columns": columns})
 
 
 def _leaks(bins: npt.NDArray[np.uint8], labels: npt.NDArray[np.int32]) -> bool:

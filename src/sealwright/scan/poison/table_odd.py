@@ -23,6 +23,10 @@ SAME = 0.8
 """Odd pairs that share so many of their rows are traces of one trigger, and their rows are joined:
 the rows of a trigger share other values too, and such a pair can be odder than the trigger."""
 
+COMMON, PURE = 0.1, 0.9
+"""A pair that more than a tenth of all rows show with the label hides nothing; unless nearly all of
+its rows have the label, it is said as a fact, for a person, and its rows are not held."""
+
 
 class Pair(msgspec.Struct, frozen=True):
     """Values ``first`` and ``second`` (codes) of a pair of columns, and the label they force.
@@ -46,6 +50,14 @@ class Pair(msgspec.Struct, frozen=True):
     def key(self) -> tuple[int, int, int, int, int]:
         """What it is, whatever its counts are."""
         return self.judge, self.at, self.first, self.second, self.target
+
+    def values(self, cells: Cells) -> set[tuple[int, int]]:
+        """Its two values, each with its column."""
+        return set(zip(cells.pairs[self.at], (self.first, self.second), strict=True))
+
+    def common(self, rows: float) -> bool:
+        """Do so many of all ``rows`` show it that they are not to be held for it?"""
+        return self.seen > COMMON * rows and self.seen < PURE * self.rows
 
 
 def pair_of(cells: Cells, one: Surprise, target: int, cell: int) -> Pair:
@@ -109,7 +121,7 @@ def apart(pairs: list[Pair], cells: Cells) -> int:
     used: set[tuple[int, int]] = set()
     count = 0
     for pair in ordered(pairs):
-        values = set(zip(cells.pairs[pair.at], (pair.first, pair.second), strict=True))
+        values = pair.values(cells)
         count += not values & used
         used |= values
     return count
@@ -117,11 +129,22 @@ def apart(pairs: list[Pair], cells: Cells) -> int:
 
 def akin(pair: Pair, one: Pair, cells: Cells) -> bool:
     """May both be the traces of one trigger: a shared value, one label, about as many rows?"""
-    mine, theirs = (
-        set(zip(cells.pairs[x.at], (x.first, x.second), strict=True)) for x in (pair, one)
-    )
     alike = SAME * one.seen <= pair.seen <= one.seen / SAME
-    return alike and pair.target == one.target and bool(mine & theirs)
+    return alike and pair.target == one.target and bool(pair.values(cells) & one.values(cells))
+
+
+def unopposed(pairs: Iterable[Pair], cells: Cells) -> list[Pair]:
+    """Those (the oddest first) that share no value with an odder one of another label.
+
+    Many planted rows mislead both judges about a value's other rows, which look odd in turn: a
+    mirror. A true second trigger is found when the first one's rows are out, in the next round.
+    """
+    kept: list[Pair] = []
+    for pair in pairs:
+        others = (one for one in kept if one.target != pair.target)
+        if not any(pair.values(cells) & one.values(cells) for one in others):
+            kept.append(pair)
+    return kept
 
 
 def overlap(one: npt.NDArray[np.bool_], other: npt.NDArray[np.bool_]) -> float:

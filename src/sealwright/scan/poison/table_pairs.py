@@ -33,6 +33,7 @@ from sealwright.scan.poison.table_odd import (
     overlap,
     pair_of,
     surprises,
+    unopposed,
 )
 from sealwright.scan.poison.table_rows import Rows, joined
 from sealwright.scan.poison.table_tails import Tails
@@ -142,7 +143,8 @@ class Pairs:
             self.tails = Tails(len(self.odd))
         elif number == 2 and self.cells is not None:
             judged = self._judged(self.odd, self.tails, self.shifts)
-            self.found = [pair for pair in judged if pair.ratio > self._bound()]
+            self.found, common = self._told(judged, self.cells)
+            self.facts += tuple(table_facts.common(map(self._columns, common)))
             rest = [pair for pair in judged if pair.ratio <= self._bound()]
             self.siblings = [
                 pair for pair in rest if any(akin(pair, one, self.cells) for one in self.found)
@@ -175,8 +177,7 @@ class Pairs:
                 found = []
             groups = tuple(
                 self._group(pair, new.ids[new.shows(pair, cells)])
-                for pair in found
-                if pair.ratio > self._bound()
+                for pair in self._told(found, cells)[0]
             )
         finally:
             cells.add(new.codes, new.hit, new.expected, -1.0)
@@ -243,15 +244,21 @@ class Pairs:
 
     def _judged(self, pairs: list[Pair], tails: Tails, shifts: Sequence[float]) -> list[Pair]:
         """The same pairs, each with the statistic of its rows one by one; the oddest first."""
-        floors = self.cells.floors() if self.cells is not None else np.zeros(0)
+        shares = self.cells.shares() if self.cells is not None else np.zeros(0)
         ratios = [
-            tails.ratio(at, pair.own + shifts[pair.judge], float(floors[pair.target]))
+            tails.ratio(at, pair.own + shifts[pair.judge], float(shares[pair.target]))
             for at, pair in enumerate(pairs)
         ]
         return ordered(
             msgspec.structs.replace(pair, ratio=ratio)
             for pair, ratio in zip(pairs, ratios, strict=True)
         )
+
+    def _told(self, judged: list[Pair], cells: Cells) -> tuple[list[Pair], list[Pair]]:
+        """Pairs that are significant, and those of them that are only said."""
+        found = unopposed((pair for pair in judged if pair.ratio > self._bound()), cells)
+        common = [pair for pair in found if pair.common(cells.rows)]
+        return [pair for pair in found if pair not in common], common
 
     def _tails(self, pairs: list[Pair], parts: Sequence[Rows]) -> Tails:
         tails = Tails(len(pairs))
@@ -337,15 +344,18 @@ class Pairs:
             if not one.ratio.size or one.ratio[pair.target, 0] <= 0:
                 continue  # no excess is left
             now = pair_of(cells, one, pair.target, 0)
-            floor = float(cells.floors()[pair.target])
-            ratio = self.tails.ratio(places[pair.key], now.own + shift, floor)
+            share = float(cells.shares()[pair.target])
+            ratio = self.tails.ratio(places[pair.key], now.own + shift, share)
             if ratio > self._bound():
                 again.append(msgspec.structs.replace(now, ratio=ratio))
         return max(again, key=lambda pair: pair.seen - pair.expected, default=None)
 
+    def _columns(self, pair: Pair) -> list[str]:
+        pairs = self.cells.pairs if self.cells is not None else []
+        return [self.books[at].column.name for at in pairs[pair.at]]
+
     def _group(self, pair: Pair, carriers: npt.NDArray[np.int64]) -> Group:
-        cells = self.cells
-        columns = [self.books[at].column.name for at in cells.pairs[pair.at]] if cells else []
+        columns = self._columns(pair)
         known = {record: cells for kept in self.kept for record, cells in kept.shown.items()}
         shown = next((known[int(one)] for one in carriers if int(one) in known), {})
         pattern = " and ".join(f"{name} = {shown.get(name, '?')}" for name in columns)
