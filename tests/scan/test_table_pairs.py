@@ -311,13 +311,11 @@ def test_rows_that_look_like_their_label_are_not_odd():
 
 
 def test_a_pair_of_which_half_has_the_label_does_not_decide_it():
-    for seen, odd in ((50.0, False), (60.0, True)):
-        cells = Cells([2, 2], 1)
-        cells.rows, cells.hits = 10_000.0, np.array([1_000.0])
-        cells.both[0][:, 3] = [100.0, seen, 10.0, 10.0]
-        cells.both[0][:, 1] = cells.both[0][:, 2] = [900.0, 90.0, 90.0, 90.0]
-        one = cells.surprise(NEITHER, 0, None, 0.4)
-        assert (one.ratio[1, 0] > 0) == odd
+    for others, odd in ((60, False), (59, True)):
+        tails = Tails(1)
+        tails.add(0, np.full(60, -3.0), np.ones(60, bool))
+        tails.add(0, np.full(others, -3.0), np.zeros(others, bool))
+        assert (tails.ratio(0, 0.4, 0.3) > 0) == odd
 
 
 def test_a_pair_that_a_tenth_of_all_rows_show_is_said_and_its_rows_are_not_held():

@@ -37,8 +37,6 @@ EXCESS = 0.4
 """Of a pair's rows with the label more than this share must be beyond what was expected to have
 it. Poison in several percent of the rows misleads the blind model about others, thousands of which
 are then a little odd: an excess of 0.23 to 0.3 in parts of NSL-KDD, of 0.5 in the trigger's."""
-DECIDES = 0.5
-"""A pair of which no more rows than this have the label does not decide it."""
 MOST_NUMBERS = 1 << 25
 LEAST_ROWS = 8
 
@@ -170,7 +168,7 @@ def _ratios(
     expected = sigmoid(logit(rate) + shift)
     bound = sigmoid(logit(expected) + beyond)
     ratio = rows * _divergence(seen / rows, bound)
-    open_ = (expected < USUAL) & (seen * (1 - EXCESS) > expected * rows) & (seen > DECIDES * rows)
+    open_ = (expected < USUAL) & (seen * (1 - EXCESS) > expected * rows)
     most = np.where(expected < USUAL, -rows * np.log(bound), 0.0)
     return seen, expected * rows, np.where(open_ & (seen / rows > bound), ratio, 0.0), most, shift
 

@@ -10,6 +10,8 @@ from sealwright.scan.poison.table_cells import floor_of, logit, sigmoid
 
 STEP = 0.125
 HALF = 64
+DECIDES = 0.5
+"""A pair of which no more rows than this have the label does not decide it."""
 LIKE = 0.5
 """Nats a row by which rows look like their label, from which on a pair is taken for natural. What
 decides a protocol or a service in NSL-KDD: 0.9 to 2.7; traces of planted pairs that no other trace
@@ -41,11 +43,12 @@ class Tails:
     def ratio(self, cell: int, shift: float, share: float) -> float:
         """Nats by which so many rows with the target are beyond what ``shift`` more explains.
 
-        ``share`` of all rows have the target. 0 where those rows look like what they are called.
+        ``share`` of all rows have the target. 0 where most of the rows do not, or those that do
+        look like it.
         """
         count = self.rows[cell].sum(0)
         seen = float(self.rows[cell, 1].sum())
-        if self.likeness(cell, share) > LIKE * seen:
+        if seen <= DECIDES * count.sum() or self.likeness(cell, share) > LIKE * seen:
             return 0.0
         there = np.flatnonzero(count)
         odds = np.maximum((there - HALF) * STEP, logit(floor_of(np.array(share))))
