@@ -13,7 +13,7 @@ from sealwright.scan.poison.table_cells import Cells, Surprise
 SHIFTS = ((0.4, 2), (1.0, 6), (1.5, 1 << 30))
 """Natural interactions move the odds up to so far (in nats). How far they do in this version is
 read from its own pairs: the smallest shift is taken that leaves at most so many beyond ODD, of
-those that share no value with an odder one (one trigger makes a dozen, and all share its values). In
+those that share no value with an odder one (one trigger makes a dozen, all sharing its values). In
 clean parts of Adult none is left at 0.4 (with 20 or 50 rows planted, one), on NSL-KDD three to five
 at 0.4, and two at most at 1.0. The largest statistic of 16 parts there is 16.1 of 17.4 nats."""
 ODD = 3.0
