@@ -66,12 +66,12 @@ def killed(tmp_path, to="killed"):
 
 def test_pieces_come_back_once_those_that_changed_last_at_the_end(opened, clock):
     pasts = opened()
-    assert pasts.fresh
+    assert pasts.empty
     pasts.write([Piece("level", "ann", "", b"1"), Piece("level", "bob", "", b"2")])
     clock.now += 1
     pasts.write([Piece("level", "ann", "", b"3"), Piece("memory", "ann", "", b"4")])
     again = opened()
-    assert not again.fresh
+    assert not again.empty
     assert [(one.name, one.body) for one in again.read("level")] == [("bob", b"2"), ("ann", b"3")]
     assert again.read("level") == []
 
@@ -102,6 +102,8 @@ def test_an_expired_past_is_dropped_at_the_start_and_while_it_runs(opened, clock
     again = opened()
     assert again.read("level") == []
     assert [one.body for one in again.read("ruler")] == [b"r"]
+    assert again.empty, "as if somebody had removed the file"
+    assert not opened().empty
 
 
 def test_of_each_kind_so_many_are_kept_and_no_more(opened, clock, monkeypatch):

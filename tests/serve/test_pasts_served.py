@@ -49,7 +49,7 @@ def test_a_stop_and_a_kill_keep_what_was_seen_and_a_damaged_past_stops_the_start
     server.stop()
     (told,) = past_events(house)
     assert (told["rule"], told["group"]) == ("guard.past", "")
-    assert "1 groups have asked before" in told["why"]
+    assert "groups that asked before: 1;" in told["why"]
 
 
 def test_a_pace_of_the_settings_ends_who_asks_something_new_every_time(house, capsys):

@@ -62,7 +62,7 @@ async def observed(
     """
     pasts = servingpasts.opened(workspace, asked.space, base.now_ms)
     held.callback(pasts.close)
-    if pasts.fresh:
+    if pasts.empty:
         balances = await base.ledger.balances(subject.ref)
         said = servingpasts.missing(subject, workspace.principal.name, balances)
         if said is not None:

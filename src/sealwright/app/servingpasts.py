@@ -45,11 +45,12 @@ class SealedPasts:
         self._rows, self._key = rows, key
         self._context = _CONTEXT + space.encode() + b"\0"
         self._now_ms, self._keep_ms = now_ms, keep_ms
-        self.fresh = rows.fresh
-        self.expire(MOST)
+        over = self.expire(MOST)
         self._found = defaultdict[str, list[Piece]](list)
         for row in rows.rows():
             self._found[row.kind].append(self._opened(row))
+        self.empty = rows.fresh or (bool(over) and not self._found.keys() - FOREVER)
+        """Whether there is nothing, and there may have been something."""
 
     def write(self, pieces: Iterable[Piece]) -> None:
         """See ``serve.pasts.Pasts``."""
@@ -119,7 +120,8 @@ def opened(workspace: Workspace, space: Digest, now_ms: Callable[[], int]) -> Se
 
 
 def missing(subject: Subject, actor: str, balances: Sequence[Balance]) -> Event | None:
-    """Said in the log where the ledger knows callers and there is no past of any."""
+    """Said in the log where the ledger knows callers and there is no past of any: the file was
+    removed, or all in it was too old."""
     known = sum(one.spent_mbits > 0 for one in balances)
     if not known:
         return None
@@ -131,5 +133,5 @@ def missing(subject: Subject, actor: str, balances: Sequence[Balance]) -> Event 
         group="",
         rung="observe",
         rule="guard.past",
-        why=f"{known} groups have asked before, and nothing is remembered of what: all begin anew",
+        why=f"groups that asked before: {known}; nothing is remembered of what, all begin anew",
     )

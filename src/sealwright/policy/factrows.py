@@ -112,7 +112,8 @@ ROWS: tuple[Row, ...] = (
         "extraction_untested",
         "Long",
         "ledger",
-        "subjects that no extraction test of the last 180 days, at no smaller budget, speaks of;"
+        "subjects that no extraction test of the last 180 days, at no smaller budget and"
+        " behind no narrower a guard, speaks of;"
         " 0 at `train`",
         NEVER,
     ),

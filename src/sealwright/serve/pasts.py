@@ -32,6 +32,9 @@ PROMPT: frozenset[Kind] = frozenset({"level", "due"})
 """Written in each round; the others in each :data:`SELDOM`-th."""
 
 SELDOM = 10
+AT_ONCE = 64
+"""Pieces of one transaction: a few megabytes."""
+
 EXPIRED = 60
 """Rounds between two looks for what is too old."""
 
@@ -136,9 +139,9 @@ class Changed:
         self._rounds += 1
         seldom = all_of or self._rounds % SELDOM == 0
         turn = [kind for kind in self.kinds if seldom or kind in PROMPT]
-        pieces = [piece(kind, name) for kind in turn for name in self._names[kind]]
-        if pieces:
-            to.write(pieces)
+        names = [(kind, name) for kind in turn for name in self._names[kind]]
+        for at in range(0, len(names), AT_ONCE):
+            to.write([piece(kind, name) for kind, name in names[at : at + AT_ONCE]])
         for kind in turn:
             self._names[kind].clear()
         return to.expire(self.kinds) if self._rounds % EXPIRED == 0 else ()
