@@ -158,6 +158,20 @@ def test_steps_are_charged_as_cells_and_end_an_account_that_plain_cells_would_no
     asyncio.run(served(tmp_path, 60)(told))
 
 
+def test_rows_that_cannot_be_looked_at_hide_nobody_elses_walk(tmp_path):
+    async def told(ledger, walking):
+        allowed = Allowance(10**9, 10**9, 600, 10**6, 10**6)
+        await ledger.settle(await ledger.reserve(Ask("m", "eve", 1_000, 0), allowed), 1_000, [1])
+        bad = np.array([[object()] * 6], object)
+        walking.behind(Caller("mallory", "key"), bad, Answer(np.eye(2)[:1], numbers(1)[:, :3]), "")
+        ask_rows(walking, "eve", *halvings(3))
+        await walking.work()
+        assert "1 rows were not looked at" in walking.state
+        assert (await ledger.balances("m"))[0].cells > 8
+
+    asyncio.run(served(tmp_path, 600)(told))
+
+
 def test_honest_rows_are_charged_nothing_beyond_their_cells(tmp_path):
     async def told(ledger, walking):
         allowed = Allowance(10**9, 10**9, 60, 10**6, 10**6)

@@ -153,7 +153,7 @@ def test_a_thief_climbs_rung_by_rung_each_an_event_and_honest_people_do_not(shel
     async def story():
         town = Town(shelf)
         await town.grow()
-        assert town.monitors.state.startswith("on, calibrated by")
+        assert town.monitors.state.startswith("on, calibrated by"), town.said
         await steal(town)
         for at in range(52):
             town.asks(f"p{at}", rows(40, 7000 + at))
@@ -161,6 +161,7 @@ def test_a_thief_climbs_rung_by_rung_each_an_event_and_honest_people_do_not(shel
         return town
 
     town = asyncio.run(story())
+    assert town.said == ["monitors: calibrated by 52 callers"]
     climbed = [RUNGS.index(one) for one in rungs(town, "thief")]
     assert climbed == sorted(set(climbed)), "only up, and each rung once"
     assert len(climbed) >= 3
@@ -169,6 +170,39 @@ def test_a_thief_climbs_rung_by_rung_each_an_event_and_honest_people_do_not(shel
     assert {one.rule for one in town.journal.events} == {"guard.ladder"}
     assert town.journal.events[-1].what == "degrade"
     assert "of its threshold" in town.journal.events[-1].why
+
+
+def test_rows_that_cannot_be_looked_at_hide_nobody_elses_and_are_said_once(shelf):
+    async def story():
+        town = Town(shelf)
+        await town.grow()
+        for at in range(30):
+            town.asks("saboteur", rows(1, at)[:, :5])
+            town.asks("thief", rows(1, 5000 + at, centre=9))
+            town.asks("saboteur", rows(1, at)[:, :4])
+            await town.monitors.work()
+        return town
+
+    town = asyncio.run(story())
+    assert town.ledger.rungs["thief"][0] == "degrade"
+    assert "60 rows were not looked at" in town.monitors.state
+    (said,) = (one for one in town.said if "cannot be looked at" in one)
+    assert said.startswith("monitors: rows of saboteur cannot")
+
+
+def test_a_fault_that_nobody_foresaw_is_said_and_the_next_round_goes_on(shelf):
+    async def story():
+        town = Town(shelf)
+        await town.grow()
+        work, town.monitors._watcher.work = town.monitors._watcher.work, lambda: {}["none"]
+        await town.monitors.work()
+        assert town.monitors.state.startswith("not watching: ")
+        town.monitors._watcher.work = work
+        await steal(town)
+        assert town.monitors.state.startswith("on")
+        return town
+
+    assert asyncio.run(story()).ledger.rungs["thief"][0] == "degrade"
 
 
 def test_with_49_honest_people_nobody_is_moved(shelf):

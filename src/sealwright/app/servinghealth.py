@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from sealwright.core.errors import SealError
-
 PAST_LOST = "what callers asked is not kept over a restart"
 PAST_KEPT = "what callers asked is kept over a restart again"
 
@@ -25,8 +23,8 @@ class Health:
         broken = ""
         try:
             yield
-        except (SealError, OSError, ValueError, ArithmeticError) as error:
-            broken = str(error)
+        except Exception as error:  # one that went on would end what is beside, and nobody knew
+            broken = str(error) or type(error).__name__
         if broken != self.broken:
             self.broken = broken
             self._say(f"{self._what}: {broken}" if broken else self._again)

@@ -69,7 +69,7 @@ class Monitors:
         self._group, self._drifted, self._say = group, drifted, say
         self._looking, self._pasts = threading.Lock(), pasts
         self._changed = Changed("sample")
-        self._sampled = 0
+        self._sampled = self._unseen = 0
         self._made_by: Digest = ""
         self._levelled, self._sketched = Measure(), Measure()
         self._remembering = Health(say, PAST_LOST, PAST_KEPT)
@@ -208,6 +208,9 @@ class Monitors:
         for one, other in joined:
             watcher.join(one, other)
         heard = watcher.work()
+        for who in list(watcher.failed)[self._unseen :]:
+            self._say(f"monitors: rows of {who} cannot be looked at: {watcher.failed[who]}")
+        self._unseen = len(watcher.failed)
         self._calibrate(watcher)
         return heard
 

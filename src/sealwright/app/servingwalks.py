@@ -21,6 +21,7 @@ from sealwright.app.servinghealth import PAST_KEPT, PAST_LOST, Health
 from sealwright.core.digest import Digest
 from sealwright.core.errors import Refused
 from sealwright.serve.arrays import Array, packed, unpacked
+from sealwright.serve.coverage import Frame
 from sealwright.serve.interface import Allowance, Answer, Ask, Balance, Caller, Fidelity, Ledger
 from sealwright.serve.oip_mount import Observer
 from sealwright.serve.paces import Paces
@@ -75,6 +76,7 @@ class Walking:
         self._due = dict[str, set[int]]()
         self._health = Health(say, "walks are not charged", "walks are charged again")
         self._remembering = Health(say, PAST_LOST, PAST_KEPT)
+        self._say, self._unseen = say, False
         self._looking = threading.Lock()
         self._joined = list[tuple[str, str]]()
         self._changed = Changed("due", "walk", "pace", "unruled", "ruler")
@@ -151,13 +153,23 @@ class Walking:
         with self._lock:
             waiting, self._waiting, self._held = self._waiting, deque(), 0
         frame = self._cover.frame
-        for principal, inputs, labels, features in waiting:
-            steps = self._steps(principal, inputs, labels)
-            if frame is not None:
-                cells = frame.cells(features)
-                touched = [(cell, *more) for cell, more in zip(cells, steps, strict=True)]
-                self.paces.add(principal, touched)
-                self._changed.mark("pace", principal)
+        for row in waiting:
+            try:
+                self._one(row, frame)
+            except Exception as error:  # hostile rows: they hide nobody else's
+                self.missed += len(row[2])
+                if not self._unseen:
+                    self._say(f"walks: rows of {row[0]} cannot be looked at: {error!r:.200}")
+                self._unseen = True
+
+    def _one(self, row: _Row, frame: Frame | None) -> None:
+        principal, inputs, labels, features = row
+        steps = self._steps(principal, inputs, labels)
+        if frame is not None:
+            cells = frame.cells(features)
+            touched = [(cell, *more) for cell, more in zip(cells, steps, strict=True)]
+            self.paces.add(principal, touched)
+            self._changed.mark("pace", principal)
 
     def _steps(
         self, principal: str, inputs: npt.NDArray[Any], labels: npt.NDArray[np.int64]

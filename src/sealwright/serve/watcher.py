@@ -29,6 +29,9 @@ from sealwright.serve.sketches import Sketches
 WAITING = 10_000
 """Rows put by, at most; beyond them the oldest are not looked at, and that is counted."""
 
+UNSEEN = 100
+"""Callers of whom it is told that their rows cannot be looked at."""
+
 TRACED = 1_500
 """Rows of a principal that calibrate."""
 
@@ -72,6 +75,8 @@ class Watcher:
         self._sketches = sketches
         self.usual = np.zeros((0, len(panel.channels))) if usual is None else usual
         self.missed = 0
+        self.failed = dict[str, str]()
+        """Whose rows could not be looked at, and why; of the first hundred."""
         self._lock = threading.Lock()
         self._shifts = list[tuple[drift.Shift, ...]]()
         # A channel about a group's own past moves with how long the group has been there.
@@ -107,7 +112,13 @@ class Watcher:
         with self._lock:
             waiting, self._waiting, self._held = self._waiting, deque(), 0
         for principal, sight in waiting:
-            one = self._look(principal, sight)
+            try:
+                one = self._look(principal, sight)
+            except Exception as error:  # hostile rows: they hide nobody else's
+                self.missed += len(sight)
+                if len(self.failed) < UNSEEN:
+                    self.failed.setdefault(principal, f"{type(error).__name__}: {error}"[:200])
+                continue
             before = heard.get(one.group)
             more = before.anomaly_mbits if before else 0
             rows = one.rows + (before.rows if before else 0)
