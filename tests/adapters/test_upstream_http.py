@@ -152,6 +152,40 @@ def test_an_answer_that_is_framed_wrongly_is_none(how: str) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("how", BAD)
+def test_it_is_none_after_an_answer_that_was_good(how: str) -> None:
+    async def main() -> None:
+        limits = msgspec.structs.replace(QUICK, body_bytes=300_000)
+        async with behind(Server(OK, BAD[how]), limits) as upstream:
+            assert (await upstream.ask("POST", "/", b"{}")).body == b"ab"
+            with pytest.raises(Unavailable):
+                await upstream.ask("POST", "/", b"{}")
+
+    asyncio.run(main())
+
+
+def test_answers_with_the_head_of_before_are_each_their_own() -> None:
+    heads = [
+        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nContent-Type: a\r\n\r\n%s",
+        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nContent-Type: b\r\n\r\n%s",
+        b"HTTP/1.1 400 No\r\nContent-Length: %d\r\nContent-Type: b\r\n\r\n%s",
+    ]
+    bodies = [b"ab", b"c", b"", b"d" * 300]
+    server = Server(*(head % (len(body), body) for head in heads for body in bodies))
+
+    async def main() -> None:
+        async with behind(server) as upstream:
+            for status, kind in ((200, b"a"), (200, b"b"), (400, b"b")):
+                for body in bodies:
+                    got = await upstream.ask("POST", "/")
+                    assert (got.status, got.body) == (status, body)
+                    length = b"%d" % len(body)
+                    assert got.headers == {b"content-length": length, b"content-type": kind}
+
+    asyncio.run(main())
+    assert server.connections == 1
+
+
 GOOD = {
     "chunked": CHUNKED + b"1\r\na\r\n1\r\nb\r\n0\r\n\r\n",
     "a chunk extension": CHUNKED + b"2;a=b\r\nab\r\n0\r\n\r\n",

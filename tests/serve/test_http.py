@@ -67,6 +67,15 @@ class Running:
                 pass
             return out
 
+    def in_turn(self, *requests):
+        """The reply to each, asked once the one before is there."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as peer:
+            out = []
+            for request in requests:
+                peer.sendall(request)
+                out.append(peer.recv(1 << 16))
+            return out
+
     def stop(self):
         self.server.should_exit = True
         self.thread.join(20)
@@ -98,68 +107,72 @@ def test_a_plain_request_is_answered(running):
     assert b'"probabilities"' in said, "the kernel says that this connection is the owner's own"
 
 
-@pytest.mark.parametrize(
-    ("request_bytes", "rule"),
-    [
-        (b"GET / HTTP/1.1\r\n" + b"X-A: %s\r\n" % (b"a" * 3000) + b"\r\n", "guard.headers"),
-        (b"GET / HTTP/1.1\r\n" + b"".join(b"x%d: y\r\n" % n for n in range(500)), "guard.headers"),
-        (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\n\r\n", "guard.headers"),
-        (POST + b"Content-Length: 6000\r\n\r\n", "guard.too-large"),
-        (
-            POST
-            + b"Transfer-Encoding: chunked\r\n\r\n"
-            + b"1389\r\n"
-            + b"a" * 5001
-            + b"\r\n10\r\n",
-            "guard.too-large",
-        ),
-        (POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "guard.http"),
-        (POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef", "guard.http"),
-        (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "guard.header"),
-        (POST + b"Content-Length: -1\r\n\r\n", "guard.http"),
-        (POST + b"Content-Length: +5\r\n\r\nabcde", "guard.http"),
-        (POST + b"Content-Length : 5\r\n\r\nabcde", "guard.http"),
-        (POST + b"Host: other\r\n\r\n", "guard.header"),
-        (POST + b"Authorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n", "guard.header"),
-        (b"GET /v2 HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", "guard.upgrade"),
-        (
-            b"GET /v2 HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n",
-            "guard.upgrade",
-        ),
-        (b"GET /v2 HTTP/1.1\r\nUpgrade: x\r\n\r\n", "guard.upgrade"),
-        (b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", "guard.upgrade"),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "guard.http"),
-        (b"GET /v2?x=1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "guard.http"),
-        (b"\x16\x03\x01\x02\x00\x01\x00", "guard.http"),
-        (b"GET /v2\nHost: a\n\n", "guard.http"),
-        (b"GET / HTTP/1.1\r\nX: a\x00b\r\n\r\n", "guard.http"),
-        (b"GET / HTTP/1.1\r\nHost: a\r\n folded: b\r\n\r\n", "guard.http"),
-        (POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", "guard.header"),
-        (POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", "guard.http"),
-        (POST + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n", "guard.http"),
-        (
-            POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
-            "guard.http",
-        ),
-        (POST + b"Transfer-Encoding: chunked\r\n\r\n2\nab\n0\n\n", "guard.http"),
-        (POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n", "guard.http"),
-        (POST + b"Transfer-Encoding: chunked\r\n\r\n-2\r\nab\r\n0\r\n\r\n", "guard.http"),
-        (POST + b"Transfer-Encoding: chunked\r\n\r\n0x2\r\nab\r\n0\r\n\r\n", "guard.http"),
-        (POST + b"Transfer-Encoding: chunked\r\n\r\n%s\r\nab" % (b"f" * 17), "guard.http"),
-        (POST + b"Content-Length: 5, 5\r\n\r\nabcde", "guard.http"),
-        (POST + b"Content-Length: 0x5\r\n\r\nabcde", "guard.http"),
-        (POST + b"Content-Length: %s\r\n\r\n" % (b"9" * 30), "guard.http"),
-        (b"POST /v2 HTTP/1.1\rHost: a\r\r", "guard.http"),
-        (b"GET http://a/v2?x=1 HTTP/1.1\r\nHost: a\r\n\r\n", "guard.http"),
-        (b"GET /v2 HTTP/1.1\r\nX-A: b\rTransfer-Encoding: chunked\r\n\r\n", "guard.http"),
-        (b"GET /v2 HTTP/1.1 \r\nHost: a\r\n\r\n", "guard.http"),
-    ],
-)
+REFUSED = [
+    (b"GET / HTTP/1.1\r\n" + b"X-A: %s\r\n" % (b"a" * 3000) + b"\r\n", "guard.headers"),
+    (b"GET / HTTP/1.1\r\n" + b"".join(b"x%d: y\r\n" % n for n in range(500)), "guard.headers"),
+    (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\n\r\n", "guard.headers"),
+    (POST + b"Content-Length: 6000\r\n\r\n", "guard.too-large"),
+    (
+        POST + b"Transfer-Encoding: chunked\r\n\r\n" + b"1389\r\n" + b"a" * 5001 + b"\r\n10\r\n",
+        "guard.too-large",
+    ),
+    (POST + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "guard.http"),
+    (POST + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nabcdef", "guard.http"),
+    (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "guard.header"),
+    (POST + b"Content-Length: -1\r\n\r\n", "guard.http"),
+    (POST + b"Content-Length: +5\r\n\r\nabcde", "guard.http"),
+    (POST + b"Content-Length : 5\r\n\r\nabcde", "guard.http"),
+    (POST + b"Host: other\r\n\r\n", "guard.header"),
+    (POST + b"Authorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n", "guard.header"),
+    (b"GET /v2 HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", "guard.upgrade"),
+    (
+        b"GET /v2 HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\r\n",
+        "guard.upgrade",
+    ),
+    (b"GET /v2 HTTP/1.1\r\nUpgrade: x\r\n\r\n", "guard.upgrade"),
+    (b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", "guard.upgrade"),
+    (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "guard.http"),
+    (b"GET /v2?x=1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", "guard.http"),
+    (b"\x16\x03\x01\x02\x00\x01\x00", "guard.http"),
+    (b"GET /v2\nHost: a\n\n", "guard.http"),
+    (b"GET / HTTP/1.1\r\nX: a\x00b\r\n\r\n", "guard.http"),
+    (b"GET / HTTP/1.1\r\nHost: a\r\n folded: b\r\n\r\n", "guard.http"),
+    (POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", "guard.header"),
+    (POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", "guard.http"),
+    (POST + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n", "guard.http"),
+    (
+        POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "guard.http",
+    ),
+    (POST + b"Transfer-Encoding: chunked\r\n\r\n2\nab\n0\n\n", "guard.http"),
+    (POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n", "guard.http"),
+    (POST + b"Transfer-Encoding: chunked\r\n\r\n-2\r\nab\r\n0\r\n\r\n", "guard.http"),
+    (POST + b"Transfer-Encoding: chunked\r\n\r\n0x2\r\nab\r\n0\r\n\r\n", "guard.http"),
+    (POST + b"Transfer-Encoding: chunked\r\n\r\n%s\r\nab" % (b"f" * 17), "guard.http"),
+    (POST + b"Content-Length: 5, 5\r\n\r\nabcde", "guard.http"),
+    (POST + b"Content-Length: 0x5\r\n\r\nabcde", "guard.http"),
+    (POST + b"Content-Length: %s\r\n\r\n" % (b"9" * 30), "guard.http"),
+    (b"POST /v2 HTTP/1.1\rHost: a\r\r", "guard.http"),
+    (b"GET http://a/v2?x=1 HTTP/1.1\r\nHost: a\r\n\r\n", "guard.http"),
+    (b"GET /v2 HTTP/1.1\r\nX-A: b\rTransfer-Encoding: chunked\r\n\r\n", "guard.http"),
+    (b"GET /v2 HTTP/1.1 \r\nHost: a\r\n\r\n", "guard.http"),
+]
+
+
+@pytest.mark.parametrize(("request_bytes", "rule"), REFUSED)
 def test_what_can_be_read_in_two_ways_or_is_too_much_is_refused(running, request_bytes, rule):
     said = running.say(request_bytes)
     assert rules(said) == [rule], said[:300]
     assert b"connection: close" in said
     assert running.chain.ledger.settled == []
+
+
+@pytest.mark.parametrize(("request_bytes", "rule"), REFUSED)
+def test_it_is_refused_after_a_request_that_was_answered(running, request_bytes, rule):
+    first, said = running.in_turn(WHOLE, request_bytes)
+    assert first.startswith(b"HTTP/1.1 200")
+    assert rules(said) == [rule], said[:300]
+    assert len(running.chain.ledger.settled) == 1
     assert running.chain.journal.counted == [rule]
 
 
@@ -193,6 +206,35 @@ def test_one_connection_asks_many_times_in_turn(running):
         found = connection.getresponse()
         assert (found.status, bool(found.read())) == (200, True)
     connection.close()
+
+
+def test_the_head_of_before_is_another_request_where_anything_but_its_length_differs(running):
+    longer = json.dumps({**body_of(), "id": "1"}).encode()
+    heads = [
+        POST + b"Content-Length: %d\r\n\r\n",
+        POST.replace(b"toy", b"boy") + b"Content-Length: %d\r\n\r\n",
+        POST.replace(b"POST", b"HEAD") + b"Content-Length: %d\r\n\r\n",
+        POST + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n",
+    ]
+    asked = [head % len(body) + body for head in heads for body in (BODY, longer, BODY)]
+    said = running.in_turn(*asked)
+    assert [one.split(b" ")[1] for one in said] == [b"200"] * 3 + [b"404"] * 3 + [b"405"] * 3 + [
+        b"415"
+    ] * 3
+    assert [b'"id":"1"' in one for one in said[:3]] == [False, True, False]
+
+
+def test_after_a_request_two_at_once_are_one_too_many(running):
+    first, said = running.in_turn(WHOLE, WHOLE + WHOLE)
+    assert first.startswith(b"HTTP/1.1 200")
+    assert running.chain.journal.counted == ["guard.pipelined"]
+    assert said.count(b"HTTP/1.1 200") == 1
+
+
+def test_a_request_in_pieces_after_a_whole_one_is_a_request(running):
+    cut = len(WHOLE) - 20
+    said = running.say(WHOLE, WHOLE[:cut], WHOLE[cut:], closing(WHOLE), gap_s=0.1)
+    assert said.count(b"HTTP/1.1 200") == 3
 
 
 def test_who_half_closes_after_a_whole_request_gets_the_answer(running):

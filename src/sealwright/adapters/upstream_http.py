@@ -158,15 +158,14 @@ class HttpUpstream:
             await self._turn(until)
         again = method == "GET"
         while True:
-            kept = self._kept()
+            kept = self._kept(loop.time()) if self._idle else None
             try:
                 connection = kept or await self._connect()
             except BaseException:
                 self._free.give()
                 raise
             try:
-                connection.expect(until, self._slow)
-                await connection.ask(question, whole=whole)
+                await connection.ask(question, until, self._slow, whole=whole)
             except Unavailable:
                 answered = connection.answered
                 self._drop(connection)
@@ -200,9 +199,9 @@ class HttpUpstream:
             return known + b"content-length: %d\r\n\r\n" % len(body)
         return known + b"\r\n"
 
-    def _kept(self) -> Connection | None:
+    def _kept(self, now: float) -> Connection | None:
         """The connection used last that is still good."""
-        oldest = asyncio.get_running_loop().time() - self._limits.keep_s
+        oldest = now - self._limits.keep_s
         while self._idle:
             connection = self._idle.pop()
             if not connection.closed and connection.idle_since >= oldest:
@@ -238,9 +237,7 @@ class HttpUpstream:
 
     def _let_go(self, connection: Connection) -> None:
         """Keep the connection for the next question where its answer was whole."""
-        connection.expect(0, "")
-        if connection.reusable():
-            connection.idle_since = asyncio.get_running_loop().time()
+        if connection.rested(asyncio.get_running_loop().time()):
             self._idle.append(connection)
         else:
             self._drop(connection)

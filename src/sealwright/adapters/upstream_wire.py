@@ -15,6 +15,8 @@ from typing import Any
 import msgspec
 
 from sealwright.core.errors import MissingExtra, Unavailable
+from sealwright.serve.heads import Head, body_at
+from sealwright.serve.heads import head_of as head_met
 
 MOST_INTERIM = 4
 _PAUSE, _RESUME = 1 << 18, 1 << 16
@@ -57,19 +59,26 @@ class Connection(asyncio.Protocol):
         self._can_write: asyncio.Event | None = None
         self.closed = False
         self.idle_since = 0.0
-        self._reset()
-
-    def _reset(self) -> None:
-        self._error: Unavailable | None = None
         self._asked = self._whole = False
-        self.answered = False  # a byte of the answer came
-        self.status = 0
-        self.headers: dict[bytes, bytes] = {}
-        self.head_done = self.done = False
-        self._head_bytes = self._chunks = self._body = self._interim = self._fed = 0
         self._pieces: deque[bytes] = deque()
+        self._await()
+        self._begin()
+
+    def _await(self) -> None:
+        """Nothing of an answer came yet."""
+        self._error: Unavailable | None = None
+        self.answered = False  # a byte of the answer came
+        self.head_done = self.done = False
+        self._pieces.clear()
         self._held = 0
         self._paused = False
+
+    def _begin(self) -> None:
+        """Nothing of an answer is read yet."""
+        self._met: Head | None = None  # of the answer before, where that came whole
+        self.status = 0
+        self.headers: dict[bytes, bytes] = {}
+        self._head_bytes = self._chunks = self._body = self._interim = self._fed = 0
         self._keep = False
 
     # asyncio.Protocol
@@ -99,6 +108,8 @@ class Connection(asyncio.Protocol):
             self._fail("it sent something that nobody asked for")
             return
         self.answered = True
+        if self._met is not None and self._again(self._met, data):
+            return
         try:
             self._feed(data)
         except Unavailable as error:
@@ -111,9 +122,27 @@ class Connection(asyncio.Protocol):
         if self._held > _PAUSE and not (self._paused or self._whole):
             self._paused = True
             self._transport.pause_reading()
-        waiter = self._waiter
-        if waiter is not None and (self.done or not self._whole) and not waiter.done():
-            waiter.set_result(None)
+        if self.done or not self._whole:
+            self._wake()
+        if self.done and self._fed == len(data):
+            self._met = head_met(data, self._body)
+
+    def _again(self, met: Head, data: bytes) -> bool:
+        """Whether this is a whole answer with that head, as the last one had. Anything else is
+        parsed."""
+        at = body_at(met, data)
+        size = len(data) - at
+        if at < 0 or size > self._limits.body_bytes:
+            self._begin()
+            return False
+        length = b"%d" % size
+        if self.headers[b"content-length"] != length:
+            self.headers = {**self.headers, b"content-length": length}
+        self._pieces.append(data[at:])
+        self._held = size
+        self.head_done = self.done = True
+        self._wake()
+        return True
 
     def pause_writing(self) -> None:
         """See asyncio."""
@@ -207,12 +236,16 @@ class Connection(asyncio.Protocol):
         elif self._until:
             self.expect(self._until, self._late)
 
-    async def ask(self, question: bytes, *, whole: bool) -> None:
-        """Send it, and wait until the head of the answer is there, or the whole answer.
+    async def ask(self, question: bytes, until: float, why: str, *, whole: bool) -> None:
+        """Send it, and wait until the head of the answer is there, or the whole answer; ``until``
+        and ``why`` as of :meth:`expect`.
 
         Raises: Unavailable.
         """
-        self._reset()
+        self.expect(until, why)
+        self._await()
+        if self._met is None:
+            self._begin()
         if self._parser is None:
             self._parser = self._make(self)
         self._asked, self._whole = True, whole
@@ -242,10 +275,11 @@ class Connection(asyncio.Protocol):
     def body(self) -> bytes:
         """The body of an answer that is whole."""
         pieces = self._pieces
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return pieces.popleft() if len(pieces) == 1 else b"".join(pieces)
 
-    def reusable(self) -> bool:
-        """Whether another question may be asked on it."""
+    def rested(self, now: float) -> bool:
+        """Whether it is idle from ``now`` on, and another question may be asked on it."""
+        self._until, self.idle_since = 0.0, now
         return self.done and self._keep and not self.closed and self._error is None
 
     def close(self) -> None:

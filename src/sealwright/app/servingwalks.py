@@ -39,7 +39,7 @@ GROUPS = 500
 """Of whom the last rows are remembered; beyond them who asked longest ago is forgotten."""
 
 _RATE = 1_000_000
-_Row = tuple[str, npt.NDArray[Any], npt.NDArray[np.int64], npt.NDArray[Any]]
+_Row = tuple[str, npt.NDArray[Any], Answer, Sequence[int]]
 
 
 class Walking:
@@ -83,6 +83,7 @@ class Walking:
         self._framed, self._ruled = Measure(), Measure()
         self.paces = Paces(row_mbits)
         self._recall()
+        self._touched: tuple[npt.NDArray[Any] | None, Sequence[int]] = (None, ())
 
     @property
     def state(self) -> str:
@@ -98,7 +99,9 @@ class Walking:
 
     def cells(self, features: npt.NDArray[Any]) -> Sequence[int]:
         """See ``serve.oip_mount.Observer``."""
-        return self._inner.cells(features)
+        cells = self._inner.cells(features)
+        self._touched = features, cells
+        return cells
 
     def behind(
         self, caller: Caller, inputs: npt.NDArray[Any], answer: Answer, fidelity: Fidelity
@@ -107,12 +110,14 @@ class Walking:
         self._inner.behind(caller, inputs, answer, fidelity)
         if caller.internal or not len(answer.features):
             return
-        labels: npt.NDArray[np.int64] = np.asarray(answer.scores).reshape(len(inputs), -1).argmax(1)
+        features, cells = self._touched
+        self._touched = (None, ())
+        known = cells if features is answer.features else ()
         with self._lock:
-            self._waiting.append((caller.principal, inputs, labels, answer.features))
-            self._held += len(labels)
+            self._waiting.append((caller.principal, inputs, answer, known))
+            self._held += len(inputs)
             while self._held > WAITING and len(self._waiting) > 1:
-                lost = len(self._waiting.popleft()[2])
+                lost = len(self._waiting.popleft()[1])
                 self._held -= lost
                 self.missed += lost
 
@@ -157,16 +162,18 @@ class Walking:
             try:
                 self._one(row, frame)
             except Exception as error:  # hostile rows: they hide nobody else's
-                self.missed += len(row[2])
+                self.missed += len(row[1])
                 if not self._unseen:
                     self._say(f"walks: rows of {row[0]} cannot be looked at: {error!r:.200}")
                 self._unseen = True
 
     def _one(self, row: _Row, frame: Frame | None) -> None:
-        principal, inputs, labels, features = row
-        steps = self._steps(principal, inputs, labels)
+        principal, inputs, answer, known = row
+        scores = np.asarray(answer.scores).reshape(len(inputs), -1)
+        steps = self._steps(principal, inputs, scores.argmax(1))
         if frame is not None:
-            cells = frame.cells(features)
+            # an answer of before there was a frame was given without its cells
+            cells = known or frame.cells(answer.features)
             touched = [(cell, *more) for cell, more in zip(cells, steps, strict=True)]
             self.paces.add(principal, touched)
             self._changed.mark("pace", principal)

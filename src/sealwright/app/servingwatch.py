@@ -80,7 +80,7 @@ class Standing:
                 self._withdrawn,
                 f"seal lineage {self._subject.ref}" if self._subject.model else "seal log verify",
             )
-        if self._expired():
+        if self._subject.leased and self._expired():
             raise refused(
                 "guard.lease",
                 f"the lease of {self._subject.ref} on this host has ended",

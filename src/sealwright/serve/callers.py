@@ -203,7 +203,10 @@ class Callers:
         given = request.headers.get(b"authorization")
         if given is None:
             return Admitted(self._owner(request))
-        good, blinded = self._good, self._blinded(given)
+        state = self._blind.copy()
+        state.update(given)
+        # what a header is remembered by: the key in it is not kept
+        good, blinded = self._good, state.digest()
         met = good.met.get(blinded)
         if met is not None and (not met[1] or request.at_ms < met[1]):
             return met[0]
@@ -213,12 +216,6 @@ class Callers:
         if word == "Seal":
             return Admitted(self._by_token(value.strip(), request))
         raise stranger("Authorization is neither a Bearer key nor a Seal token")
-
-    def _blinded(self, given: bytes) -> bytes:
-        """What a header is remembered by: the key in it is not kept."""
-        state = self._blind.copy()
-        state.update(given)
-        return state.digest()
 
     def _by_key(self, key: str, at_ms: int, good: _Good, blinded: bytes) -> Admitted:
         digest = digest_of(key) if _KEY.fullmatch(key) else ""

@@ -76,6 +76,11 @@ class Gateway:
         """See :meth:`began`."""
         self._busy -= 1
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a request that comes now may be read: :meth:`head` says why not."""
+        return not self.stopping and self._busy < self.limits.requests
+
     def head(self, given: list[tuple[bytes, bytes]], query: bytes) -> dict[bytes, bytes]:
         """The headers of a request that may be read on. Raises: Refused, OutOfService."""
         if self.stopping:

@@ -19,7 +19,7 @@ def encoded(reply: Reply) -> bytes:
 
 def head_of(status: int, headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
     """A reply's head. Raises: ValueError (a header would be two)."""
-    lines = [_STATUS[status], *[name + b": " + value for name, value in headers], b"", b""]
+    lines = [_STATUS[status], *map(b": ".join, headers), b"", b""]
     head = b"\r\n".join(lines)
     if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1:
         raise ValueError("a header holds a line break")

@@ -18,6 +18,8 @@ import uvicorn
 from sealwright.core.errors import SealError
 from sealwright.serve.connection import Connection
 from sealwright.serve.gateway import Gateway
+from sealwright.serve.heads import Head, body_at
+from sealwright.serve.heads import head_of as head_met
 from sealwright.serve.httpwire import CHUNKED, CLOSE, LAST_CHUNK, encoded, head_of
 from sealwright.serve.messages import Reply
 from sealwright.serve.refusals import refused, rule_of
@@ -78,6 +80,9 @@ class GuardedProtocol(asyncio.Protocol):
         """Parse; what cannot be parsed, or in two ways, ends the connection."""
         if self._error is not None:
             return
+        fresh = self._in_head and not self._head_bytes
+        if fresh and self._met is not None and self._again(self._met, data):
+            return
         if self._in_head:
             self._head_bytes += len(data)
         try:
@@ -89,6 +94,8 @@ class GuardedProtocol(asyncio.Protocol):
         else:
             if self._in_head and self._head_bytes > self._limits.head_bytes:
                 self._refuse(refused("guard.headers", _WORDS["guard.headers"]))
+            elif fresh and self._busy and not self._reading:
+                self._meet(data)
 
     def eof_received(self) -> bool | None:
         """Who half-closed after a whole request still gets their answer."""
@@ -182,9 +189,31 @@ class GuardedProtocol(asyncio.Protocol):
 
     def _begin(self) -> None:
         self._seen_bytes = self._size = 0
+        self._met: Head | None = None  # of the request before, where that came whole
         self._url = b""
         self._given: list[tuple[bytes, bytes]] = []
         self._parts: list[bytes] = []
+
+    def _meet(self, data: bytes) -> None:
+        """A whole request: its head may come again."""
+        plain = len(data) - self._size < self._limits.head_bytes and b"expect" not in self._headers
+        self._met = head_met(data, self._size) if plain else None
+
+    def _again(self, met: Head, data: bytes) -> bool:
+        """Whether this is a whole request with that head, as the last one was, and may be answered.
+        Anything else is parsed."""
+        at = body_at(met, data)
+        size = len(data) - at
+        if at < 0 or size > self._limits.body_bytes or not self.gateway.has_room:
+            return False
+        length = b"%d" % size
+        if self._headers[b"content-length"] != length:
+            self._headers = {**self._headers, b"content-length": length}
+        self._in_head = self._idle = False
+        self._busy, self._size, self._parts = True, size, [data[at:]]
+        self.gateway.began()
+        self.on_message_complete()
+        return True
 
     async def _serve(self) -> None:
         """One request after another, while the connection goes on: a task for each costs more."""
@@ -215,7 +244,8 @@ class GuardedProtocol(asyncio.Protocol):
             if reply.stream is not None:
                 whole = await self._streamed(reply, reply.stream)
             else:
-                await self._writable()
+                if self._can_write is not None:
+                    await self._writable()
                 self._write(reply)
                 whole = True
         finally:

@@ -66,12 +66,15 @@ class OipMount:
         self._observer = observer
         shape = served.shape
         by_row = () if shape.profile == "ranking" else outputs.FIDELITIES
+        self._matched: Match | None = None  # the last that named this model
         self._shapes: dict[int, bytes] = {}  # of numbers, by rows: not more than are answered
         self._row_mbits = {one: outputs.ceiling_mbits(shape, one, 1) for one in by_row}
 
     def decode(self, request: Request, match: Match) -> Question:
         """See ``guard.Mount``."""
-        self.require_model(match)
+        if match is not self._matched:
+            self.require_model(match)
+            self._matched = match
         asked = oip.decode(request, self.served.input)
         batch = asked.batch
         return Question(len(batch), batch.tobytes() + self._shape_of(batch), asked)

@@ -8,6 +8,7 @@ caller's credentials end at the guard: the server sees the guard's own, or none.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
@@ -35,7 +36,8 @@ async def asked(upstream: Upstream, method: str, path: str, body: bytes = b"") -
         got = await upstream.ask(method, path, body, _HEADERS if body else {})
     except Unavailable as error:
         raise out_of_service("guard.upstream", error) from error
-    _answered(got, _ANSWERS)
+    if got.status != 200 or got.headers.get(b"content-type") != _ANSWERS:
+        _answered(got, _ANSWERS)
     return got.body
 
 
@@ -178,11 +180,12 @@ class OipBehind:
         return b"%s%s}]}" % (around, _encode(batch.ravel().tolist()))
 
     def _scores(self, answer: _Inferred | _FlatInferred, rows: int) -> Array:
-        outputs = answer.outputs
-        found = [one for one in outputs if one.name == self._behind.output]
-        if len(found) != 1:
-            raise ValueError(f"{len(found)} outputs of the name {self._behind.output!r}")
-        tensor = found[0]
+        outputs: Sequence[_Tensor | _Flat] = answer.outputs
+        if len(outputs) != 1 or outputs[0].name != self._behind.output:
+            outputs = [one for one in outputs if one.name == self._behind.output]
+        if len(outputs) != 1:
+            raise ValueError(f"{len(outputs)} outputs of the name {self._behind.output!r}")
+        tensor = outputs[0]
         if tensor.shape[0] != rows:
             raise ValueError(f"{tensor.shape[0]} rows for {rows}")
         named = tensor.datatype == TEXT or (
@@ -237,6 +240,8 @@ def _one_hot(given: list[str], labels: tuple[str, ...], rows: int) -> Array:
 
 
 def _features(batch: Array) -> Array:
+    if batch.ndim == 2 and batch.dtype == np.float64:
+        return batch
     if batch.dtype.kind in "USO":
         return np.zeros((len(batch), 1))
     return batch.reshape(len(batch), -1).astype(np.float64, copy=False)
