@@ -91,6 +91,36 @@ def test_every_record_is_under_a_root_and_the_batches_are_a_chain(tmp_path):
     assert oct(path.stat().st_mode)[-3:] == "600"
 
 
+def test_what_comes_while_a_root_is_signed_waits_for_the_next(tmp_path):
+    class Busy(Log):
+        def record(self, statement):
+            for _ in range(3):
+                made.add(record(next(times)))
+            made.count("guard.unknown-caller")
+            return super().record(statement)
+
+    log, times = Busy(), iter(range(1, 100))
+
+    async def scene():
+        nonlocal made
+        made = journal(tmp_path, log)
+        made.add(record())
+        await made.flush()
+        assert [one.predicate["count"] for one in log.statements] == [1]
+        await made.flush()
+        Busy.record = Log.record
+        await made.close()
+
+    made = None
+    asyncio.run(scene())
+    assert [one.predicate["count"] for one in log.statements] == [1, 3, 3]
+    assert [one.predicate["unnamed"] for one in log.statements] == [
+        {},
+        {"guard.unknown-caller": 1},
+        {"guard.unknown-caller": 1},
+    ]
+
+
 def test_what_a_killed_server_wrote_gets_a_root_later_and_a_torn_line_none(tmp_path):
     log = Log()
 

@@ -254,7 +254,7 @@ class Connection(asyncio.Protocol):
             await self._can_write.wait()
         while not (self.done if whole else self.head_done):
             await self._more()
-        if whole and self._error is not None:
+        if self._error is not None and (whole or not self._pieces):
             raise self._error
 
     async def piece(self) -> bytes:
@@ -307,22 +307,19 @@ class Connection(asyncio.Protocol):
         self.close()
         self._wake()
 
-    async def _more(self) -> None:
+    def _more(self) -> asyncio.Future[None]:
+        """What is done once more has come, or nothing will."""
         if self._error is not None:
             raise self._error
         if self.closed:
             raise broken("it closed the connection")
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-        if self._error is not None and not self._pieces:
-            raise self._error
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
 
 _ONCE = frozenset({b"content-length", b"transfer-encoding", b"content-type", b"content-encoding"})

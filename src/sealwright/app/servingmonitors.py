@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -63,6 +63,7 @@ class Monitors:
         ``pasts`` is where what is heard of callers outlives this process.
         """
         self._cover, self._shelf, self._climber = cover, shelf, climber
+        self.cells = cover.cells
         self._acquaint, self._secret = acquaint, secret
         self._sketches: Sketches | None = None
         self._rounds = 0
@@ -100,10 +101,6 @@ class Monitors:
             heard = f"{self._heard} of {PRINCIPALS} callers asked enough"
             return f"learning, nobody is moved: {heard}{missed}"
         return f"on, calibrated by {known.principals} callers{missed}"
-
-    def cells(self, features: npt.NDArray[Any]) -> Sequence[int]:
-        """See ``serve.oip_mount.Observer``."""
-        return self._cover.cells(features)
 
     def behind(
         self, caller: Caller, inputs: npt.NDArray[Any], answer: Answer, fidelity: Fidelity

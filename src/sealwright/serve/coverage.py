@@ -35,6 +35,7 @@ another cell."""
 _MOST = 2_000
 _LEAST_SHARE = 1e-3
 _FAR = 1e12
+_HUGE = 1e150
 
 
 class Frame(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,17 +78,19 @@ class Frame(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def cells(self, features: npt.ArrayLike) -> tuple[int, ...]:
         """The cell, 0 to 1,023, of each of (n, d) rows. Raises: BadInput (another width)."""
-        rows = _numbers(features)
+        rows = np.asarray(features, np.float64)
+        if rows.ndim != 2:
+            rows = _numbers(rows)
         if rows.shape[1] != self.width:
             raise BadInput(
                 f"features of {rows.shape[1]} numbers cannot be placed",
                 why=f"this model's coverage was fitted on {self.width}",
             )
         space = _space(self)
-        if len(rows) == 1:
-            with np.errstate(over="ignore", invalid="ignore"):
-                placed = space.axes.dot(rows[0]) - space.origin
-            # a length that is none, or beyond what is clipped, takes the way of many rows
+        # nothing overflows on the way of one row; what is no number takes that of many
+        if len(rows) == 1 and math.hypot(*rows[0].tolist()) <= _HUGE:
+            placed = space.axes.dot(rows[0]) - space.origin
+            # so does a length beyond what is clipped
             if math.hypot(*placed.tolist()) <= _FAR:
                 nearness = space.sites.dot(placed.astype(np.float32))
                 nearness -= space.half

@@ -160,9 +160,11 @@ class Journal:
 
     async def _flush(self) -> None:
         async with self._sealing:
-            while self._waiting or self._refusals:
-                part, refusals = tuple(self._waiting[:MOST_RECORDS]), self._refusals
-                self._refusals = {}
+            # what comes meanwhile is the next flush's: else one would follow on the other for ever
+            due, told = len(self._waiting), not self._refusals
+            while due or not told:
+                part = tuple(self._waiting[: min(due, MOST_RECORDS)])
+                refusals, self._refusals = self._refusals, {}
                 try:
                     batch = await asyncio.to_thread(self._sealed, part, refusals)
                 except (SealError, OSError) as error:
@@ -175,12 +177,15 @@ class Journal:
                 del self._waiting[: len(part)]
                 self._next += len(part)
                 self._previous = batch.root
+                due, told = due - len(part), True
             if self._file.size > MOST_FILE_BYTES:
                 self._go_on()
 
     async def close(self) -> None:
         """Seal what is left, and let go of the file."""
         await self.flush()
+        while self._waiting and not self._broken:
+            await self.flush()
         self._file.close()
 
     def recover(self, covered: Covered) -> int:

@@ -219,7 +219,21 @@ class GuardedProtocol(asyncio.Protocol):
         """One request after another, while the connection goes on: a task for each costs more."""
         going_on = True
         while going_on:
-            await self._answer()
+            parts, whole = self._parts, False
+            body = parts[0] if len(parts) == 1 else b"".join(parts)
+            try:
+                reply = await self.gateway.answer(
+                    self._method, self._path, self._headers, body, self._connection.peer
+                )
+                if reply.stream is not None:
+                    whole = await self._streamed(reply, reply.stream)
+                else:
+                    if self._can_write is not None:
+                        await self._writable()
+                    self._write(reply)
+                    whole = True
+            finally:
+                self._answered(whole)
             if self._gone.is_set():
                 return
             self._next = self._loop.create_future()
@@ -233,30 +247,16 @@ class GuardedProtocol(asyncio.Protocol):
         waiting.set_result(going_on)
         return True
 
-    async def _answer(self) -> None:
-        """The reply, and then the next request or the end."""
-        parts = self._parts
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
-        whole = False
-        try:
-            peer = self._connection.peer
-            reply = await self.gateway.answer(self._method, self._path, self._headers, body, peer)
-            if reply.stream is not None:
-                whole = await self._streamed(reply, reply.stream)
-            else:
-                if self._can_write is not None:
-                    await self._writable()
-                self._write(reply)
-                whole = True
-        finally:
-            self._done()
-            if not whole:
-                self._transport.abort()
-            elif not self._keep or self._error is not None:
-                self._transport.close()
-            elif not self._transport.is_closing():
-                self._in_head, self._idle, self._head_bytes = True, True, 0
-                self._wait(self._limits.idle_s)
+    def _answered(self, whole: bool) -> None:
+        """After the reply comes the next request, or the end."""
+        self._done()
+        if not whole:
+            self._transport.abort()
+        elif not self._keep or self._error is not None:
+            self._transport.close()
+        elif not self._transport.is_closing():
+            self._in_head, self._idle, self._head_bytes = True, True, 0
+            self._wait(self._limits.idle_s)
 
     def _done(self) -> None:
         self._busy = self._reading = False

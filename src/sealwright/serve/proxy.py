@@ -36,8 +36,7 @@ async def asked(upstream: Upstream, method: str, path: str, body: bytes = b"") -
         got = await upstream.ask(method, path, body, _HEADERS if body else {})
     except Unavailable as error:
         raise out_of_service("guard.upstream", error) from error
-    if got.status != 200 or got.headers.get(b"content-type") != _ANSWERS:
-        _answered(got, _ANSWERS)
+    _answered(got, _ANSWERS)
     return got.body
 
 
@@ -57,6 +56,8 @@ async def opened(upstream: Upstream, path: str, body: bytes, media: bytes) -> St
 
 def _answered(got: Got | Stream, media: bytes) -> None:
     """Status and kind; words of the server's own are not repeated to anybody."""
+    if got.status == 200 and got.headers.get(b"content-type") == media:
+        return
     if got.status in (400, 404, 413, 415, 422):
         raise refused(
             "guard.answer", "the server behind does not take this", f"it answered {got.status}"
@@ -158,9 +159,13 @@ class OipBehind:
 
         Raises: Refused (``guard.answer``), OutOfService.
         """
-        body = await asked(self._upstream, "POST", self._path, self._question(batch))
         try:
-            scores = self._scores(_read(body), len(batch))
+            got = await self._upstream.ask("POST", self._path, self._question(batch), _HEADERS)
+        except Unavailable as error:
+            raise out_of_service("guard.upstream", error) from error
+        _answered(got, _ANSWERS)
+        try:
+            scores = self._scores(_read(got.body), len(batch))
         except (msgspec.DecodeError, RecursionError, ValueError) as error:
             raise _nonsense(str(error)) from error
         return scores, _features(batch)
