@@ -17,6 +17,7 @@ ANY: dict[str, str] = {
 }
 TABLE: dict[str, str] = {
     "table-pairs": "sealwright.scan.poison.table_pairs:TablePairs",
+    "table-duplicates": "sealwright.scan.poison.table_duplicates:TableDuplicates",
 }
 TEXT: dict[str, str] = {
     "text-ngrams": "sealwright.scan.poison.text_ngrams:TextNgrams",

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from sealwright.core.errors import BadInput
+from sealwright.scan import hashing
 from sealwright.scan.batches import joined
 from sealwright.scan.interface import Batch, Frame
 from sealwright.scan.plant.rewrite import rewritten
 
 LEAST_WORDS = 12
+LEAST_COLUMNS = 3
 
 
 class Flood:
@@ -65,29 +68,79 @@ def overwritten(batch: Batch, rows: npt.NDArray[np.int64], model: Batch, at: int
 
 
 class NearFlood:
-    """Overwrites ``count`` random records, label too, with one text, up to two words changed."""
+    """Overwrites ``count`` random records, label too, with one text, up to two words changed; or,
+    where there is no text to copy, with one row, a cell or two changed."""
 
     family = "near-flood"
 
     def plant(
         self, batches: Sequence[Batch], frame: Frame, count: int, seed: int
     ) -> tuple[Sequence[Batch], npt.NDArray[np.int64]]:
-        """Raises: BadInput (no text of twelve words to copy)."""
+        """Raises: BadInput (no text of twelve words, nor three columns, to copy)."""
         column = next((c.name for c in frame.columns if c.type == "text"), "")
         rng = np.random.default_rng(seed)
-        whole = joined(batches) if column else None
-        texts = [] if whole is None else [str(text or "").split() for text in whole.values[column]]
+        whole = joined(batches)
+        texts = [str(text or "").split() for text in whole.values[column]] if column else []
         long = [at for at, words in enumerate(texts) if len(words) >= LEAST_WORDS]
-        if whole is None or len(long) < count:
-            raise BadInput("no near copies can be planted here", why="there are too few long texts")
-        model = int(rng.choice(long))
-        words = np.concatenate([texts[at] for at in long[:1_000]])
-
-        def written(_: object) -> str:
-            copy = list(texts[model])
-            for _ in range(int(rng.integers(3))):
-                copy[int(rng.integers(len(copy)))] = str(rng.choice(words))
-            return " ".join(copy)
-
         ids = np.sort(rng.choice(whole.ids, count, replace=False))
-        return rewritten(batches, ids, {column: written}, int(whole.labels[model])), ids
+        if len(long) >= count:
+            return _texts(batches, whole, column, texts, long, ids, rng), ids
+        return _rows(batches, whole, frame, ids, rng), ids
+
+
+def _texts(
+    batches: Sequence[Batch],
+    whole: Batch,
+    column: str,
+    texts: list[list[str]],
+    long: list[int],
+    ids: npt.NDArray[np.int64],
+    rng: np.random.Generator,
+) -> Sequence[Batch]:
+    model = int(rng.choice(long))
+    words = np.concatenate([texts[at] for at in long[:1_000]])
+
+    def written(_: object) -> str:
+        copy = list(texts[model])
+        for _ in range(int(rng.integers(3))):
+            copy[int(rng.integers(len(copy)))] = str(rng.choice(words))
+        return " ".join(copy)
+
+    return rewritten(batches, ids, {column: written}, int(whole.labels[model]))
+
+
+def _rows(
+    batches: Sequence[Batch],
+    whole: Batch,
+    frame: Frame,
+    ids: npt.NDArray[np.int64],
+    rng: np.random.Generator,
+) -> Sequence[Batch]:
+    """Each copy has one or two cells of other rows that differ from the model's."""
+    model = int(rng.integers(len(whole.ids)))
+    others: dict[str, npt.NDArray[Any]] = {}
+    for column in frame.columns:
+        if column.type in ("number", "category", "time"):
+            cells = whole.values[column.name]
+            hashes = hashing.of_column(cells, column)
+            unlike = cells[hashes != hashes[model]]
+            if len(unlike):
+                others[column.name] = unlike
+    if len(others) < LEAST_COLUMNS:
+        raise BadInput(
+            "no near copies can be planted here",
+            why="there are too few long texts, and too few columns that differ",
+        )
+    changed = {
+        int(record): set(rng.choice(sorted(others), int(rng.integers(1, 3)), replace=False))
+        for record in ids
+    }
+    planted = []
+    for batch in batches:
+        at = np.flatnonzero(np.isin(batch.ids, ids))
+        new = overwritten(batch, at, whole, model)
+        for row in at:
+            for name in sorted(changed[int(batch.ids[row])]):
+                new.values[name][row] = rng.choice(others[name])
+        planted.append(new)
+    return planted

@@ -53,6 +53,15 @@ def tightened(root: Rows, around: Callable[[Rows], Mask]) -> Rows:
     return out
 
 
+def usual(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """(n, d) → (d,) the most frequent of each column; the smallest of equals."""
+    out = np.empty(rows.shape[1], rows.dtype)
+    for at, column in enumerate(rows.T):
+        values, counts = np.unique(column, return_counts=True)
+        out[at] = values[int(counts.argmax())]
+    return out
+
+
 def bands_of(hashes: npt.NDArray[np.uint8], count: int) -> Iterator[npt.NDArray[Any]]:
     """(m, bytes) → ``count`` times (m,): each hash's part as one number."""
     for band in np.split(hashes, count, axis=1):

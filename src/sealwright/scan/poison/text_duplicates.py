@@ -18,7 +18,7 @@ from sealwright.kit.neardup import PERMUTATIONS, text_signatures
 from sealwright.scan.batches import taken
 from sealwright.scan.interface import Batch, Frame, Preview, Result, Scan, Spec
 from sealwright.scan.poison.image_duplicates import NearCopies
-from sealwright.scan.poison.near import Mask, Rows, chained, tightened
+from sealwright.scan.poison.near import Mask, Rows, chained, tightened, usual
 from sealwright.scan.preview import short
 
 NEAR = 0.3
@@ -104,7 +104,7 @@ class Signed(NearCopies):
             return np.asarray((rows[one] == rows[two]).mean(1) >= NEAR)
 
         def around(own: Rows) -> Mask:
-            return np.asarray((rows[own] == _usual(rows[own])).mean(1) >= NEAR)
+            return np.asarray((rows[own] == usual(rows[own])).mean(1) >= NEAR)
 
         return tightened(chained(np.arange(len(rows)), bands(), near), around)
 
@@ -118,8 +118,8 @@ class Signed(NearCopies):
         ids, labels = ids[order], labels[order]
         rows = np.concatenate(list(self.store.sliced()))[order]
         for at, (own, _, p) in enumerate(self.groups[:MOST_ADOPTING]):
-            usual = _usual(rows[np.isin(ids, own)])
-            like = np.isin(ids, own) | ((rows == usual).mean(1) >= ADOPTED)
+            most = usual(rows[np.isin(ids, own)])
+            like = np.isin(ids, own) | ((rows == most).mean(1) >= ADOPTED)
             self.groups[at] = (ids[like], labels[like], p)
 
     def preview(self, at: int) -> Preview:
@@ -131,12 +131,3 @@ class Signed(NearCopies):
         return [
             " ".join(str(cell) for cell in cells if cell) for cells in zip(*columns, strict=True)
         ]
-
-
-def _usual(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """(n, d) → (d,) the most frequent of each column; the smallest of equals."""
-    out = np.empty(rows.shape[1], rows.dtype)
-    for at, column in enumerate(rows.T):
-        values, counts = np.unique(column, return_counts=True)
-        out[at] = values[int(counts.argmax())]
-    return out
