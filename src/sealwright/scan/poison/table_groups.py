@@ -16,6 +16,7 @@ REACH = 4
 """A copy differs from most of its group in a fourth of the columns that two rows differ in."""
 PAIRS = 4_096
 RARE = 0.01
+FEW = 2
 DENSER = 4.0
 """Columns depend on each other: so much denser may nature be than they tell one by one."""
 
@@ -70,20 +71,22 @@ def rooted(table: Table, keys: list[Key], reach: int) -> Rows:
     return root
 
 
-def adopted(table: Table, own: Mask, most: int) -> Mask:
-    """The group and rows that differ from most of it in a cell or two, the rarest patterns of
-    change first, up to ``most``: what varies by nature may have been changed as well."""
+def adopted(table: Table, own: Mask, size: int) -> Mask:
+    """The group of ``size`` and rows that differ from most of it in a cell or two: what varies by
+    nature may have been changed as well. Of each pattern of change no more join than a flood
+    would hold of it, and twice the group in all."""
     middle = table.part(own).middle()
     unlike = table.codes != middle.codes
     if np.median(unlike[own].sum(1)) > CHANGED:  # numbers were moved in all of them
         unlike = table.unlike(middle)
     at = np.flatnonzero(~own & (unlike.sum(1) <= CHANGED))
-    packed = np.packbits(unlike[at], axis=1)
-    _, pattern, counts = np.unique(packed, axis=0, return_inverse=True, return_counts=True)
-    order = np.argsort(counts, kind="stable")
-    joins = order[np.cumsum(counts[order]) <= most]
+    kinds, pattern, counts = np.unique(unlike[at], axis=0, return_inverse=True, return_counts=True)
+    cells = kinds.sum(1)
+    order = np.lexsort((counts, cells))
+    fits = counts <= FEW + 3 * size / np.maximum(1, unlike.shape[1]) ** cells
+    fits[order] &= np.cumsum(np.where(fits, counts, 0)[order]) <= 2 * size
     out = own.copy()
-    out[at[np.isin(pattern.ravel(), joins)]] = True
+    out[at[fits[pattern.ravel()]]] = True
     return out
 
 
