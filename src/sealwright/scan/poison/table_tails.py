@@ -12,10 +12,10 @@ STEP = 0.125
 HALF = 64
 DECIDES = 0.5
 """A pair of which no more rows than this have the label does not decide it."""
-LIKE = 0.5
+LIKE = 0.8
 """Nats a row by which rows look like their label, from which on a pair is taken for natural. What
-decides a protocol or a service in NSL-KDD: 0.9 to 2.7; traces of planted pairs that no other trace
-makes up for: at most 0.27."""
+decides a protocol or a service in NSL-KDD: 0.9 to 2.7; planted pairs mostly -3 to 0.3. Of four
+values together at 5 % the judge has learnt from the other two: 0.67."""
 
 
 class Tails:
