@@ -77,9 +77,9 @@ def power(
         for number in range(repeats):
             if spent():
                 break
-            seed = _seed(frame.seed, count, number)
+            seed = seed_of(frame.seed, count, number)
             planted, carriers = planter.plant(batches, frame, count, seed)
-            if not _found(batches, planted, frame, fitting, live, carriers):
+            if not covered(batches, planted, frame, fitting, live, carriers):
                 missed = 1
                 break
             found += 1
@@ -107,7 +107,7 @@ def _settle(batches: Sequence[Batch], frame: Frame, detectors: Sequence[Detector
     return settled(lambda: batches, frame, detectors)
 
 
-def _found(
+def covered(
     batches: Sequence[Batch],
     planted: Sequence[Batch],
     frame: Frame,
@@ -115,6 +115,8 @@ def _found(
     live: Sequence[Live],
     carriers: npt.NDArray[np.int64],
 ) -> bool:
+    """Are nine tenths of ``carriers``, the rows that were planted, held? ``live`` are settled scans
+    of ``batches``; who can be asked about swapped rows is, the others look at ``planted`` anew."""
     known = {one.spec.name: one for one in live}
     groups: list[Group] = []
     for detector in detectors:
@@ -130,5 +132,6 @@ def _found(
     return float(np.mean(np.isin(carriers, flagged))) >= COVERED
 
 
-def _seed(seed: int, count: int, number: int) -> int:
+def seed_of(seed: int, count: int, number: int) -> int:
+    """Of injection ``number`` of ``count`` rows."""
     return int(np.random.SeedSequence([seed, count, number]).generate_state(1)[0])
