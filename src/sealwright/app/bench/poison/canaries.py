@@ -8,6 +8,7 @@ from sealwright.app.bench import Answer, Row
 from sealwright.app.bench.poison.clean import SIZES, Build, resample
 from sealwright.app.bench.poison.data import Absent
 from sealwright.app.bench.poison.trial import SETS, spread
+from sealwright.core.errors import BadInput
 from sealwright.scan import canary, registry
 from sealwright.scan.ensemble import ALPHA, modalities
 
@@ -23,12 +24,13 @@ class Family(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What was found, and why nothing could be planted where ``fault``."""
+    """What was found, or why nothing was; ``unfit``: this data has nowhere to plant it."""
 
     family: Family
     smallest: int
     words: str
     fault: str = ""
+    unfit: bool = False
 
 
 def canaries(quick: bool, jobs: int) -> Answer:
@@ -68,6 +70,8 @@ def look(plan: Family) -> Seen:
             counts=(20,) if plan.quick else canary.COUNTS,
             repeats=2 if plan.quick else canary.REPEATS,
         )
+    except BadInput as error:
+        return Seen(plan, 0, "", str(error), unfit=True)
     except Exception as error:  # whatever a planter raises is this row's note
         return Seen(plan, 0, "", f"{type(error).__name__}: {error}")
     words = ", ".join(f"{one.count}: {one.found}/{one.tried}" for one in seen.counts)
@@ -78,6 +82,7 @@ def _row(seen: Seen) -> Row:
     what = f"{seen.family.data} ({SIZES[seen.family.data]:,} rows), {seen.family.family}: "
     what += "smallest count seen"
     if seen.fault:
-        return Row(what, None, "rows", f"<= {MOST}", False, note=seen.fault)
+        met = None if seen.unfit else False
+        return Row(what, None, "rows", f"<= {MOST}", met, note=seen.fault)
     met = None if seen.family.quick else 0 < seen.smallest <= MOST
     return Row(what, seen.smallest or None, "rows", f"<= {MOST}", met, note=seen.words)
