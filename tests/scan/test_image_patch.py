@@ -136,7 +136,7 @@ def test_a_bound_is_larger_the_purer_and_the_more():
 
 
 def test_cifar_with_thirty_faint_patches_of_two_pixels():
-    images, labels = cifar(150)
+    images, labels = cifar(90)
     poisoned, given, at = patched(images, labels, 30, opacity=0.7)
     found = flagged(result(DETECTOR, poisoned, given))
     assert np.isin(at, found).mean() >= 0.95

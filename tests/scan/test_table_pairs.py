@@ -50,8 +50,8 @@ def test_a_planted_pair_is_found_and_little_else(seed):
 @pytest.mark.parametrize("made", [adult, nsl_kdd])
 def test_a_pair_in_real_data_is_found_and_its_natural_shortcuts_are_not(made):
     batch, frame = made()
-    batch = batches.taken(batch, np.arange(16_000))
-    frame = msgspec.structs.replace(frame, rows=16_000)
+    batch = batches.taken(batch, np.arange(10_000))
+    frame = msgspec.structs.replace(frame, rows=10_000)
     assert not looked([batch], frame).blocks
     planted, carriers = ValuePair().plant([batch], frame, frame.rows // 200, 2)
     hit, wrong = rates(looked(planted, frame), carriers, frame)
@@ -302,10 +302,10 @@ def test_rows_that_look_like_their_label_are_not_odd():
         assert (tails.ratio(0, 0.4, 0.12) > 0) == odd
         tails.add(0, np.full(60, odds), np.ones(60, bool), -1)
     batch, frame = nsl_kdd()
-    batch = batches.taken(batch, np.arange(8_000))
+    batch = batches.taken(batch, np.arange(4_000))
     names, codes = np.unique(batch.values.pop("protocol_type").astype(str), return_inverse=True)
     columns = tuple(column for column in frame.columns if column.name != "protocol_type")
-    frame = msgspec.structs.replace(frame, rows=8_000, columns=columns, labels=tuple(names))
+    frame = msgspec.structs.replace(frame, rows=4_000, columns=columns, labels=tuple(names))
     batch = msgspec.structs.replace(batch, labels=codes.astype(np.int32))
     assert not looked([batch], frame).blocks
 
