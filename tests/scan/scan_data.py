@@ -115,3 +115,17 @@ def sms():
     lines = shared("sms.tsv").read_text("utf-8").splitlines()
     rows = [line.split("\t", 1) for line in lines if "\t" in line]
     return table({"text": [r[1] for r in rows]}, [r[0] for r in rows], {"text": "text"})
+
+
+def whole_and_shards(detector, frame, pieces, passes):
+    """Two settled scans: of all pieces, and of two shards that were merged after each pass."""
+    whole, one, two = (detector.begin(frame) for _ in range(3))
+    for number in range(passes):
+        for at, piece in enumerate(pieces):
+            whole.observe(number, piece)
+            (one, two)[at % 2].observe(number, piece)
+        one.merge(two)
+        for scan in (whole, one):
+            scan.settle(number)
+        two = one.shard()
+    return whole, one

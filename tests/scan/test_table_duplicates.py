@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
-from scan_data import adult, cut, nsl_kdd, table, wages
+from scan_data import adult, cut, nsl_kdd, table, wages, whole_and_shards
 
 from sealwright.scan import batches, canary, ensemble
 from sealwright.scan.batches import joined, taken
@@ -113,16 +113,7 @@ def test_shards_and_swapped_rows_say_what_one_scan_says():
     batch, frame = part(adult, 1_500)
     frame = msgspec.structs.replace(frame, alpha=ALPHA)
     planted, carriers = NearFlood().plant([batch], frame, 40, 1)
-    scans = [TableDuplicates().begin(frame) for _ in range(3)]
-    whole, one, two = scans
-    for number in range(3):
-        for at, piece in enumerate(cut(joined(planted), 200)):
-            whole.observe(number, piece)
-            (one, two)[at % 2].observe(number, piece)
-        one.merge(two)
-        for scan in (whole, one):
-            scan.settle(number)
-        two = one.shard()
+    whole, one = whole_and_shards(TableDuplicates(), frame, cut(joined(planted), 200), 3)
     assert repr(one.result()) == repr(whole.result())
     (live,) = canary.settled(lambda: [batch], frame, [TableDuplicates()])
     changed = batches.picked([batch], carriers), batches.picked(planted, carriers)

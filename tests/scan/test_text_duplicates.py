@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
-from scan_data import cut, sms, sst2, table
+from scan_data import cut, sms, sst2, table, whole_and_shards
 from test_text_ngrams import reviews
 
 from sealwright.core.errors import BadInput
@@ -40,16 +40,7 @@ def test_shards_and_swapped_rows_say_what_one_scan_says():
     batch, frame = reviews(800)
     frame = msgspec.structs.replace(frame, alpha=0.005)
     planted, carriers = NearFlood().plant([batch], frame, 40, 1)
-    scans = [NearTexts().begin(frame) for _ in range(3)]
-    whole, one, two = scans
-    for number in range(2):
-        for at, piece in enumerate(cut(planted[0], 150)):
-            whole.observe(number, piece)
-            (one, two)[at % 2].observe(number, piece)
-        one.merge(two)
-        for scan in (whole, one):
-            scan.settle(number)
-        two = one.shard()
+    whole, one = whole_and_shards(NearTexts(), frame, cut(planted[0], 150), 2)
     assert repr(one.result()) == repr(whole.result())
     clean = NearTexts().begin(frame)
     clean.observe(0, batch)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from sealwright.adapters.sqlite_writing import immediate
 from sealwright.core.errors import Unavailable
 from sealwright.core.locking import exclusive
 from sealwright.serve.bounds import unavailable
@@ -134,15 +135,8 @@ class SqliteClaims:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with _translated(self.path):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+        with _translated(self.path), immediate(self._db):
+            yield
 
 
 def peek(path: Path) -> Record:
@@ -204,12 +198,11 @@ def _connected(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _make(db: sqlite3.Connection) -> None:
-    db.execute("BEGIN IMMEDIATE")
-    for statement in TABLES.values():
-        db.execute(statement)
-    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    db.execute(f"PRAGMA user_version = {VERSION}")
-    db.execute("COMMIT")
+    with immediate(db):
+        for statement in TABLES.values():
+            db.execute(statement)
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _state(db: sqlite3.Connection) -> tuple[int, int, dict[str, str]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from sealwright.adapters.durable import sync_directory
+from sealwright.adapters.sqlite_writing import immediate
 from sealwright.core.errors import BadInput, SealError, Unavailable, VerifyError
 from sealwright.evidence.checkpoint import Checkpoint
 from sealwright.evidence.merkle import HASH_BYTES, CompactRange
@@ -69,13 +70,12 @@ def create(path: Path, origin: str, head: Head) -> None:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            db.execute("BEGIN IMMEDIATE")
-            for statement in TABLES.values():
-                db.execute(statement)
-            db.execute("INSERT INTO meta VALUES ('origin', ?)", (origin,))
-            write_head(db, head)
-            db.execute(f"PRAGMA user_version = {VERSION}")
-            db.execute("COMMIT")
+            with immediate(db):
+                for statement in TABLES.values():
+                    db.execute(statement)
+                db.execute("INSERT INTO meta VALUES ('origin', ?)", (origin,))
+                write_head(db, head)
+                db.execute(f"PRAGMA user_version = {VERSION}")
         os.link(draft, path)
     except FileExistsError as error:
         raise BadInput(f"there is a ledger at {path} already") from error
@@ -207,15 +207,8 @@ def cosignatures(db: sqlite3.Connection) -> list[tuple[str, int, bytes, bytes]]:
 @contextmanager
 def transaction(db: sqlite3.Connection, path: Path) -> Iterator[None]:
     """``BEGIN IMMEDIATE`` to ``COMMIT``; rolled back on any error."""
-    with translated(path):
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
+    with translated(path), immediate(db):
+        yield
 
 
 @contextmanager

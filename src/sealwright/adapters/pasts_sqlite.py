@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from sealwright.adapters.sqlite_writing import immediate
 from sealwright.core.errors import Unavailable, VerifyError
 from sealwright.core.locking import exclusive
 
@@ -103,15 +104,8 @@ class SqlitePasts:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._lock, translated(self.path):
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
+        with self._lock, translated(self.path), immediate(self._db):
+            yield
 
 
 def changed(path: Path, why: str) -> VerifyError:
@@ -141,11 +135,10 @@ def translated(path: Path) -> Iterator[None]:
 
 
 def _make(db: sqlite3.Connection) -> None:
-    db.execute("BEGIN IMMEDIATE")
-    db.execute(TABLE)
-    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    db.execute(f"PRAGMA user_version = {VERSION}")
-    db.execute("COMMIT")
+    with immediate(db):
+        db.execute(TABLE)
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _state(db: sqlite3.Connection) -> tuple[int, int, list[str]]:

@@ -82,8 +82,8 @@ class Walking:
         self._changed = Changed("due", "walk", "pace", "unruled", "ruler")
         self._framed, self._ruled = Measure(), Measure()
         self.paces = Paces(row_mbits)
-        self._recall()
         self._touched: tuple[npt.NDArray[Any] | None, Sequence[int]] = (None, ())
+        self._recall()
 
     @property
     def state(self) -> str:

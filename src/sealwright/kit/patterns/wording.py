@@ -12,6 +12,7 @@ from sealwright.kit.patterns.shape import lower
 _SPACED = bytes(code if chr(code).isalnum() else 32 for code in range(128)) + bytes(128)
 _SAID = re.compile(r"[^\W_]+")
 _NAME = 24
+"""Characters of a name that are read on either side of where two of its words meet."""
 _HUMP = re.compile("[A-Z](?:(?<=[a-z][a-z].)|(?<=[A-Z].)(?=[a-z][a-z]))")
 _CASES = (
     bytes(97 if chr(code).islower() else 65 if chr(code).isupper() else 32 for code in range(128))
@@ -39,6 +40,7 @@ def apart(text: str) -> str:
 
 def run_together(text: str) -> Iterator[frozenset[str]]:
     """The telling words in each name that is several words run together."""
+    # where words meet is looked for in the cases alone: most texts have no such place
     cases = b" " + text.encode("ascii", "replace").translate(_CASES)
     for hump in _HUMPS.finditer(cases):
         yield telling(apart(text[max(0, hump.start() - _NAME) : hump.end() + _NAME]))
