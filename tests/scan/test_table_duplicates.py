@@ -79,6 +79,8 @@ def natural():
     flags = (kinds[:, :, None] == np.arange(6)).reshape(1_500, -1) * 1.0
     few = rng.integers(0, 15, 1_500)
     yield "counts", {f"c{at}": counts[:, at] for at in range(8)}
+    rare = rng.poisson(0.3, (1_500, 10)) * 1.0
+    yield "rare counts", {f"r{at}": rare[:, at] for at in range(10)}
     yield "answers", {f"q{at}": answers[:, at] for at in range(9)}
     yield "readings", {f"s{at}": walk[:, at] for at in range(5)}
     yield "one-hot", {f"f{at}": flags[:, at] for at in range(flags.shape[1])}

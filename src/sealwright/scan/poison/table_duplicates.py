@@ -133,7 +133,7 @@ class NearRows(NearCopies):
             if different[code] < LEAST or sizes[code] < SMALLEST:
                 continue
             core = group == code
-            own = table_groups.adopted(table, core, int(copies[core].sum()))
+            own = table_groups.adopted(table, core, int(sizes[code]))
             p = self._judged(sizes, int(code), group[own])
             if p <= self.frame.alpha:
                 p = max(p, table_groups.crowded(table, own, self.keys, int(different[code])))
